@@ -1,0 +1,18 @@
+"""Episodes: collected from an environment, stored in HDF5, fed to training as transitions."""
+
+from sen_tf.datasets.collect import EpisodeBlock, collect, uniform_policy
+from sen_tf.datasets.pipeline import Subset, split, transitions
+from sen_tf.datasets.store import DatasetError, Episodes, read_episodes, write_episodes
+
+__all__ = [
+    "DatasetError",
+    "EpisodeBlock",
+    "Episodes",
+    "Subset",
+    "collect",
+    "read_episodes",
+    "split",
+    "transitions",
+    "uniform_policy",
+    "write_episodes",
+]

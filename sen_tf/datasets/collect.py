@@ -1,0 +1,131 @@
+"""Rolls out a behaviour policy in an environment, with exact transformed twins.
+
+A behaviour policy is a TensorFlow Probability distribution over actions, or any object with its
+`sample(shape, seed)`, where the seed is a pair of int32: actions do not depend on the state. A twin
+of an episode under a group element g is the same episode with every state transformed by g and
+*rendered again*, and with transformed actions; its pixels are never rotated.
+"""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+BLOCK = 64  # episodes simulated and rendered together; memory is proportional to it
+
+
+@dataclasses.dataclass(frozen=True)
+class EpisodeBlock:
+    """B episodes of T steps.
+
+    observations: (B, T + 1, H, W, C) uint8, one frame more than there are steps.
+    actions: (B, T) int64, or (B, T, A) float32 for continuous actions.
+    twins: for each group element but the identity, its number and the transformed
+        (observations, actions); empty if they were not asked for.
+    """
+
+    observations: np.ndarray
+    actions: np.ndarray
+    twins: dict[int, tuple[np.ndarray, np.ndarray]]
+
+
+def uniform_policy(env, actions: Sequence[str] | None = None):
+    """The uniform distribution over an environment's discrete actions, or over the named ones.
+
+    Args:
+        env: an environment with a Discrete `action_space` and `action_names`.
+        actions: names such as ["up", "right", "down"], each standing for one or more action
+            numbers; None for all actions.
+
+    Returns:
+        A `tfp.distributions.Categorical` over all action numbers, int64; those that are not named
+        have probability 0.
+
+    Raises:
+        ValueError: a name is unknown or no name is given.
+    """
+    import tensorflow as tf
+    import tensorflow_probability as tfp
+
+    names = list(env.action_names) if actions is None else list(actions)
+    unknown = [name for name in names if name not in env.action_names]
+    if unknown or not names:
+        known = ", ".join(env.action_names)
+        came = ", ".join(map(repr, unknown)) or "none"
+        raise ValueError(f"`actions` must be names out of: {known}; got {came}.")
+    allowed = np.unique(np.concatenate([env.action_names[name] for name in names]))
+    probabilities = np.zeros(env.action_space.n, np.float32)
+    probabilities[allowed] = 1 / len(allowed)
+    return tfp.distributions.Categorical(probs=probabilities, dtype=tf.int64)
+
+
+def collect(
+    env, policy, episodes: int, steps: int, seed: int, twins: bool = False
+) -> Iterator[EpisodeBlock]:
+    """Simulates episodes from uniformly drawn first states, in blocks of bounded memory.
+
+    Each block has generators of its own, derived from `seed` and the block's number: the first
+    episodes of a longer collection are those of a shorter one.
+
+    Args:
+        env: an environment with the batch methods of `sen_tf.envs`.
+        policy: distribution over actions, see the module's head.
+        episodes: number of episodes in all.
+        steps: number of steps of each episode.
+        seed: seed of first states and actions.
+        twins: whether to add the twin of every episode under each group element but the identity.
+
+    Yields:
+        `EpisodeBlock`s of at most `BLOCK` episodes.
+
+    Raises:
+        ValueError: `episodes` or `steps` is below 1, or `seed` is negative.
+    """
+    for name, value, least in (("episodes", episodes, 1), ("steps", steps, 1), ("seed", seed, 0)):
+        if value < least:
+            raise ValueError(f"`{name}` must be at least {least}; got {value}.")
+    return _blocks(env, policy, episodes, steps, seed, twins)
+
+
+def _blocks(env, policy, episodes, steps, seed, twins):
+    for block in range(-(-episodes // BLOCK)):
+        count = min(BLOCK, episodes - block * BLOCK)
+        first, actions = _draw(env, policy, steps, np.random.SeedSequence(seed, spawn_key=(block,)))
+        states = _simulate(env, first[:count], actions[:count])
+        yield _render(env, states, actions[:count], twins)
+
+
+def _draw(env, policy, steps, seed_sequence):
+    """First states (BLOCK, ...) and actions (BLOCK, steps, ...) of a whole block."""
+    state_seed, action_seed = seed_sequence.spawn(2)
+    first = env.sample_states(np.random.default_rng(state_seed), BLOCK)
+    seed_pair = (action_seed.generate_state(2) >> 1).astype(np.int32)  # at least 0
+    actions = np.asarray(policy.sample((BLOCK, steps), seed=seed_pair))
+    kind = np.int64 if np.issubdtype(actions.dtype, np.integer) else np.float32
+    return first, actions.astype(kind)
+
+
+def _simulate(env, first, actions):
+    """States (B, T + 1, ...) visited from the first states (B, ...) by actions (B, T, ...)."""
+    states = [first]
+    for step in range(actions.shape[1]):
+        states.append(env.step_states(states[-1], actions[:, step]))
+    return np.stack(states, axis=1)
+
+
+def _render(env, states, actions, twins):
+    elements = [g for g in env.group.elements if g] if twins else []
+    return EpisodeBlock(
+        _frames(env, states),
+        actions,
+        {
+            g: (_frames(env, env.transform(states, g)), env.transform_action(actions, g))
+            for g in elements
+        },
+    )
+
+
+def _frames(env, states):
+    """Frames (B, T + 1, H, W, C) uint8 of states (B, T + 1, ...)."""
+    flat = env.render_states(states.reshape(-1, *states.shape[2:]))
+    return flat.reshape(*states.shape[:2], *flat.shape[1:])

@@ -1,0 +1,215 @@
+"""Block pushing: five objects on a 5 x 5 board, each moved one cell at a time.
+
+An action is 4 * object + direction; the directions are up, right, down, left. A move off the board
+or onto another object does nothing. The group C4 turns the board: counter-clockwise by a quarter,
+(row, column) goes to (4 - column, row), up to left, left to down, and so on.
+
+Source: Park et al., Learning Symmetric Embeddings for Equivariant World Models (ICML 2022), section
+5, after Kipf et al., Contrastive Learning of Structured World Models (ICLR 2020).
+"""
+
+import gymnasium
+import numpy as np
+
+from sen_tf import groups
+from sen_tf.envs.rendering import (
+    BOARD_SIZE,
+    CELLS,
+    IMAGE_SHAPE,
+    OBJECTS,
+    CubesRenderer,
+    ShapesRenderer,
+    cell_indices,
+)
+
+DIRECTIONS = np.array([(-1, 0), (0, 1), (1, 0), (0, -1)])  # on (row, column), as in DIRECTION_NAMES
+DIRECTION_NAMES = ("up", "right", "down", "left")
+
+
+class BlockPushing(gymnasium.Env):
+    """A board whose pictures are drawn by `renderer`; see `Shapes` and `Cubes`.
+
+    Through Gymnasium it is one episode: `reset` draws a state uniformly, or takes
+    `options={"state": state}`; rewards are 0 and it never ends. The methods named after states work
+    on batches and leave the episode alone.
+
+    Args:
+        renderer: callable from states (n, 5, 2) to uint8 images (n, 50, 50, 3).
+        render_mode: None, or "rgb_array", with which `render()` returns the picture.
+
+    Attributes:
+        group: C4; element k is k quarter turns counter-clockwise.
+        action_names: the action numbers of each direction, such as {"up": [0, 4, 8, 12, 16], ...}.
+
+    Raises:
+        ValueError: for another `render_mode`.
+    """
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 4}
+    group = groups.get("C4")
+    action_names = {
+        name: np.arange(OBJECTS) * len(DIRECTIONS) + direction
+        for direction, name in enumerate(DIRECTION_NAMES)
+    }
+
+    def __init__(self, renderer, render_mode=None):
+        if render_mode not in (None, *self.metadata["render_modes"]):
+            raise ValueError(
+                "Expected `render_mode` to be None or 'rgb_array'; "
+                f"received render_mode={render_mode!r}"
+            )
+        self.render_mode = render_mode
+        self.observation_space = gymnasium.spaces.Box(0, 255, IMAGE_SHAPE, np.uint8)
+        self.action_space = gymnasium.spaces.Discrete(OBJECTS * len(DIRECTIONS))
+        self._renderer = renderer
+        self._state = None
+
+    def reset(self, *, seed=None, options=None):
+        """Starts an episode; returns the picture and {"state": integers (5, 2)}."""
+        super().reset(seed=seed)
+        if options and "state" in options:
+            self._state = _one_state(options["state"])
+        else:
+            self._state = self.sample_states(self.np_random, 1)[0]
+        return self._observe()
+
+    def step(self, action):
+        """Moves an object; returns the picture, 0.0, False, False and {"state": ...}."""
+        if self._state is None:
+            raise gymnasium.error.ResetNeeded("Call `reset` before the first `step`.")
+        self._state = self.step_states(self._state[None], np.asarray(action)[None])[0]
+        observation, info = self._observe()
+        return observation, 0.0, False, False, info
+
+    def render(self):
+        """Returns the picture, uint8 (50, 50, 3), or None where `render_mode` is None."""
+        if self.render_mode is None:
+            return None
+        if self._state is None:
+            raise gymnasium.error.ResetNeeded("Call `reset` before the first `render`.")
+        return self._observe()[0]
+
+    def _observe(self):
+        return self.render_states(self._state[None])[0], {"state": self._state.copy()}
+
+    def sample_states(self, rng, n):
+        """Returns `n` uniform states, int64 (n, 5, 2), no two objects in a cell.
+
+        Args:
+            rng: a `numpy.random.Generator`.
+            n: number of states.
+        """
+        cells = np.argsort(rng.random((n, CELLS)), axis=1)[:, :OBJECTS]
+        return np.stack(np.divmod(cells, BOARD_SIZE), axis=-1)
+
+    def step_states(self, states, actions):
+        """Returns the states after one action each.
+
+        Args:
+            states: integers (n, 5, 2): each object's (row, column).
+            actions: integers (n,) from 0 to 19.
+
+        Returns:
+            int64 array (n, 5, 2).
+
+        Raises:
+            ValueError: for other shapes, types or values.
+        """
+        occupied = cell_indices(states)
+        actions = _checked_actions(actions)
+        if actions.shape != occupied.shape[:1]:
+            raise ValueError(
+                f"Expected `actions` to have shape ({len(occupied)},), one for each state; "
+                f"received shape {actions.shape}"
+            )
+        each = np.arange(len(actions))
+        moved, direction = np.divmod(actions, len(DIRECTIONS))
+        after = np.array(states, np.int64)
+        target = after[each, moved] + DIRECTIONS[direction]
+        inside = ((target >= 0) & (target < BOARD_SIZE)).all(axis=1)
+        free = (occupied != (target @ (BOARD_SIZE, 1))[:, None]).all(axis=1)
+        allowed = inside & free
+        after[each[allowed], moved[allowed]] = target[allowed]
+        return after
+
+    def render_states(self, states):
+        """Returns uint8 pictures (n, 50, 50, 3) of states (n, 5, 2); ValueError for others."""
+        return self._renderer(states)
+
+    def transform(self, states, g):
+        """Returns the states turned by element `g` of C4, int64.
+
+        Args:
+            states: integers (..., 5, 2).
+            g: an element, 0 to 3.
+        """
+        doubled = 2 * np.asarray(states) - (BOARD_SIZE - 1)  # twice the offset from the centre
+        return (doubled @ self._turn(g).T + (BOARD_SIZE - 1)) // 2
+
+    def transform_action(self, actions, g):
+        """Returns the actions turned by element `g` of C4: the same object, the turned direction.
+
+        Args:
+            actions: integers from 0 to 19, of any shape.
+            g: an element, 0 to 3.
+
+        Returns:
+            int64 of the same shape.
+        """
+        moved, direction = np.divmod(_checked_actions(actions), len(DIRECTIONS))
+        turned = DIRECTIONS @ self._turn(g).T
+        matches = (turned[:, None] == DIRECTIONS).all(axis=-1)
+        return moved * len(DIRECTIONS) + np.argmax(matches, axis=1)[direction]
+
+    def _turn(self, g):
+        """Matrix (2, 2) of `g` on (row, column) offsets, where (x, y) = (column, -row)."""
+        to_xy = np.array([(0, 1), (-1, 0)])
+        return (to_xy.T @ groups.actions.vector_matrix(self.group, g) @ to_xy).astype(np.int64)
+
+
+class Shapes(BlockPushing):
+    """2D Shapes: discs, triangles and squares on black.
+
+    Args:
+        sprites: "paper", or "symmetric", where diamonds replace the triangles.
+        render_mode: see `BlockPushing`.
+    """
+
+    def __init__(self, sprites="paper", render_mode=None):
+        super().__init__(ShapesRenderer(sprites), render_mode)
+
+
+class Cubes(BlockPushing):
+    """3D Blocks: coloured cubes on a grey floor, in perspective.
+
+    Turning the board does not turn the picture: that is what makes the symmetry unknown.
+
+    Args:
+        render_mode: see `BlockPushing`.
+    """
+
+    def __init__(self, render_mode=None):
+        super().__init__(CubesRenderer(), render_mode)
+
+
+def _one_state(state):
+    """A copy of `state`, int64 (5, 2), checked."""
+    state = np.array(state)
+    cells = cell_indices(state[None])
+    if len(np.unique(cells)) < OBJECTS:
+        raise ValueError(
+            f"Expected `options['state']` to have no two objects in a cell; received {state.tolist()}"
+        )
+    return state.astype(np.int64)
+
+
+def _checked_actions(actions):
+    actions = np.asarray(actions)
+    count = OBJECTS * len(DIRECTIONS)
+    if actions.dtype.kind not in "iu" or (
+        actions.size and (actions.min() < 0 or actions.max() >= count)
+    ):
+        raise ValueError(
+            f"Expected `actions` to be integers from 0 to {count - 1}; received {actions!r}"
+        )
+    return actions

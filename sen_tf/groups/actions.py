@@ -1,0 +1,106 @@
+"""How C_n and D_n act on arrays: the conventions of the whole project, written once.
+
+    pixels   arrays indexed by (row, column): r is `np.rot90(x, 1)`, counter-clockwise as the image
+             is seen, f is `np.flip` over the columns, left-right.
+    vectors  (x, y), x to the right and y upwards: r is [[cos, -sin], [sin, cos]], f is diag(-1, 1).
+    regular  functions on the group, on an axis indexed by its elements: (g f)[h] = f[g^-1 h].
+
+All are left actions: acting with h and then with g is acting with gh.
+"""
+
+import math
+
+import numpy as np
+
+from sen_tf.groups import finite
+
+
+def rotate_grid(x, group, g, axes=(-2, -1)):
+    """Acts with `g` on the pixels of `x`: exact, no interpolation.
+
+    Args:
+        x: array of any shape.
+        group: a `FiniteGroup` or name: C1, C2, C4, D1, D2 or D4, which map pixels to pixels.
+        g: index of an element.
+        axes: the row axis and the column axis of `x`.
+
+    Returns:
+        A view of `x`; quarter turns exchange the sizes of the two axes.
+
+    Raises:
+        ValueError: if the group has other than quarter turns, or `g` is no element.
+    """
+    family, n = finite.family(group)
+    if n not in (1, 2, 4):
+        raise ValueError(
+            f"Expected `group` to be one of C1, C2, C4, D1, D2, D4; received group={family}{n}"
+        )
+    turns, flips = finite.normal_form(group, g)
+    if flips:
+        x = np.flip(x, axes[1])
+    return np.rot90(x, turns * (4 // n), axes)
+
+
+def kernel_indices(group, size):
+    """Returns where the pixels of a transformed square kernel come from.
+
+    Args:
+        group: as for `rotate_grid`.
+        size: width and height of the kernel, in pixels.
+
+    Returns:
+        Integers of shape (|G|, size, size), flat indices of pixels:
+        `kernel.reshape(-1)[indices[g]] == rotate_grid(kernel, group, g)`.
+    """
+    pixels = np.arange(size * size).reshape(size, size)
+    return np.stack([rotate_grid(pixels, group, g) for g in finite.get(group).elements])
+
+
+def act_on_regular(f, group, g, axis=-2):
+    """Acts with `g` on a function on the group: (g f)[h] = f[g^-1 h].
+
+    Args:
+        f: array whose `axis` is indexed by the elements of `group`.
+        group: any `FiniteGroup`, or a name.
+        g: index of an element.
+        axis: the group axis; -2 in this project's features, (..., group, channel).
+
+    Raises:
+        ValueError: if that axis is not as long as the group, or `g` is no element.
+    """
+    group = finite.get(group)
+    f = np.asarray(f)
+    if f.shape[axis] != group.order:
+        raise ValueError(
+            f"Expected `f` to have size {group.order} on axis {axis}, the group axis of {group}; "
+            f"received f of shape {f.shape}"
+        )
+    return np.take(f, group.product[group.inverse[group.element(g)]], axis)
+
+
+def act_on_regular_image(x, group, g):
+    """Acts with `g` on a regular feature map: on its pixels and on its group axis.
+
+    Args:
+        x: array of shape (batch, row, column, group, channel).
+        group: as for `rotate_grid`.
+        g: index of an element.
+
+    Raises:
+        ValueError: as `rotate_grid` and `act_on_regular`.
+    """
+    return act_on_regular(rotate_grid(x, group, g, axes=(1, 2)), group, g, axis=3)
+
+
+def vector_matrix(group, g):
+    """Returns the matrix with which element `g` of C_n or D_n acts on vectors (x, y).
+
+    It is orthogonal, float64 of shape (2, 2), and exact for multiples of a quarter turn. ValueError
+    for other groups, or if `g` is no element.
+    """
+    _, n = finite.family(group)
+    k, j = finite.normal_form(group, g)
+    cos, sin = math.cos(2 * math.pi * k / n), math.sin(2 * math.pi * k / n)
+    if 4 * k % n == 0:
+        cos, sin = float(round(cos)), float(round(sin))
+    return np.array([[cos, -sin], [sin, cos]]) @ np.diag([(-1.0) ** j, 1.0])

@@ -1,0 +1,119 @@
+"""What group convolutions and group dense layers share: a small kernel, expanded over the group."""
+
+import keras
+from keras import ops
+
+from sen_tf import groups
+
+
+class ExpandedKernel(keras.layers.Layer):
+    """A layer whose weight is one kernel on the group, read through an index table.
+
+    The learnt kernel has shape `(positions..., channels, filters)`; the matrix that multiplies the
+    input holds every entry once for each element of the group, at the place the group law sends it
+    to. Only the kernel and one bias a filter are weights; the expanded matrix is made in each call
+    and never saved. Subclasses say in `build` what the kernel looks like.
+
+    Args:
+        group: A `groups.FiniteGroup` or its name, such as `"C4"`.
+        filters: Number of output channels, each a function on the group.
+        activation, use_bias, kernel_initializer, bias_initializer, kernel_regularizer,
+            bias_regularizer, activity_regularizer, kernel_constraint, bias_constraint: As in
+            `keras.layers.Dense`. Initializers see fans that count the group axis.
+    """
+
+    def __init__(
+        self,
+        group,
+        filters,
+        activation=None,
+        use_bias=True,
+        kernel_initializer="glorot_uniform",
+        bias_initializer="zeros",
+        kernel_regularizer=None,
+        bias_regularizer=None,
+        activity_regularizer=None,
+        kernel_constraint=None,
+        bias_constraint=None,
+        **kwargs,
+    ):
+        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
+        if not isinstance(filters, int) or isinstance(filters, bool) or filters < 1:
+            raise ValueError(f"`filters` must be a positive integer, got {filters!r}.")
+        self.group = groups.get(group)
+        self.filters = filters
+        self.activation = keras.activations.get(activation)
+        self.use_bias = use_bias
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.bias_initializer = keras.initializers.get(bias_initializer)
+        self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
+        self.bias_regularizer = keras.regularizers.get(bias_regularizer)
+        self.kernel_constraint = keras.constraints.get(kernel_constraint)
+        self.bias_constraint = keras.constraints.get(bias_constraint)
+
+    def add_kernel(self, positions, channels, fan_in=1, fan_out=1):
+        """Adds `kernel` of shape `(*positions, channels, filters)` and `bias` `(filters,)`.
+
+        `fan_in` and `fan_out` say how often a channel (a filter) is used at each position of the
+        kernel beyond what its shape shows. The initializer draws a kernel with that many channels
+        and filters, and the first ones are kept: so any Keras initializer sees the true fans.
+        """
+
+        def initializer(shape, dtype=None):
+            wide = (*positions, channels * fan_in, self.filters * fan_out)
+            return self.kernel_initializer(wide, dtype=dtype)[..., :channels, : self.filters]
+
+        self.kernel = self.add_weight(
+            name="kernel",
+            shape=(*positions, channels, self.filters),
+            initializer=initializer,
+            regularizer=self.kernel_regularizer,
+            constraint=self.kernel_constraint,
+        )
+        self.bias = None
+        if self.use_bias:
+            self.bias = self.add_weight(
+                name="bias",
+                shape=(self.filters,),
+                initializer=self.bias_initializer,
+                regularizer=self.bias_regularizer,
+                constraint=self.bias_constraint,
+            )
+
+    def finish(self, outputs):
+        """Adds the bias (one number a filter) and applies the activation."""
+        if self.bias is not None:
+            outputs = ops.add(outputs, self.bias)
+        return self.activation(outputs)
+
+    def check_group_axis(self, input_shape, rank=None):
+        """Raises a ValueError unless the axis before the channels is the group's."""
+        if rank is not None and len(input_shape) != rank:
+            raise ValueError(
+                f"{type(self).__name__} `{self.name}` expected an input of rank {rank}, got shape "
+                f"{tuple(input_shape)}."
+            )
+        if len(input_shape) < 3 or input_shape[-2] != self.group.order:
+            raise ValueError(
+                f"{type(self).__name__} `{self.name}` expected an input of shape (batch, ..., "
+                f"{self.group.order}, channels) with the group axis of {self.group} before the "
+                f"channels, got {tuple(input_shape)}."
+            )
+        if input_shape[-1] is None:
+            raise ValueError(f"{type(self).__name__} `{self.name}` needs a known channel number.")
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "group": self.group.name,
+            "filters": self.filters,
+            "activation": keras.activations.serialize(self.activation),
+            "use_bias": self.use_bias,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "bias_initializer": keras.initializers.serialize(self.bias_initializer),
+            "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
+            "bias_regularizer": keras.regularizers.serialize(self.bias_regularizer),
+            "activity_regularizer": keras.regularizers.serialize(self.activity_regularizer),
+            "kernel_constraint": keras.constraints.serialize(self.kernel_constraint),
+            "bias_constraint": keras.constraints.serialize(self.bias_constraint),
+        }

@@ -1,0 +1,258 @@
+"""Group convolutions on pixel grids (Cohen and Welling, 2016).
+
+All three layers run one ordinary convolution with an expanded kernel. With L_g the action of g on
+the pixel grid and `*` the cross-correlation that deep learning calls convolution:
+
+- lifting: `y(g) = x * L_g K`
+- group to group: `y(g) = sum_h x(h) * L_g K(g^-1 h)`
+- projection: `y = sum_h x(h) * L_h K`
+
+They commute exactly with C1, C2, C4, D1, D2 and D4 when the sampled grid maps to itself; a size for
+which it does not is refused.
+"""
+
+import keras
+import numpy as np
+from keras import ops
+
+from sen_tf.groups import actions
+from sen_tf.layers.expanded_kernel import ExpandedKernel
+
+
+def check_symmetric_grid(layer, group, input_shape, window, stride, padding):
+    """Raises a ValueError where sampling windows do not sit symmetrically on the image.
+
+    A window of `window` pixels moved by `stride` is placed symmetrically about the centre of `size`
+    pixels when nothing is left over (`valid`), or when the zeros added are the same on both sides
+    (`same`). Otherwise turning the image turns it against the sampling grid.
+    """
+    if group.order == 1:
+        return
+    axes = {1: "rows", 2: "columns"} if group.name != "D1" else {2: "columns"}
+    for axis, what in axes.items():
+        size = input_shape[axis]
+        if size is None:
+            continue
+        if padding == "valid":
+            left_over = (size - window) % stride
+        else:
+            zeros = (-(-size // stride) - 1) * stride + window - size
+            left_over = zeros % 2 if zeros >= 0 else 1
+        if left_over:
+            raise ValueError(
+                f"{type(layer).__name__} `{layer.name}` does not commute with {group} on {size} "
+                f"{what}: a window of {window} pixels with stride {stride} and padding "
+                f"'{padding}' is not placed symmetrically. {_fix(size, window, stride, padding)}"
+            )
+
+
+def _fix(size, window, stride, padding):
+    if padding == "same" and stride == 1:
+        return "Use an odd kernel size, or padding='valid'."
+    if padding == "same":
+        return f"Use an odd size and an odd kernel with stride {stride}, or padding='valid'."
+    smaller = size - (size - window) % stride
+    return f"Use {smaller} or {smaller + stride} pixels, or stride 1."
+
+
+class _GridConv2D(ExpandedKernel):
+    """A convolution whose kernel is expanded by quarter turns and mirrors; see the module."""
+
+    regular_input = True
+    regular_output = True
+
+    def __init__(
+        self, group, filters, kernel_size, strides=1, padding="valid", dilation_rate=1, **kwargs
+    ):
+        super().__init__(group, filters, **kwargs)
+        for name, value in [
+            ("kernel_size", kernel_size),
+            ("strides", strides),
+            ("dilation_rate", dilation_rate),
+        ]:
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise ValueError(
+                    f"`{name}` must be one positive integer (windows are square), got {value!r}."
+                )
+        if padding not in ("valid", "same"):
+            raise ValueError(f"`padding` must be 'valid' or 'same', got {padding!r}.")
+        if strides > 1 and dilation_rate > 1:
+            raise ValueError("`strides` > 1 and `dilation_rate` > 1 cannot be combined.")
+        self.kernel_size = kernel_size
+        self.strides = strides
+        self.padding = padding
+        self.dilation_rate = dilation_rate
+        self._table = self._index_table()
+
+    def _index_table(self):
+        """Where entry (row, column, h, g) of the expanded kernel stands in the learnt one."""
+        pixels = actions.kernel_indices(self.group, self.kernel_size)  # (group, row, column)
+        if not self.regular_input:
+            return np.moveaxis(pixels, 0, -1)[:, :, None, :]
+        if not self.regular_output:
+            return np.moveaxis(pixels, 0, -1)[:, :, :, None]
+        relative = self.group.product[self.group.inverse]  # relative[g, h] = g^-1 h
+        table = pixels[:, :, :, None] * self.group.order + relative[:, None, None, :]
+        return table.transpose(1, 2, 3, 0)
+
+    @property
+    def window(self):
+        """Pixels that the dilated kernel spans."""
+        return (self.kernel_size - 1) * self.dilation_rate + 1
+
+    def build(self, input_shape):
+        if self.regular_input:
+            self.check_group_axis(input_shape, rank=5)
+        elif len(input_shape) != 4 or input_shape[-1] is None:
+            raise ValueError(
+                f"{type(self).__name__} `{self.name}` expected images of shape (batch, rows, "
+                f"columns, channels), got {tuple(input_shape)}."
+            )
+        self._check_grid(input_shape)
+        positions = (self.kernel_size, self.kernel_size)
+        order = self.group.order
+        if self.regular_input and self.regular_output:
+            self.add_kernel((*positions, order), input_shape[-1])
+        elif self.regular_input:
+            self.add_kernel(positions, input_shape[-1], fan_in=order)
+        else:
+            self.add_kernel(positions, input_shape[-1], fan_out=order)
+
+    def _check_grid(self, input_shape):
+        check_symmetric_grid(self, self.group, input_shape, self.window, self.strides, self.padding)
+
+    def expanded_kernel(self):
+        """The kernel of the ordinary convolution: (k, k, |G| channels, |G| filters)."""
+        size, _, inputs, outputs = self._table.shape
+        channels = self.kernel.shape[-2]
+        kernel = ops.reshape(
+            ops.cast(self.kernel, self.compute_dtype), (-1, channels, self.filters)
+        )
+        kernel = ops.take(kernel, self._table, axis=0)
+        kernel = ops.transpose(kernel, (0, 1, 2, 4, 3, 5))
+        return ops.reshape(kernel, (size, size, inputs * channels, outputs * self.filters))
+
+    def call(self, inputs):
+        shape = ops.shape(inputs)
+        self._check_grid(inputs.shape)
+        x = ops.reshape(inputs, (*shape[:3], -1)) if self.regular_input else inputs
+        x = ops.conv(
+            x,
+            self.expanded_kernel(),
+            strides=self.strides,
+            padding=self.padding,
+            dilation_rate=self.dilation_rate,
+            data_format="channels_last",
+        )
+        if self.regular_output:
+            x = ops.reshape(x, (*ops.shape(x)[:3], self.group.order, self.filters))
+        return self.finish(x)
+
+    def compute_output_shape(self, input_shape):
+        def length(size):
+            if size is None:
+                return None
+            if self.padding == "same":
+                return -(-size // self.strides)
+            return (size - self.window) // self.strides + 1
+
+        grid = (input_shape[0], length(input_shape[1]), length(input_shape[2]))
+        group = (self.group.order,) if self.regular_output else ()
+        return (*grid, *group, self.filters)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "kernel_size": self.kernel_size,
+            "strides": self.strides,
+            "padding": self.padding,
+            "dilation_rate": self.dilation_rate,
+        }
+
+
+@keras.saving.register_keras_serializable("sen_tf")
+class LiftingConv2D(_GridConv2D):
+    """Convolution from an image to a function on the group: `y(g) = x * L_g K`.
+
+    Turning the input by h turns every `y(g)` in the plane and sends it to `y(hg)`.
+
+    Args:
+        group: `"C1"`, `"C2"`, `"C4"`, `"D1"`, `"D2"`, `"D4"` or the `FiniteGroup`.
+        filters: Number of output channels.
+        kernel_size: Side of the square kernel in pixels, odd or even.
+        strides: Step of the window in pixels.
+        padding: `"valid"` or `"same"`.
+        dilation_rate: Distance between the kernel's samples in pixels.
+        **kwargs: `activation`, `use_bias`, `kernel_initializer` and the others of
+            `keras.layers.Conv2D`.
+
+    Input shape: `(batch, rows, columns, channels)`.
+
+    Output shape: `(batch, new_rows, new_columns, |group|, filters)`.
+
+    Raises:
+        ValueError: For a size at which the windows do not sit symmetrically on the image, so that
+            the layer would not commute with the group. The message names a size that does.
+
+    Example:
+        >>> layer = LiftingConv2D("C4", filters=16, kernel_size=3, padding="same")
+        >>> layer(keras.ops.ones((2, 50, 50, 3))).shape
+        TensorShape([2, 50, 50, 4, 16])
+
+    Reference: Cohen and Welling (2016), section 6.
+    """
+
+    regular_input = False
+
+
+@keras.saving.register_keras_serializable("sen_tf")
+class GroupConv2D(_GridConv2D):
+    """Convolution between functions on the group: `y(g) = sum_h x(h) * L_g K(g^-1 h)`.
+
+    Args:
+        group: `"C1"`, `"C2"`, `"C4"`, `"D1"`, `"D2"`, `"D4"` or the `FiniteGroup`.
+        filters: Number of output channels.
+        kernel_size: Side of the square kernel in pixels, odd or even.
+        strides: Step of the window in pixels.
+        padding: `"valid"` or `"same"`.
+        dilation_rate: Distance between the kernel's samples in pixels.
+        **kwargs: `activation`, `use_bias`, `kernel_initializer` and the others of
+            `keras.layers.Conv2D`.
+
+    Input shape: `(batch, rows, columns, |group|, channels)`.
+
+    Output shape: `(batch, new_rows, new_columns, |group|, filters)`.
+
+    Raises:
+        ValueError: For a size at which the layer would not commute with the group.
+
+    Reference: Cohen and Welling (2016), equation 11.
+    """
+
+
+@keras.saving.register_keras_serializable("sen_tf")
+class ProjectionConv2D(_GridConv2D):
+    """Convolution from a function on the group to an image: `y = sum_h x(h) * L_h K`.
+
+    The output channels are trivial features: turning the input turns them in the plane and does
+    nothing else.
+
+    Args:
+        group: `"C1"`, `"C2"`, `"C4"`, `"D1"`, `"D2"`, `"D4"` or the `FiniteGroup`.
+        filters: Number of output channels.
+        kernel_size: Side of the square kernel in pixels, odd or even.
+        strides: Step of the window in pixels.
+        padding: `"valid"` or `"same"`.
+        dilation_rate: Distance between the kernel's samples in pixels.
+        **kwargs: `activation`, `use_bias`, `kernel_initializer` and the others of
+            `keras.layers.Conv2D`.
+
+    Input shape: `(batch, rows, columns, |group|, channels)`.
+
+    Output shape: `(batch, new_rows, new_columns, filters)`.
+
+    Raises:
+        ValueError: For a size at which the layer would not commute with the group.
+    """
+
+    regular_output = False

@@ -1,0 +1,183 @@
+"""The doors: between representations of a group and functions on it."""
+
+import keras
+from keras import ops
+
+from sen_tf import groups
+from sen_tf.groups import representations
+
+
+class _Door(keras.layers.Layer):
+    """Keeps a group and one of its representations."""
+
+    def __init__(self, group, representation, **kwargs):
+        super().__init__(**kwargs)
+        self.group = groups.get(group)
+        self.representation = representations.get(representation, self.group)
+
+    def _expect(self, input_shape, ending):
+        if tuple(input_shape[-len(ending) :]) != ending:
+            raise ValueError(
+                f"{type(self).__name__} `{self.name}` expected an input of shape (batch, ..., "
+                f"{', '.join(map(str, ending))}) for {self.representation} of {self.group}, got "
+                f"{tuple(input_shape)}."
+            )
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "group": self.group.name,
+            "representation": self.representation.name,
+        }
+
+
+@keras.saving.register_keras_serializable("sen_tf")
+class ToRegular(_Door):
+    """From a vector that a representation acts on to a function on the group.
+
+    `f(g) = rho(g)^-1 x`, so that acting on x with h sends `f(g)` to `f(hg)`. The components of
+    `f(g)` become channels.
+
+    Args:
+        group: A `FiniteGroup` or its name.
+        representation: How the group acts on the last axis: a `Representation` of the group or its
+            name, such as `"sign"`, `"standard"` or `"2 trivial + sign"`.
+        components: Which components of `rho(g)^-1 x` are kept as channels; `None` keeps all. One
+            is enough for a permutation of points that the group moves about freely, such as the
+            four moves of a block: the others are its shifts.
+
+    Input shape: `(batch, ..., dimension)`.
+
+    Output shape: `(batch, ..., |group|, components)`.
+
+    Raises:
+        ValueError: If the last axis is not the representation's dimension.
+
+    Reference: Frobenius reciprocity; Park et al. (2022), section 4.
+    """
+
+    def __init__(self, group, representation, components=None, **kwargs):
+        super().__init__(group, representation, **kwargs)
+        dimension = self.representation.dimension
+        if components is not None:
+            components = [int(c) for c in components]
+            if not components or not all(0 <= c < dimension for c in components):
+                raise ValueError(
+                    f"`components` must be indices in [0, {dimension}), got {components}."
+                )
+        self.components = components
+
+    def _matrix(self):
+        """(dimension, |G| * components): all `rho(g)^-1`, rows kept, side by side."""
+        inverse = self.representation.matrices[self.group.inverse]
+        if self.components is not None:
+            inverse = inverse[:, self.components]
+        return inverse.reshape(-1, self.representation.dimension).T
+
+    def build(self, input_shape):
+        self._expect(input_shape, (self.representation.dimension,))
+
+    def call(self, inputs):
+        matrix = ops.convert_to_tensor(self._matrix(), dtype=self.compute_dtype)
+        out = ops.matmul(ops.cast(inputs, self.compute_dtype), matrix)
+        return ops.reshape(out, (*ops.shape(inputs)[:-1], self.group.order, self._channels()))
+
+    def _channels(self):
+        return len(self.components or range(self.representation.dimension))
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], self.group.order, self._channels())
+
+    def get_config(self):
+        return {**super().get_config(), "components": self.components}
+
+
+@keras.saving.register_keras_serializable("sen_tf")
+class FromRegular(_Door):
+    """From a function on the group to a vector that a representation acts on.
+
+    `x = sum_g rho(g) f(g)` for each group of `dimension` channels, the adjoint of `ToRegular`.
+
+    Args:
+        group: A `FiniteGroup` or its name.
+        representation: How the group acts on the output: a `Representation` or its name.
+
+    Input shape: `(batch, ..., |group|, channels)`, channels a multiple of the dimension.
+
+    Output shape: `(batch, ..., channels / dimension, dimension)`; the axis of length one is
+        dropped where channels equal the dimension.
+
+    Raises:
+        ValueError: If the group axis is missing or the channels are no multiple of the dimension.
+
+    Reference: Frobenius reciprocity.
+    """
+
+    def build(self, input_shape):
+        self._expect(input_shape[:-1], (self.group.order,))
+        if input_shape[-1] % self.representation.dimension:
+            raise ValueError(
+                f"FromRegular `{self.name}` expected a multiple of "
+                f"{self.representation.dimension} channels for {self.representation}, got "
+                f"{input_shape[-1]}."
+            )
+
+    def call(self, inputs):
+        dimension = self.representation.dimension
+        matrices = ops.convert_to_tensor(self.representation.matrices, dtype=self.compute_dtype)
+        fields = ops.reshape(inputs, (*ops.shape(inputs)[:-1], -1, dimension))
+        out = ops.einsum("...gcd,ged->...ce", fields, matrices)
+        return ops.reshape(out, self._output_shape(ops.shape(inputs)))
+
+    def _output_shape(self, shape):
+        fields = shape[-1] // self.representation.dimension
+        copies = () if fields == 1 else (fields,)
+        return (*shape[:-2], *copies, self.representation.dimension)
+
+    def compute_output_shape(self, input_shape):
+        return self._output_shape(input_shape)
+
+
+@keras.saving.register_keras_serializable("sen_tf")
+class QuadrantLifting(keras.layers.Layer):
+    """From an image to a function on C4: `f(g)` is the first quadrant of the image turned by g^-1.
+
+    The four quarter turns of one quadrant hold every pixel once, so nothing is lost and the pixels
+    of a quadrant become channels. An odd side has a centre pixel, which is kept in all four, and
+    quadrants of `c` rows and `c + 1` columns, c = (side - 1) / 2. Each channel of the image becomes
+    an object of its own.
+
+    Input shape: `(batch, side, side, objects)`.
+
+    Output shape: `(batch, objects, 4, pixels)`, pixels = (side / 2)^2, or 1 + c (c + 1).
+
+    Raises:
+        ValueError: If the image is not square.
+
+    Reference: Park et al. (2022), appendix (encoder of 2D Shapes and 3D Blocks).
+    """
+
+    def build(self, input_shape):
+        if len(input_shape) != 4 or input_shape[1] != input_shape[2] or not input_shape[1]:
+            raise ValueError(
+                f"QuadrantLifting `{self.name}` expected square images of shape (batch, side, "
+                f"side, objects), got {tuple(input_shape)}."
+            )
+
+    def call(self, inputs):
+        side, objects = inputs.shape[1], inputs.shape[3]
+        rows, columns = side // 2, (side + 1) // 2
+        stack = []
+        for turns in range(4):
+            turned = ops.rot90(inputs, k=-turns, axes=(1, 2)) if turns else inputs
+            quadrant = ops.reshape(turned[:, :rows, :columns], (-1, rows * columns, objects))
+            if side % 2:
+                centre = ops.reshape(inputs[:, rows, rows], (-1, 1, objects))
+                quadrant = ops.concatenate([centre, quadrant], axis=1)
+            stack.append(quadrant)
+        return ops.transpose(ops.stack(stack, axis=1), (0, 3, 1, 2))
+
+    def compute_output_shape(self, input_shape):
+        side = input_shape[1]
+        pixels = (side // 2) * ((side + 1) // 2) + side % 2
+        return (input_shape[0], input_shape[3], 4, pixels)

@@ -1,0 +1,123 @@
+"""Message passing between objects, each connected with every other."""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable("sen_tf")
+class ObjectGraph(keras.layers.Layer):
+    """One round of messages on the complete graph of objects.
+
+    `out_i = node([z_i, condition_i, readout(sum over j != i of edge([z_i, z_j]))])`, the same
+    networks for every object, so that permuting the objects permutes the output. It commutes with
+    every group that the networks commute with. Pairs are the cyclic shifts of the object axis: no
+    edge lists, no gathers.
+
+    Args:
+        edge_network: Layer applied to the pairs (receiver, sender).
+        node_network: Layer applied to the nodes.
+        readout: Layer applied to the sum of the messages. A last linear layer of an edge network
+            does the same work here on `objects` rows instead of `objects * (objects - 1)`.
+
+    Call arguments:
+        nodes: `(batch, objects, ..., channels)`, at least two objects.
+        condition: `(batch, objects, ..., condition channels)`, joined to the nodes: actions.
+
+    Output shape: `(batch, objects, ..., outputs)` as the node network gives.
+
+    Raises:
+        ValueError: For fewer than two objects.
+
+    Reference: Kipf, van der Pol and Welling (2020), section 2.2; Park et al. (2022).
+    """
+
+    def __init__(self, edge_network, node_network, readout=None, **kwargs):
+        super().__init__(**kwargs)
+        self.edge_network = edge_network
+        self.node_network = node_network
+        self.readout = readout
+
+    def build(self, nodes_shape, condition_shape=None):
+        objects = nodes_shape[1]
+        if objects is None or objects < 2:
+            raise ValueError(
+                f"ObjectGraph `{self.name}` expected at least two objects in an input of shape "
+                f"(batch, objects, ..., channels), got {tuple(nodes_shape)}."
+            )
+        pairs, messages, joined = self._shapes(nodes_shape, condition_shape)
+        parts = [(self.edge_network, pairs), (self.readout, messages), (self.node_network, joined)]
+        for network, shape in parts:
+            if network is not None and not network.built:
+                network.build(shape)
+
+    def _shapes(self, nodes_shape, condition_shape):
+        """What the edge network, the readout and the node network are applied to."""
+        pairs = (*nodes_shape[:2], nodes_shape[1] - 1, *nodes_shape[2:-1], 2 * nodes_shape[-1])
+        edges = self.edge_network.compute_output_shape(pairs)
+        messages = (*edges[:2], *edges[3:])
+        read = messages if self.readout is None else self.readout.compute_output_shape(messages)
+        channels = nodes_shape[-1] + read[-1]
+        channels += condition_shape[-1] if condition_shape is not None else 0
+        return pairs, messages, (*nodes_shape[:-1], channels)
+
+    def call(self, nodes, condition=None, training=None):
+        objects = nodes.shape[1]
+        shifts = range(1, objects)
+        senders = ops.stack([ops.roll(nodes, -shift, axis=1) for shift in shifts], axis=2)
+        receivers = ops.broadcast_to(ops.expand_dims(nodes, 2), ops.shape(senders))
+        pairs = ops.concatenate([receivers, senders], axis=-1)
+        messages = ops.sum(self.edge_network(pairs, training=training), axis=2)
+        if self.readout is not None:
+            messages = self.readout(messages)
+        inputs = [nodes] if condition is None else [nodes, ops.cast(condition, nodes.dtype)]
+        inputs.append(ops.cast(messages, nodes.dtype))
+        return self.node_network(ops.concatenate(inputs, axis=-1), training=training)
+
+    def compute_output_shape(self, nodes_shape, condition_shape=None):
+        return self.node_network.compute_output_shape(
+            self._shapes(nodes_shape, condition_shape)[-1]
+        )
+
+    def get_config(self):
+        networks = {
+            "edge_network": self.edge_network,
+            "node_network": self.node_network,
+            "readout": self.readout,
+        }
+        saved = {k: keras.saving.serialize_keras_object(v) for k, v in networks.items()}
+        return {**super().get_config(), **saved}
+
+    @classmethod
+    def from_config(cls, config):
+        networks = ("edge_network", "node_network", "readout")
+        loaded = {k: keras.saving.deserialize_keras_object(config[k]) for k in networks}
+        return cls(**{**config, **loaded})
+
+
+@keras.saving.register_keras_serializable("sen_tf")
+class OneHotActions(keras.layers.Layer):
+    """From an action number `moves * object + move` to a one-hot move at that object.
+
+    Args:
+        objects: Number of objects.
+        moves: Number of moves of an object.
+
+    Input shape: `(batch,)`, integers in [0, objects * moves).
+
+    Output shape: `(batch, objects, moves)`.
+    """
+
+    def __init__(self, objects, moves=4, **kwargs):
+        super().__init__(**kwargs)
+        self.objects = objects
+        self.moves = moves
+
+    def call(self, inputs):
+        one_hot = ops.one_hot(inputs, self.objects * self.moves, dtype=self.compute_dtype)
+        return ops.reshape(one_hot, (-1, self.objects, self.moves))
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape, self.objects, self.moves)
+
+    def get_config(self):
+        return {**super().get_config(), "objects": self.objects, "moves": self.moves}

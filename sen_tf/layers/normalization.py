@@ -1,0 +1,183 @@
+"""Normalization per field: one mean, one variance, one scale and one offset a channel."""
+
+import keras
+from keras import ops
+
+
+class _FieldNormalization(keras.layers.Layer):
+    """Scale and offset of one number a channel, shared by every element of the group."""
+
+    def __init__(
+        self,
+        epsilon,
+        center=True,
+        scale=True,
+        beta_initializer="zeros",
+        gamma_initializer="ones",
+        beta_regularizer=None,
+        gamma_regularizer=None,
+        beta_constraint=None,
+        gamma_constraint=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if not epsilon > 0:
+            raise ValueError(f"`epsilon` must be positive, got {epsilon!r}.")
+        self.epsilon = epsilon
+        self.center = center
+        self.scale = scale
+        self.beta_initializer = keras.initializers.get(beta_initializer)
+        self.gamma_initializer = keras.initializers.get(gamma_initializer)
+        self.beta_regularizer = keras.regularizers.get(beta_regularizer)
+        self.gamma_regularizer = keras.regularizers.get(gamma_regularizer)
+        self.beta_constraint = keras.constraints.get(beta_constraint)
+        self.gamma_constraint = keras.constraints.get(gamma_constraint)
+
+    def build(self, input_shape):
+        shape = (input_shape[-1],)
+        if shape[0] is None:
+            raise ValueError(f"{type(self).__name__} `{self.name}` needs a known channel number.")
+        self.gamma = self.beta = None
+        if self.scale:
+            self.gamma = self.add_weight(
+                name="gamma",
+                shape=shape,
+                initializer=self.gamma_initializer,
+                regularizer=self.gamma_regularizer,
+                constraint=self.gamma_constraint,
+                autocast=False,
+            )
+        if self.center:
+            self.beta = self.add_weight(
+                name="beta",
+                shape=shape,
+                initializer=self.beta_initializer,
+                regularizer=self.beta_regularizer,
+                constraint=self.beta_constraint,
+                autocast=False,
+            )
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "epsilon": self.epsilon,
+            "center": self.center,
+            "scale": self.scale,
+            "beta_initializer": keras.initializers.serialize(self.beta_initializer),
+            "gamma_initializer": keras.initializers.serialize(self.gamma_initializer),
+            "beta_regularizer": keras.regularizers.serialize(self.beta_regularizer),
+            "gamma_regularizer": keras.regularizers.serialize(self.gamma_regularizer),
+            "beta_constraint": keras.constraints.serialize(self.beta_constraint),
+            "gamma_constraint": keras.constraints.serialize(self.gamma_constraint),
+        }
+
+
+@keras.saving.register_keras_serializable("sen_tf")
+class FieldBatchNormalization(_FieldNormalization):
+    """Batch normalization with statistics per field: over the batch, space and the group axis.
+
+    Sharing mean and variance over the group axis is what makes the layer commute with the group. On
+    an image without a group axis it is ordinary batch normalization. On TensorFlow it runs the
+    fused kernel. The moving variance is the unbiased one (n / (n - 1)), as in PyTorch.
+
+    Args:
+        momentum: Share of the old moving statistics kept in a training step, in [0, 1).
+        epsilon: Added to the variance.
+        **kwargs: `center`, `scale`, `beta_initializer` and the others of
+            `keras.layers.BatchNormalization`.
+
+    Input shape: `(batch, ..., channels)`, with or without a group axis before the channels.
+
+    Output shape: The input's.
+
+    Reference: Ioffe and Szegedy (2015); Cohen and Welling (2016), section 6.3.
+    """
+
+    def __init__(self, momentum=0.99, epsilon=1e-3, **kwargs):
+        super().__init__(epsilon, **kwargs)
+        if not 0 <= momentum < 1:
+            raise ValueError(f"`momentum` must be in [0, 1), got {momentum!r}.")
+        self.momentum = momentum
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        for name, initializer in [("moving_mean", "zeros"), ("moving_variance", "ones")]:
+            weight = self.add_weight(
+                name=name,
+                shape=(input_shape[-1],),
+                initializer=initializer,
+                trainable=False,
+                autocast=False,
+            )
+            setattr(self, name, weight)
+
+    def call(self, inputs, training=False):
+        shape = ops.shape(inputs)
+        x = ops.reshape(inputs, (shape[0], -1, 1, inputs.shape[-1]))
+        gamma = self.gamma if self.gamma is not None else ops.ones_like(self.moving_mean)
+        beta = self.beta if self.beta is not None else ops.zeros_like(self.moving_mean)
+        if training and self.trainable:
+            x, mean, variance = _batch_normalize(x, gamma, beta, self.epsilon)
+            self._update(self.moving_mean, mean)
+            self._update(self.moving_variance, variance)
+        else:
+            scale = gamma * ops.rsqrt(self.moving_variance + self.epsilon)
+            offset = beta - self.moving_mean * scale
+            x = x * ops.cast(scale, x.dtype) + ops.cast(offset, x.dtype)
+        return ops.reshape(x, shape)
+
+    def _update(self, moving, batch):
+        moving.assign(moving * self.momentum + ops.cast(batch, moving.dtype) * (1 - self.momentum))
+
+    def get_config(self):
+        return {**super().get_config(), "momentum": self.momentum}
+
+
+def _batch_normalize(x, gamma, beta, epsilon):
+    """Normalized x, the mean and the unbiased variance, over all axes of x but the last."""
+    if keras.backend.backend() == "tensorflow" and x.dtype != "float64":
+        import tensorflow as tf
+
+        y, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+            x=x, scale=gamma, offset=beta, mean=[], variance=[], epsilon=epsilon, is_training=True
+        )
+        return y, mean, variance
+    wide = ops.cast(x, gamma.dtype)
+    mean, variance = ops.moments(wide, axes=(0, 1, 2), keepdims=False)
+    y = (wide - mean) * ops.rsqrt(variance + epsilon) * gamma + beta
+    count = ops.cast(ops.size(x) / x.shape[-1], gamma.dtype)
+    return ops.cast(y, x.dtype), mean, variance * count / (count - 1)
+
+
+@keras.saving.register_keras_serializable("sen_tf")
+class FieldLayerNormalization(_FieldNormalization):
+    """Layer normalization over the channels, at each element of the group by itself.
+
+    Args:
+        epsilon: Added to the variance.
+        **kwargs: `center`, `scale`, `beta_initializer` and the others of
+            `keras.layers.LayerNormalization`.
+
+    Input shape: `(batch, ..., channels)`, with or without a group axis before the channels.
+
+    Output shape: The input's.
+
+    Reference: Ba et al. (2016).
+    """
+
+    def __init__(self, epsilon=1e-3, **kwargs):
+        super().__init__(epsilon, **kwargs)
+
+    def call(self, inputs):
+        x = ops.cast(inputs, self.variable_dtype)
+        mean = ops.mean(x, axis=-1, keepdims=True)
+        x = x - mean
+        x = x * ops.rsqrt(ops.mean(ops.square(x), axis=-1, keepdims=True) + self.epsilon)
+        if self.gamma is not None:
+            x = x * self.gamma
+        if self.beta is not None:
+            x = x + self.beta
+        return ops.cast(x, self.compute_dtype)

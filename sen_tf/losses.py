@@ -1,0 +1,47 @@
+"""The contrastive hinge loss of world models, as pure functions of tensors."""
+
+from keras import ops
+
+
+def energy(x, y, sigma=0.5, object_axis=True):
+    """`|x - y|^2 / (2 sigma^2)` of each sample, averaged over objects.
+
+    Args:
+        x, y: Tensors of shape `(batch, objects, ...)`, or `(batch, ...)` without objects.
+        sigma: Length scale of the latent space, in its own units.
+        object_axis: Whether axis 1 counts objects: the energy is summed over all other axes.
+
+    Returns:
+        Tensor of shape `(batch,)`.
+
+    Reference: Kipf, van der Pol and Welling (2020), section 2.3.
+    """
+    axes = tuple(range(1, len(x.shape)))
+    total = ops.sum(ops.square(x - y), axis=axes) * (0.5 / sigma**2)
+    return total / x.shape[1] if object_axis else total
+
+
+def contrastive_hinge(
+    predicted, next_state, reference, negatives, hinge=1.0, sigma=0.5, object_axis=True
+):
+    """The positive and the negative part of the loss, one number a sample.
+
+    `energy(predicted, next_state)` and `max(0, hinge - mean_k energy(reference, negatives[k]))`.
+
+    Args:
+        predicted: z + T(z, a), shape `(batch, ...)`.
+        next_state: z', shape `(batch, ...)`.
+        reference: What the negatives are pushed away from: z (variant `current`, as in C-SWM and
+            the paper's code) or z + T(z, a) (variant `predicted`, as in the paper's equation).
+        negatives: List of tensors `(batch, ...)`: states of other samples.
+        hinge: Energy beyond which a negative no longer counts.
+        sigma, object_axis: As in `energy`.
+
+    Returns:
+        Two tensors of shape `(batch,)`; the loss is the mean of their sum.
+
+    Reference: Park et al. (2022), section 4.3; Kipf et al. (2020), equation 4.
+    """
+    positive = energy(predicted, next_state, sigma, object_axis)
+    away = sum(energy(reference, negative, sigma, object_axis) for negative in negatives)
+    return positive, ops.maximum(0.0, hinge - away / len(negatives))

@@ -1,0 +1,95 @@
+"""How far a map is from commuting with a group, and whether it has collapsed to a point.
+
+Every function takes arrays whose first axis runs over samples; norms are Euclidean over all other
+axes of a sample. The group acts before: the caller transforms outputs with the *full* action on
+them (space and group axis alike).
+"""
+
+import numpy as np
+
+COLLAPSED_SPREAD = 1e-2
+
+
+def equivariance_error(transformed_output, output_of_transformed) -> float:
+    """EE = mean |g S(o) - S(g o)| / mean |S(o)|: 0 if S commutes with g, 1.4 if unrelated to it.
+
+    Args:
+        transformed_output: (N, ...) g S(o), the outputs with g applied to them. As g acts by an
+            orthogonal matrix, these also give the denominator, |g S(o)| = |S(o)|.
+        output_of_transformed: (N, ...) S(g o), the outputs on transformed observations.
+
+    Returns:
+        The error, at least 0; nan if every output is zero, where it is undefined.
+
+    Raises:
+        ValueError: shapes differ or there are no samples.
+
+    Reference: Park et al., *Learning Symmetric Embeddings for Equivariant World Models* (2022).
+    """
+    transformed_output, output_of_transformed = _same_shape(
+        transformed_output=transformed_output, output_of_transformed=output_of_transformed
+    )
+    return _ratio(
+        _norms(transformed_output - output_of_transformed).mean(), _norms(transformed_output).mean()
+    )
+
+
+def distance_invariance_error(x, y, gx, gy) -> float:
+    """DIE = mean | |x - y| - |gx - gy| | / mean |x|: 0 if the group keeps distances of outputs.
+
+    Unlike the equivariance error it needs no action on the outputs, so it compares models of any
+    kind.
+
+    Args:
+        x: (N, ...) outputs f(o), for example latent states.
+        y: (N, ...) outputs f(o') they are compared with, for example the states k steps later.
+        gx: (N, ...) outputs f(g o) on the transformed observations.
+        gy: (N, ...) outputs f(g o').
+
+    Returns:
+        The error, at least 0; nan if every x is zero, where it is undefined.
+
+    Raises:
+        ValueError: shapes differ or there are no samples.
+
+    Reference: Park et al., *Learning Symmetric Embeddings for Equivariant World Models* (2022).
+    """
+    x, y, gx, gy = _same_shape(x=x, y=y, gx=gx, gy=gy)
+    return _ratio(np.abs(_norms(x - y) - _norms(gx - gy)).mean(), _norms(x).mean())
+
+
+def spread(z) -> float:
+    """Root of the variance over the N samples of z (N, ...), averaged over coordinates."""
+    (z,) = _same_shape(z=z)
+    return float(np.sqrt(z.var(axis=0).mean()))
+
+
+def is_collapsed(z, threshold: float = COLLAPSED_SPREAD) -> bool:
+    """Whether the latent states z (N, ...) are practically one point: spread below `threshold`.
+
+    The threshold is absolute, for the contrastive hinge sets the scale: with its defaults (hinge 1,
+    sigma 0.5) it pushes states apart up to distances of 0.7.
+    """
+    return spread(z) < threshold
+
+
+def _same_shape(**arrays) -> list[np.ndarray]:
+    """The arrays as float64, checked to hold samples and to agree in shape."""
+    values = [np.asarray(array, np.float64) for array in arrays.values()]
+    first = next(iter(arrays))
+    if values[0].ndim == 0 or values[0].size == 0:
+        raise ValueError(f"`{first}` must hold at least one sample; got shape {values[0].shape}.")
+    for name, value in zip(arrays, values, strict=True):
+        if value.shape != values[0].shape:
+            raise ValueError(
+                f"`{name}` must have the shape of `{first}`, {values[0].shape}; got {value.shape}."
+            )
+    return values
+
+
+def _norms(x: np.ndarray) -> np.ndarray:
+    return np.linalg.norm(x.reshape(len(x), -1), axis=1)
+
+
+def _ratio(error: float, scale: float) -> float:
+    return float(error / scale) if scale > 0 else float("nan")

@@ -1,0 +1,5 @@
+"""Symmetric embedding networks: embeddings, encoders, transitions, and the world model."""
+
+from sen_tf.models.world_model import ContrastiveWorldModel
+
+__all__ = ["ContrastiveWorldModel"]

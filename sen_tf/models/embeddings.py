@@ -1,0 +1,84 @@
+"""Embeddings: from images to features with a known symmetry.
+
+Each function returns a `keras.Model` from images `(batch, rows, columns, channels)`, scaled to
+[0, 1], to one feature map an object, `(batch, rows, columns, objects)` in [0, 1].
+"""
+
+import keras
+
+from sen_tf.layers import FieldBatchNormalization, GroupConv2D, LiftingConv2D, ProjectionConv2D
+
+NORMALIZATION = {"momentum": 0.9, "epsilon": 1e-5}
+
+
+def conv_embedding(image_shape, objects, filters=(32, 32, 32), dtype=None, name="embedding"):
+    """Plain 3x3 convolutions that learn to tell objects apart at full resolution.
+
+    Args:
+        image_shape: `(rows, columns, channels)`.
+        objects: Number of objects, the output's channels.
+        filters: Channels of the hidden convolutions.
+        dtype: Dtype policy of the layers.
+        name: Name of the model.
+
+    Reference: Park et al. (2022), appendix, 3D Blocks.
+    """
+    layers = [keras.Input(image_shape)]
+    for width in filters:
+        layers += [
+            keras.layers.Conv2D(width, 3, padding="same", dtype=dtype),
+            FieldBatchNormalization(**NORMALIZATION, dtype=dtype),
+            keras.layers.ReLU(dtype=dtype),
+        ]
+    layers.append(
+        keras.layers.Conv2D(objects, 3, padding="same", activation="sigmoid", dtype=dtype)
+    )
+    return keras.Sequential(layers, name=name)
+
+
+def group_conv_embedding(
+    group, image_shape, objects, filters=(16, 16, 16), dtype=None, name="embedding"
+):
+    """Group convolutions from trivial to regular features and back to one trivial map an object.
+
+    Args:
+        group: Group that acts on the pixels, such as `"C4"`.
+        image_shape, objects, filters, dtype, name: As in `conv_embedding`.
+
+    Reference: Park et al. (2022), appendix, fully equivariant model of 3D Blocks. The published
+    kernels are band-limited (24 of 36 dimensions); these are full.
+    """
+    layers = [keras.Input(image_shape)]
+    for index, width in enumerate(filters):
+        conv = GroupConv2D if index else LiftingConv2D
+        layers += [
+            conv(group, width, 3, padding="same", dtype=dtype),
+            FieldBatchNormalization(**NORMALIZATION, dtype=dtype),
+            keras.layers.ReLU(dtype=dtype),
+        ]
+    layers.append(
+        ProjectionConv2D(group, objects, 3, padding="same", activation="sigmoid", dtype=dtype)
+    )
+    return keras.Sequential(layers, name=name)
+
+
+def cell_embedding(image_shape, objects, cell=10, filters=16, dtype=None, name="embedding"):
+    """One convolution a board cell, then one 1x1 convolution: one pixel a cell.
+
+    Args:
+        image_shape, objects, dtype, name: As in `conv_embedding`.
+        cell: Side of a board cell in pixels: kernel size and stride.
+        filters: Channels between the two convolutions.
+
+    Reference: Park et al. (2022), appendix, 2D Shapes.
+    """
+    return keras.Sequential(
+        [
+            keras.Input(image_shape),
+            keras.layers.Conv2D(filters, cell, strides=cell, dtype=dtype),
+            FieldBatchNormalization(**NORMALIZATION, dtype=dtype),
+            keras.layers.ReLU(dtype=dtype),
+            keras.layers.Conv2D(objects, 1, activation="sigmoid", dtype=dtype),
+        ],
+        name=name,
+    )

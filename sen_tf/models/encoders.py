@@ -1,0 +1,71 @@
+"""Encoders: from symmetric features to the latent state, the same network for every object."""
+
+import keras
+
+from sen_tf.layers import FieldLayerNormalization, GroupDense, QuadrantLifting
+
+EPSILON = 1e-5
+
+
+def mlp(dense, hidden, outputs, dtype=None):
+    """`dense(width) ReLU, dense(width) LayerNorm ReLU, ..., dense(outputs)`: a list of layers.
+
+    Args:
+        dense: Makes a linear layer, called as `dense(units, dtype=...)`.
+        hidden: Widths of the hidden layers; the first has no normalization.
+        outputs: Width of the last, linear layer, which computes in the policy's variable dtype
+            (float32 under mixed precision), since it makes states.
+        dtype: Dtype policy of the others.
+    """
+    layers = []
+    for index, width in enumerate(hidden):
+        layers.append(dense(width, dtype=dtype))
+        if index:
+            layers.append(FieldLayerNormalization(epsilon=EPSILON, dtype=dtype))
+        layers.append(keras.layers.ReLU(dtype=dtype))
+    policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
+    return [*layers, dense(outputs, dtype=policy.variable_dtype)]
+
+
+def group_dense(group):
+    """A maker of `GroupDense` layers of one group, for `mlp`."""
+    return lambda units, dtype: GroupDense(group, units, dtype=dtype)
+
+
+def c4_object_encoder(features_shape, hidden=(256, 256), latent=2, dtype=None, name="encoder"):
+    """Quadrants on C4, then dense layers that commute with it.
+
+    Args:
+        features_shape: `(side, side, objects)`.
+        hidden: Widths of the hidden layers, in fields.
+        latent: Regular fields of the latent state of an object.
+        dtype: Dtype policy of the layers.
+        name: Name of the model.
+
+    Returns:
+        Model to latent states `(batch, objects, 4, latent)`.
+
+    Reference: Park et al. (2022), appendix, 2D Shapes and 3D Blocks.
+    """
+    layers = [keras.Input(features_shape), QuadrantLifting(dtype=dtype)]
+    return keras.Sequential(layers + mlp(group_dense("C4"), hidden, latent, dtype), name=name)
+
+
+def object_encoder(features_shape, hidden=(512, 512), latent=2, dtype=None, name="encoder"):
+    """Plain dense layers on the pixels of each object's map.
+
+    Args:
+        features_shape, hidden, latent, dtype, name: As in `c4_object_encoder`.
+
+    Returns:
+        Model to latent states `(batch, objects, latent)`.
+
+    Reference: Kipf et al. (2020); Park et al. (2022), non-equivariant model.
+    """
+    rows, columns, objects = features_shape
+    layers = [
+        keras.Input(features_shape),
+        keras.layers.Permute((3, 1, 2), dtype=dtype),
+        keras.layers.Reshape((objects, rows * columns), dtype=dtype),
+    ]
+    return keras.Sequential(layers + mlp(keras.layers.Dense, hidden, latent, dtype), name=name)

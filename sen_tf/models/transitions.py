@@ -1,0 +1,70 @@
+"""Transitions: from a latent state and an action to the change of the state."""
+
+import keras
+
+from sen_tf.layers import ObjectGraph, OneHotActions, ToRegular
+from sen_tf.models.encoders import group_dense, mlp
+
+MOVES_CLOCKWISE = "permutation(3,0,1,2)"
+"""How a quarter turn counter-clockwise acts on the moves up, right, down, left."""
+
+
+def object_transition(objects, hidden=512, latent=2, dtype=None, name="transition"):
+    """An object graph with plain dense networks.
+
+    Args:
+        objects: Number of objects.
+        hidden: Width of the edge and the node network.
+        latent: Width of an object's state.
+        dtype: Dtype policy of the layers.
+        name: Name of the model.
+
+    Returns:
+        Model from `[state (batch, objects, latent), action (batch,)]` to the change of the state.
+
+    Reference: Kipf et al. (2020), section 2.2.
+    """
+    actions = [OneHotActions(objects, dtype=dtype)]
+    return _graph(keras.layers.Dense, (objects, latent), actions, hidden, dtype, name)
+
+
+def c4_object_transition(
+    objects, hidden=256, latent=2, moves=MOVES_CLOCKWISE, dtype=None, name="transition"
+):
+    """An object graph that commutes with C4, acting on the states and on the moves.
+
+    Args:
+        objects, dtype, name: As in `object_transition`.
+        hidden: Width of the edge and the node network, in fields.
+        latent: Regular fields of an object's state.
+        moves: How C4 acts on the one-hot moves of an object: `MOVES_CLOCKWISE`, or `"4 trivial"`
+            where moves are relative to the object.
+
+    Returns:
+        Model from `[state (batch, objects, 4, latent), action (batch,)]` to the change.
+
+    Reference: Park et al. (2022), appendix, 2D Shapes and 3D Blocks.
+    """
+    components = [0] if moves == MOVES_CLOCKWISE else None
+    actions = [
+        OneHotActions(objects, dtype=dtype),
+        ToRegular("C4", moves, components=components, dtype=dtype),
+    ]
+    return _graph(group_dense("C4"), (objects, 4, latent), actions, hidden, dtype, name)
+
+
+def _graph(dense, state_shape, action_layers, hidden, dtype, name):
+    state = keras.Input(state_shape, name="state")
+    action = keras.Input((), dtype="int32", name="action")
+    condition = action
+    for layer in action_layers:
+        condition = layer(condition)
+    *edge_layers, _ = mlp(dense, (hidden, hidden), hidden, dtype)
+    graph = ObjectGraph(
+        edge_network=keras.Sequential(edge_layers, name="edge"),
+        readout=dense(hidden, dtype=dtype),
+        node_network=keras.Sequential(mlp(dense, (hidden, hidden), state_shape[-1], dtype)),
+        dtype=dtype,
+        name="graph",
+    )
+    return keras.Model([state, action], graph(state, condition), name=name)

@@ -1,0 +1,209 @@
+"""The contrastive world model: embedding, encoder, transition, and how they are trained."""
+
+import keras
+from keras import ops
+
+from sen_tf.losses import contrastive_hinge
+
+VARIANTS = ("current", "predicted")
+
+
+class Skill(keras.metrics.Metric):
+    """`1 - E|z + T(z,a) - z'|^2 / E|z - z'|^2`: 0 predicts that nothing moves, 1 is perfect."""
+
+    def __init__(self, name="skill", **kwargs):
+        super().__init__(name=name, **kwargs)
+        self.error = self.add_weight(name="error", initializer="zeros")
+        self.movement = self.add_weight(name="movement", initializer="zeros")
+
+    def update_state(self, state, predicted, next_state):
+        self.error.assign_add(ops.sum(ops.square(predicted - next_state)))
+        self.movement.assign_add(ops.sum(ops.square(state - next_state)))
+
+    def result(self):
+        return 1.0 - self.error / ops.maximum(self.movement, 1e-12)
+
+
+@keras.saving.register_keras_serializable("sen_tf")
+class ContrastiveWorldModel(keras.Model):
+    """A latent world model trained with a contrastive hinge loss.
+
+    `encode` maps images to latent states, `step` predicts the next state, `rollout` repeats it.
+    Calling the model on a batch of transitions gives all three states of each.
+
+    Args:
+        embedding: Model from images, scaled to [0, 1], to symmetric features.
+        encoder: Model from features to latent states `(batch, ...)`.
+        transition: Model from `[state, action]` to the change of the state.
+        hinge: Energy beyond which a negative no longer counts.
+        sigma: Length scale of the energy.
+        variant: What negatives are compared with: `"current"`, the present state (C-SWM and the
+            paper's code), or `"predicted"`, the predicted one (the paper's equation).
+        negatives: Number of other samples of the batch that each sample is compared with.
+        object_axis: Whether axis 1 of a state counts objects, over which energies are averaged.
+        seed: Seed of the generator that draws negatives.
+
+    Call arguments:
+        inputs: Dict of `obs` and `next_obs`, images `(batch, rows, columns, channels)`, integers in
+            0..255 or floats in [0, 1], and `action` `(batch, ...)`.
+
+    Returns:
+        Dict of `state`, `predicted` and `next_state`, each `(batch, ...)` in float32.
+
+    Raises:
+        ValueError: For an unknown variant, a hinge or sigma that is not positive, or fewer than one
+            negative.
+
+    Example:
+        >>> model = keras.models.load_model("model.keras")
+        >>> state = model.encode(images)
+        >>> states = model.rollout(state, actions)
+
+    Reference: Park et al. (2022), section 4; Kipf et al. (2020).
+    """
+
+    def __init__(
+        self,
+        embedding,
+        encoder,
+        transition,
+        hinge=1.0,
+        sigma=0.5,
+        variant="current",
+        negatives=1,
+        object_axis=True,
+        seed=0,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if variant not in VARIANTS:
+            raise ValueError(f"`variant` must be one of {VARIANTS}, got {variant!r}.")
+        if not (hinge > 0 and sigma > 0):
+            raise ValueError(f"`hinge` and `sigma` must be positive, got {hinge!r}, {sigma!r}.")
+        if negatives < 1:
+            raise ValueError(f"`negatives` must be at least 1, got {negatives!r}.")
+        self.embedding = embedding
+        self.encoder = encoder
+        self.transition = transition
+        self.hinge = hinge
+        self.sigma = sigma
+        self.variant = variant
+        self.negatives = negatives
+        self.object_axis = object_axis
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+        self._means = {
+            name: keras.metrics.Mean(name=name)
+            for name in ("loss", "positive", "negative", "z_norm", "z_spread")
+        }
+        self._skill = Skill()
+
+    def embed(self, obs, training=False):
+        """Symmetric features of images; see the class for what images may be."""
+        obs = ops.convert_to_tensor(obs)
+        images = ops.cast(obs, self.embedding.compute_dtype)
+        if not keras.backend.is_float_dtype(keras.backend.standardize_dtype(obs.dtype)):
+            images = images / 255
+        return self.embedding(images, training=training)
+
+    def encode(self, obs, training=False):
+        """Latent states `(batch, ...)` of images `(batch, rows, columns, channels)`."""
+        return self.encoder(self.embed(obs, training=training), training=training)
+
+    def step(self, state, action, training=False):
+        """The predicted next states of `state` `(batch, ...)` under `action` `(batch, ...)`."""
+        inputs = [ops.convert_to_tensor(state), ops.convert_to_tensor(action)]
+        return inputs[0] + self.transition(inputs, training=training)
+
+    def rollout(self, state, actions):
+        """Predicted states `(batch, steps, ...)` under `actions` `(batch, steps, ...)`."""
+        states = []
+        for action in ops.unstack(actions, axis=1):
+            state = self.step(state, action)
+            states.append(state)
+        return ops.stack(states, axis=1)
+
+    def call(self, inputs, training=False):
+        # Both frames in one pass: half the calls, and batch statistics over their union.
+        obs = ops.concatenate([inputs["obs"], inputs["next_obs"]], axis=0)
+        state, next_state = ops.split(self.encode(obs, training=training), 2, axis=0)
+        predicted = self.step(state, inputs["action"], training=training)
+        return {"state": state, "predicted": predicted, "next_state": next_state}
+
+    def draw_negatives(self, state):
+        """States of other samples: the batch, shifted by distinct random numbers of places."""
+        count = ops.shape(state)[0]
+        shifts = keras.random.shuffle(ops.arange(1, count), seed=self.seed_generator)
+        return [ops.roll(state, shifts[k], axis=0) for k in range(self.negatives)]
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """The mean contrastive loss of `y_pred`, what `call` returned; also updates the metrics."""
+        state = y_pred["state"]
+        positive, negative = contrastive_hinge(
+            y_pred["predicted"],
+            y_pred["next_state"],
+            state if self.variant == "current" else y_pred["predicted"],
+            self.draw_negatives(state),
+            self.hinge,
+            self.sigma,
+            self.object_axis,
+        )
+        loss = ops.mean(positive + negative)
+        self._update_metrics(y_pred, loss, positive, negative)
+        return loss
+
+    def _update_metrics(self, y_pred, loss, positive, negative):
+        state = y_pred["state"]
+        flat = ops.reshape(state, (ops.shape(state)[0], -1))
+        values = {
+            "loss": loss,
+            "positive": positive,
+            "negative": negative,
+            "z_norm": ops.norm(flat, axis=-1),
+            "z_spread": ops.sqrt(ops.mean(ops.var(flat, axis=0))),
+        }
+        for name, value in values.items():
+            self._means[name].update_state(value)
+        self._skill.update_state(state, y_pred["predicted"], y_pred["next_state"])
+
+    @property
+    def metrics(self):
+        return [*self._means.values(), self._skill]
+
+    def train_step(self, data):
+        import tensorflow as tf
+
+        with tf.GradientTape() as tape:
+            y_pred = self(data, training=True)
+            loss = self.compute_loss(x=data, y_pred=y_pred, training=True)
+            scaled = self.optimizer.scale_loss(loss)
+        gradients = tape.gradient(scaled, self.trainable_variables)
+        self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
+        return self.get_metrics_result()
+
+    def test_step(self, data):
+        self.compute_loss(x=data, y_pred=self(data, training=False), training=False)
+        return self.get_metrics_result()
+
+    def get_config(self):
+        parts = {
+            "embedding": self.embedding,
+            "encoder": self.encoder,
+            "transition": self.transition,
+        }
+        return {
+            **super().get_config(),
+            **{k: keras.saving.serialize_keras_object(v) for k, v in parts.items()},
+            "hinge": self.hinge,
+            "sigma": self.sigma,
+            "variant": self.variant,
+            "negatives": self.negatives,
+            "object_axis": self.object_axis,
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        parts = ("embedding", "encoder", "transition")
+        loaded = {k: keras.saving.deserialize_keras_object(config[k]) for k in parts}
+        return cls(**{**config, **loaded})

@@ -1,0 +1,81 @@
+import numpy as np
+import pytest
+
+from sen_tf.datasets import collect, uniform_policy
+from sen_tf.groups import actions as group_actions
+
+
+class Torques:
+    """A continuous policy that is no TFP distribution: any `sample(shape, seed)` will do."""
+
+    def sample(self, shape, seed):
+        return np.random.default_rng(seed).uniform(-1, 1, (*shape, 2))
+
+
+def gather(blocks):
+    blocks = list(blocks)
+    return tuple(
+        np.concatenate([getattr(b, f) for b in blocks]) for f in ("observations", "actions")
+    )
+
+
+def test_shapes_and_types(board):
+    blocks = list(collect(board, uniform_policy(board), episodes=70, steps=3, seed=0))
+    assert [len(block.actions) for block in blocks] == [64, 6]
+    assert blocks[1].observations.shape == (6, 4, 5, 5, 3)
+    assert blocks[1].observations.dtype == np.uint8
+    assert blocks[1].actions.shape == (6, 3) and blocks[1].actions.dtype == np.int64
+    assert blocks[0].twins == {}
+
+
+def test_frames_follow_from_actions(board):
+    frames, actions = gather(collect(board, uniform_policy(board), episodes=10, steps=5, seed=1))
+    states = np.argwhere(frames[..., 0] == 255)[:, 2:].reshape(10, 6, 2)
+    for time in range(5):
+        after = board.step_states(states[:, time], actions[:, time])
+        np.testing.assert_array_equal(after, states[:, time + 1])
+    assert len(np.unique(states[:, 0], axis=0)) > 3
+
+
+def test_first_episodes_do_not_depend_on_how_many_follow(board):
+    policy = uniform_policy(board)
+    short = gather(collect(board, policy, episodes=70, steps=2, seed=3))
+    long = gather(collect(board, policy, episodes=200, steps=2, seed=3))
+    other = gather(collect(board, policy, episodes=70, steps=2, seed=4))
+    for a, b, c in zip(short, long, other, strict=True):
+        np.testing.assert_array_equal(a, b[:70])
+        assert not np.array_equal(a, c)
+    assert not np.array_equal(long[1][:64], long[1][64:128])
+
+
+def test_twins_are_the_transformed_episodes(board):
+    (block,) = collect(board, uniform_policy(board), episodes=9, steps=4, seed=2, twins=True)
+    assert list(block.twins) == [1, 2, 3]
+    for g, (frames, actions) in block.twins.items():
+        # The white pixel has no orientation, so rendering again equals turning the picture.
+        expected = group_actions.rotate_grid(block.observations, board.group, g, axes=(2, 3))
+        np.testing.assert_array_equal(frames, expected)
+        np.testing.assert_array_equal(actions, (block.actions - g) % 4)
+
+
+def test_named_actions_only(board):
+    policy = uniform_policy(board, ["up", "right"])
+    _, actions = gather(collect(board, policy, episodes=200, steps=5, seed=0))
+    counts = np.bincount(actions.ravel(), minlength=4)
+    assert counts[2] == counts[3] == 0
+    assert min(counts[:2]) > 400
+
+
+def test_continuous_actions_of_a_policy_of_ones_own(board):
+    board.step_states = lambda states, actions: states
+    (block,) = collect(board, Torques(), episodes=3, steps=2, seed=0)
+    assert block.actions.shape == (3, 2, 2) and block.actions.dtype == np.float32
+
+
+def test_errors(board):
+    with pytest.raises(ValueError, match=r"names out of: up, right, down, left; got 'upp'"):
+        uniform_policy(board, ["upp"])
+    with pytest.raises(ValueError, match="got none"):
+        uniform_policy(board, [])
+    with pytest.raises(ValueError, match="`episodes` must be at least 1; got 0"):
+        collect(board, Torques(), episodes=0, steps=2, seed=0)

@@ -1,0 +1,101 @@
+import numpy as np
+import pytest
+
+from sen_tf.datasets import Episodes, split, transitions
+
+
+def make(episodes=6, steps=4, continuous=False):
+    """Frames that name their episode and time; action 10 * episode + time."""
+    number = 10 * np.arange(episodes)[:, None] + np.arange(steps + 1)
+    frames = np.broadcast_to(number[..., None, None, None], (episodes, steps + 1, 2, 2, 1))
+    actions = np.repeat(number[:, :-1, None], 2, 2).astype(np.float32) / 2
+    return Episodes(
+        frames.astype(np.uint8),
+        actions if continuous else number[:, :-1],
+        {},
+        "board",
+        {},
+        tuple(range(steps + 1)),
+    )
+
+
+def epochs(dataset, steps, count=1):
+    iterator = iter(dataset.as_numpy_iterator())
+    return [np.concatenate([next(iterator)["action"] for _ in range(steps)]) for _ in range(count)]
+
+
+def test_batches_are_transitions():
+    dataset, steps = transitions(make(), batch_size=5, seed=0)
+    assert steps == 4
+    for batch in dataset.take(2 * steps).as_numpy_iterator():
+        assert batch["obs"].shape == batch["next_obs"].shape == (5, 2, 2, 1)
+        assert batch["obs"].dtype == np.uint8 and batch["action"].dtype == np.int32
+        np.testing.assert_array_equal(batch["obs"][:, 0, 0, 0], batch["action"])
+        np.testing.assert_array_equal(batch["next_obs"][:, 0, 0, 0], batch["action"] + 1)
+    assert dataset.element_spec["obs"].shape == (5, 2, 2, 1)
+
+
+def test_each_epoch_holds_every_transition_once_in_an_order_of_its_own():
+    data = make()
+    first, second = epochs(*transitions(data, batch_size=4, seed=0), count=2)
+    np.testing.assert_array_equal(np.sort(first), data.actions.ravel())
+    np.testing.assert_array_equal(np.sort(second), data.actions.ravel())
+    assert not np.array_equal(first, second)
+    (again,) = epochs(*transitions(data, batch_size=4, seed=0))
+    (other,) = epochs(*transitions(data, batch_size=4, seed=1))
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_resuming_continues_the_same_order():
+    data = make()
+    *_, third = epochs(*transitions(data, batch_size=5, seed=7), count=3)
+    (resumed,) = epochs(*transitions(data, batch_size=5, seed=7, start_epoch=2))
+    np.testing.assert_array_equal(third, resumed)
+
+
+def test_in_order_with_the_remainder():
+    data = make()
+    dataset, steps = transitions(data, batch_size=10, seed=0, shuffle=False, drop_remainder=False)
+    assert steps == 3
+    np.testing.assert_array_equal(*epochs(dataset, steps), data.actions.ravel())
+    assert dataset.element_spec["obs"].shape[0] is None
+
+
+def test_continuous_actions():
+    dataset, _ = transitions(make(continuous=True), batch_size=3, seed=0)
+    batch = next(iter(dataset.as_numpy_iterator()))
+    assert batch["action"].shape == (3, 2) and batch["action"].dtype == np.float32
+    np.testing.assert_array_equal(2 * batch["action"][:, 1], batch["obs"][:, 0, 0, 0])
+
+
+def test_split_by_episode_shares_the_frames():
+    data = make(episodes=10)
+    train, validation = split(data, 0.2, seed=0)
+    assert len(train) == 8 and len(validation) == 2
+    assert train.episodes is validation.episodes is data
+    (seen,) = epochs(*transitions(train, batch_size=4, seed=0))
+    (held_out,) = epochs(*transitions(validation, batch_size=4, seed=0))
+    assert not set(seen // 10) & set(held_out // 10)
+    np.testing.assert_array_equal(np.sort(np.r_[seen, held_out]), data.actions.ravel())
+    assert not np.array_equal(validation.index, split(data, 0.2, seed=1)[1].index)
+
+
+def test_every_part_of_a_split_has_an_episode():
+    train, validation = split(make(episodes=2), 0.01, seed=0)
+    assert len(train) == len(validation) == 1
+
+
+def test_errors():
+    data = make()
+    with pytest.raises(ValueError, match="`batch_size` must be at most .* 24; got 25"):
+        transitions(data, batch_size=25, seed=0)
+    with pytest.raises(ValueError, match="`batch_size` must be at least 1; got 0"):
+        transitions(data, batch_size=0, seed=0)
+    some = Episodes(data.observations[:, ::4], data.actions, {}, "board", {}, (0, 4))
+    with pytest.raises(ValueError, match="`data` must hold the frames of all times 0 to 4"):
+        transitions(some, batch_size=2, seed=0)
+    with pytest.raises(ValueError, match="`fraction` must lie between 0 and 1; got 1"):
+        split(data, 1, seed=0)
+    with pytest.raises(ValueError, match="at least 2 to be split; got 1"):
+        split(make(episodes=1), 0.5, seed=0)

@@ -1,0 +1,286 @@
+import json
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sen_tf.datasets import (
+    DatasetError,
+    EpisodeBlock,
+    collect,
+    read_episodes,
+    uniform_policy,
+    write_episodes,
+)
+
+ATTRIBUTES = {"env": "cubes", "split": "train", "seed": 5, "group": "C4", "settings": {"a": [1]}}
+
+
+def random_block(rng, episodes, steps, frame, twins, continuous=False):
+    def part():
+        shape = (episodes, steps, 2) if continuous else (episodes, steps)
+        actions = rng.normal(size=shape) if continuous else rng.integers(0, 20, shape)
+        frames = rng.integers(0, 256, (episodes, steps + 1, *frame), np.uint8)
+        return frames, actions.astype(np.float32 if continuous else np.int64)
+
+    return EpisodeBlock(*part(), {g: part() for g in range(1, twins + 1)})
+
+
+def write(path, blocks, **changes):
+    episodes = sum(len(block.actions) for block in blocks)
+    write_episodes(path, blocks, **{"episodes": episodes, **ATTRIBUTES, **changes})
+
+
+def assert_same(data, blocks, steps):
+    parts = [(data.observations, data.actions)] + [data.twins[g] for g in sorted(data.twins)]
+    came = [[(b.observations, b.actions), *b.twins.values()] for b in blocks]
+    for (frames, actions), written in zip(parts, zip(*came, strict=True), strict=True):
+        written_frames = np.concatenate([part[0] for part in written])
+        np.testing.assert_array_equal(frames, written_frames[:, list(steps)])
+        written_actions = np.concatenate([part[1] for part in written])
+        np.testing.assert_array_equal(actions, written_actions)
+        assert actions.dtype == written_actions.dtype
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.data())
+def test_round_trip(tmp_path_factory, data):
+    rng = np.random.default_rng(data.draw(st.integers(0, 10**6), "seed"))
+    sizes = data.draw(st.lists(st.integers(1, 70), min_size=1, max_size=3), "blocks")
+    steps = data.draw(st.integers(1, 12), "steps")
+    frame = data.draw(st.tuples(*[st.integers(1, 4)] * 3), "frame")
+    twins, continuous = data.draw(st.integers(0, 2), "twins"), data.draw(st.booleans())
+    times = data.draw(st.none() | st.lists(st.integers(0, steps), min_size=1), "times")
+    blocks = [random_block(rng, size, steps, frame, twins, continuous) for size in sizes]
+    path = tmp_path_factory.mktemp("store") / "episodes.h5"
+    write(path, blocks)
+    read = read_episodes(path, env="cubes", steps=times)
+    assert_same(read, blocks, range(steps + 1) if times is None else times)
+    assert len(read) == sum(sizes)
+    assert read.env == "cubes" and read.attrs["settings"] == {"a": [1]}
+    assert (read.attrs["seed"], read.attrs["split"], read.attrs["group"]) == (5, "train", "C4")
+
+
+def test_many_read_blocks(tmp_path, monkeypatch):
+    monkeypatch.setattr("sen_tf.datasets.store.READ_BYTES", 100)
+    blocks = [random_block(np.random.default_rng(0), 20, 3, (2, 2, 3), 1)]
+    write(tmp_path / "a.h5", blocks)
+    assert_same(read_episodes(tmp_path / "a.h5"), blocks, range(4))
+
+
+def test_collected_episodes(tmp_path, board, capsys):
+    def blocks():
+        return collect(board, uniform_policy(board), episodes=70, steps=3, seed=0, twins=True)
+
+    write_episodes(tmp_path / "new" / "eval.h5", blocks(), episodes=70, **ATTRIBUTES)
+    assert_same(read_episodes(tmp_path / "new" / "eval.h5"), list(blocks()), range(4))
+    assert "70/70" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("times, rows", [(101, 1), (11, 8), (2, 64), (300, 1)])
+def test_chunks_hold_about_a_hundred_frames(tmp_path, times, rows):
+    write(tmp_path / "a.h5", [random_block(np.random.default_rng(0), 64, times - 1, (2, 2, 1), 0)])
+    with h5py.File(tmp_path / "a.h5") as file:
+        assert file["observations"].chunks == (rows, min(times, 128), 2, 2, 1)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_an_interrupted_run_leaves_nothing(tmp_path, error):
+    def blocks():
+        yield random_block(np.random.default_rng(0), 4, 3, (2, 2, 3), 0)
+        raise error
+
+    with pytest.raises(error):
+        write_episodes(tmp_path / "a.h5", blocks(), episodes=8, **ATTRIBUTES)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("episodes", [3, 5])
+def test_wrong_number_of_episodes(tmp_path, episodes):
+    block = random_block(np.random.default_rng(0), 4, 3, (2, 2, 3), 0)
+    with pytest.raises(ValueError, match=f"`blocks` must hold {episodes} episodes; got"):
+        write(tmp_path / "a.h5", [block], episodes=episodes)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unwritable_place_is_said(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DatasetError, match="Cannot write"):
+        write(tmp_path / "file" / "a.h5", [])
+
+
+# --- published formats -------------------------------------------------------------------------
+
+
+def published(rng, episodes=5, steps=4):
+    """uint8 frames (E, T + 1, H, W, C), actions, and the arrays of the published files."""
+    frames = rng.integers(0, 256, (episodes, steps + 1, 6, 7, 3), np.uint8)
+    actions = rng.integers(0, 20, (episodes, steps))
+    images = (np.moveaxis(frames, -1, 2) / 255).astype(np.float32)
+    arrays = {
+        "obs": images[:, :-1],
+        "action": actions.astype(np.float32),
+        "next_obs": images[:, 1:],
+    }
+    return frames, actions, arrays
+
+
+def write_flat(path, arrays):
+    with h5py.File(path, "w") as file:
+        for name, values in arrays.items():
+            file[name] = values
+
+
+def test_reads_the_published_format(tmp_path):
+    frames, actions, arrays = published(np.random.default_rng(0))
+    write_flat(tmp_path / "a.h5", arrays)
+    data = read_episodes(tmp_path / "a.h5", env="cubes")
+    np.testing.assert_array_equal(data.observations, frames)
+    np.testing.assert_array_equal(data.actions, actions)
+    assert data.actions.dtype == np.int64 and data.env is None and data.twins == {}
+    some = read_episodes(tmp_path / "a.h5", steps=(0, 4))
+    np.testing.assert_array_equal(some.observations, frames[:, [0, 4]])
+
+
+def test_reads_published_continuous_actions(tmp_path):
+    rng = np.random.default_rng(0)
+    _, _, arrays = published(rng)
+    arrays["action"] = rng.uniform(-1, 1, (5, 4, 2))
+    write_flat(tmp_path / "a.h5", arrays)
+    data = read_episodes(tmp_path / "a.h5")
+    assert data.actions.dtype == np.float32
+    np.testing.assert_allclose(data.actions, arrays["action"], rtol=1e-6)
+
+
+@pytest.mark.parametrize("stored", [np.float32, np.uint8])
+def test_reads_c_swm(tmp_path, stored):
+    frames, actions, arrays = published(np.random.default_rng(0), episodes=12)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        for episode in range(12):
+            group = file.create_group(str(episode))
+            for name in ("obs", "next_obs"):
+                values = arrays[name][episode]
+                group[name] = np.rint(values * 255).astype(stored) if stored == np.uint8 else values
+            group["action"] = actions[episode]
+    data = read_episodes(tmp_path / "a.h5")
+    np.testing.assert_array_equal(data.observations, frames)
+    np.testing.assert_array_equal(data.actions, actions)
+
+
+# --- errors ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def whole(tmp_path):
+    path = tmp_path / "a.h5"
+    write(path, [random_block(np.random.default_rng(0), 4, 3, (2, 2, 3), 1)])
+    return path
+
+
+def spoil(path, change):
+    with h5py.File(path, "a") as file:
+        change(file)
+
+
+def replace(name, values):
+    def change(file):
+        del file[name]
+        file[name] = values
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda f: f.__delitem__("actions"), "/ lacks actions .it holds observations, twins"),
+        (lambda f: f.__delitem__("observations"), "/ lacks observations"),
+        (lambda f: f.__delitem__("twins/1/actions"), "/twins/1 lacks actions"),
+        (replace("observations", np.zeros((4, 4, 2, 2, 3))), "is float64 .* expected uint8"),
+        (replace("observations", np.zeros((4, 4, 2, 2), np.uint8)), "expected uint8"),
+        (replace("observations", np.zeros((0, 4, 2, 2, 3), np.uint8)), "/observations is empty"),
+        (replace("actions", np.zeros((4, 9), np.int64)), r"expected numbers \(4, 3\)"),
+        (replace("actions", np.zeros((4, 3), "S1")), r"expected numbers \(4, 3\)"),
+        (replace("twins/1/actions", np.zeros((4, 3, 2))), "twins/1 have another shape"),
+        (lambda f: f.attrs.__delitem__("env"), "lacks the attributes env"),
+        (lambda f: f.attrs.__setitem__("format_version", 2), "format is sen_tf 2, expected"),
+    ],
+)
+def test_spoiled_files(whole, change, message):
+    spoil(whole, change)
+    with pytest.raises(DatasetError, match=message) as caught:
+        read_episodes(whole, env="cubes")
+    advice = f"python -m sen_tf.generate --env=cubes --output={whole}"
+    assert str(whole) in str(caught.value) and str(caught.value).endswith(advice)
+
+
+def test_another_environments_file(whole):
+    with pytest.raises(DatasetError, match="episodes of 'cubes', expected 'shapes'.*--env=shapes"):
+        read_episodes(whole, env="shapes")
+
+
+def test_too_few_steps(whole):
+    with pytest.raises(DatasetError, match="3 steps an episode.*--steps=10.*--env=cubes"):
+        read_episodes(whole, steps=(0, 1, 10))
+
+
+@pytest.mark.parametrize("kept", [0, 100, 0.5, 0.99])
+def test_truncated(whole, kept):
+    content = whole.read_bytes()
+    whole.write_bytes(content[: int(kept * len(content)) if kept < 1 else kept])
+    with pytest.raises(DatasetError, match="not a readable, whole HDF5 file"):
+        read_episodes(whole, env="cubes")
+
+
+def test_missing_and_foreign(tmp_path):
+    with pytest.raises(DatasetError, match="no such file.*--env=shapes"):
+        read_episodes(tmp_path / "none.h5", env="shapes")
+    with pytest.raises(DatasetError, match="not a readable"):
+        read_episodes(tmp_path)
+    write_flat(tmp_path / "b.h5", {"weights": np.zeros(3)})
+    with pytest.raises(DatasetError, match="it holds weights, expected observations"):
+        read_episodes(tmp_path / "b.h5")
+
+
+@pytest.mark.parametrize(
+    "name, values, message",
+    [
+        ("action", None, "/ lacks action"),
+        ("next_obs", np.zeros((5, 4, 3, 6, 7), np.float32), "next_obs at a time is not obs"),
+        ("next_obs", np.zeros((5, 3, 3, 6, 7), np.float32), "unlike /obs"),
+        ("obs", np.zeros((5, 4, 6), np.float32), "expected images .episodes, steps, channels"),
+        ("obs", np.zeros((5, 4, 3, 6, 7), np.int64), "is int64"),
+        ("action", np.zeros((5, 9)), r"expected numbers \(5, 4\)"),
+    ],
+)
+def test_spoiled_published_files(tmp_path, name, values, message):
+    _, _, arrays = published(np.random.default_rng(0))
+    arrays |= {name: values}
+    write_flat(tmp_path / "a.h5", {k: v for k, v in arrays.items() if v is not None})
+    with pytest.raises(DatasetError, match=message):
+        read_episodes(tmp_path / "a.h5", env="cubes")
+
+
+def test_published_values_out_of_range(tmp_path):
+    _, _, arrays = published(np.random.default_rng(0))
+    arrays |= {name: 255 * arrays[name] for name in ("obs", "next_obs")}
+    write_flat(tmp_path / "a.h5", arrays)
+    with pytest.raises(DatasetError, match=r"expected \[0, 1\]"):
+        read_episodes(tmp_path / "a.h5")
+
+
+def test_c_swm_episodes_of_different_length(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        for episode, steps in enumerate((4, 3)):
+            for name in ("obs", "next_obs"):
+                file[f"{episode}/{name}"] = np.zeros((steps, 3, 5, 5), np.float32)
+            file[f"{episode}/action"] = np.zeros(steps)
+    with pytest.raises(DatasetError, match="like the first episode"):
+        read_episodes(tmp_path / "a.h5")
+
+
+def test_settings_are_json(whole):
+    with h5py.File(whole) as file:
+        assert json.loads(file.attrs["settings"]) == {"a": [1]}

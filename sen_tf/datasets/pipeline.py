@@ -1,10 +1,14 @@
-"""tf.data pipelines of transitions (obs, action, next_obs), gathered from frames held once."""
+"""tf.data pipelines of transitions (obs, action, next_obs), gathered from frames held once.
+
+The pipeline is TensorFlow's alone: no Python runs in its threads, which would compete with the
+training loop and, prefetching still, could hang the process at exit.
+"""
 
 import dataclasses
 
 import numpy as np
 
-from sen_tf.datasets.store import Episodes
+from sen_tf.datasets.store import ALIGNMENT, Episodes
 
 PREFETCHED_BATCHES = 2
 
@@ -80,27 +84,48 @@ def transitions(
 
     subset = data if isinstance(data, Subset) else Subset(data, np.arange(len(data)))
     steps_per_epoch = _steps_per_epoch(subset, batch_size, drop_remainder)
-    frames, actions = subset.episodes.observations, _device_actions(subset.episodes.actions)
+    episodes, length = subset.episodes, subset.episodes.actions.shape[1]
+    with tf.device("/CPU:0"):  # where pipelines run, also beside an accelerator
+        frames = _frames_tensor(episodes.observations)
+        actions = tf.constant(_device_actions(episodes.actions))
+        members = tf.constant(subset.index, tf.int64)
+    count = len(subset) * length
 
-    def batches():
-        epoch = start_epoch
-        while True:
-            order = _order(subset, [seed, epoch] if shuffle else None)
-            for step in range(steps_per_epoch):
-                episode, time = order[:, step * batch_size : (step + 1) * batch_size]
-                yield {
-                    "obs": frames[episode, time],
-                    "action": actions[episode, time],
-                    "next_obs": frames[episode, time + 1],
-                }
-            epoch += 1
+    def order(epoch):
+        numbers = tf.range(count, dtype=tf.int64)
+        if shuffle:
+            seeds = tf.stack([tf.constant(seed, tf.int64), epoch])
+            numbers = tf.random.experimental.stateless_shuffle(numbers, seeds)
+        return tf.data.Dataset.from_tensor_slices(numbers).batch(batch_size, drop_remainder)
 
-    size = batch_size if drop_remainder else None
-    image = tf.TensorSpec((size, *frames.shape[2:]), tf.uint8)
-    action = tf.TensorSpec((size, *actions.shape[2:]), actions.dtype)
-    signature = {"obs": image, "action": action, "next_obs": image}
-    dataset = tf.data.Dataset.from_generator(batches, output_signature=signature)
-    return dataset.prefetch(PREFETCHED_BATCHES), steps_per_epoch
+    def gather(number):
+        episode, time = tf.gather(members, number // length), number % length
+        first = episode * (length + 1) + time
+        return {
+            "obs": tf.gather(frames, first),
+            "action": tf.gather(actions, episode * length + time),
+            "next_obs": tf.gather(frames, first + 1),
+        }
+
+    epochs = tf.data.Dataset.range(start_epoch, np.iinfo(np.int64).max)
+    batches = epochs.flat_map(order).map(gather, num_parallel_calls=PREFETCHED_BATCHES)
+    # The optimizer of pipelines has nothing to do here, and it would copy all frames.
+    options = tf.data.Options()
+    options.experimental_optimization.apply_default_optimizations = False
+    return batches.prefetch(PREFETCHED_BATCHES).with_options(options), steps_per_epoch
+
+
+def _frames_tensor(frames):
+    """Frames (E, T + 1, H, W, C) as a tensor (E * (T + 1), H, W, C).
+
+    It lies on the same memory where TensorFlow can use that: what `read_episodes` returns.
+    """
+    import tensorflow as tf
+
+    flat = np.ascontiguousarray(frames).reshape(-1, *frames.shape[2:])
+    if flat.ctypes.data % ALIGNMENT or not flat.flags.writeable:
+        return tf.constant(flat)
+    return tf.experimental.dlpack.from_dlpack(flat.__dlpack__())
 
 
 def _steps_per_epoch(subset, batch_size, drop_remainder):
@@ -123,14 +148,6 @@ def _steps_per_epoch(subset, batch_size, drop_remainder):
 
 
 def _device_actions(actions):
-    return actions.astype(np.int32) if np.issubdtype(actions.dtype, np.integer) else actions
-
-
-def _order(subset, seed):
-    """(2, n) int: episode and time of every transition, permuted unless `seed` is None."""
-    length = subset.episodes.actions.shape[1]
-    number = np.arange(len(subset) * length)
-    if seed is not None:
-        number = np.random.default_rng(seed).permutation(len(number))
-    position, time = np.divmod(number, length)
-    return np.stack([subset.index[position], time])
+    """Actions (E, T, ...) as (E * T, ...), int32 if they are whole numbers."""
+    flat = actions.reshape(-1, *actions.shape[2:])
+    return flat.astype(np.int32) if np.issubdtype(flat.dtype, np.integer) else flat

@@ -16,6 +16,7 @@ group "0", "1", ... an episode with the same three names. Their frames become ui
 import contextlib
 import dataclasses
 import json
+import math
 import os
 import pathlib
 import shlex
@@ -27,9 +28,10 @@ import tqdm
 
 FORMAT = "sen_tf"
 VERSION = 1
-COMPRESSION = {"compression": "gzip", "compression_opts": 1}
+COMPRESSION = {"compression": "gzip", "compression_opts": 1, "fletcher32": True}
 CHUNK_FRAMES = 128  # a chunk, the unit that is compressed and read, holds up to so many frames
 READ_BYTES = 2**26  # frames read at once, uncompressed
+ALIGNMENT = 64  # bytes: memory that starts on a multiple of it TensorFlow uses without a copy
 IMAGE_AXES = ("steps", "channels", "height", "width")  # of an episode in the published formats
 
 
@@ -143,7 +145,13 @@ def _create(group, episodes, frames, actions):
     group.create_dataset("actions", (episodes, *actions.shape[1:]), actions.dtype)
 
 
-def read_episodes(path, env: str | None = None, steps: Sequence[int] | None = None) -> Episodes:
+def read_episodes(
+    path,
+    env: str | None = None,
+    steps: Sequence[int] | None = None,
+    episodes: int | None = None,
+    twins: bool = True,
+) -> Episodes:
     """Reads a file of episodes into memory.
 
     Args:
@@ -151,6 +159,8 @@ def read_episodes(path, env: str | None = None, steps: Sequence[int] | None = No
         env: name of the environment it must be of; a published file does not say its environment
             and is taken as it is.
         steps: times of the frames to keep, such as (0, 1, 5, 10); None for all.
+        episodes: how many episodes to keep, the first ones; None, or more than there are, for all.
+        twins: whether to read the twins as well.
 
     Returns:
         The `Episodes`. Beside them, memory is needed for one block of frames only.
@@ -163,7 +173,7 @@ def read_episodes(path, env: str | None = None, steps: Sequence[int] | None = No
     try:
         with h5py.File(path, "r") as file:
             advised = env or file.attrs.get("env")
-            return _read(file, env, steps)
+            return _read(file, env, steps, episodes, twins)
     except FileNotFoundError as error:
         problem, cause = "there is no such file", error
     except _Problem as error:
@@ -189,14 +199,15 @@ class _Source:
     frames: Callable[[slice], np.ndarray]
 
 
-def _read(file, env, steps):
+def _read(file, env, steps, count, with_twins):
     attrs = dict(file.attrs)
     twins = {}
     if "format" in attrs or "observations" in file:
         _check_attributes(attrs, env)
         attrs["settings"] = json.loads(attrs["settings"])
         source = _own_source(file)
-        twins = {int(g): _own_source(part) for g, part in file.get("twins", {}).items()}
+        parts = file.get("twins", {}) if with_twins else {}
+        twins = {int(g): _own_source(part) for g, part in parts.items()}
         for g, twin in twins.items():
             if (twin.shape, twin.actions.shape) != (source.shape, source.actions.shape):
                 raise _Problem(f"its twins/{g} have another shape than its episodes")
@@ -208,25 +219,34 @@ def _read(file, env, steps):
         raise _Problem(f"it holds {_names(file)}, expected observations and actions")
     steps = _checked_steps(steps, source.shape[1])
     return Episodes(
-        _load(source, steps),
-        source.actions,
-        {g: (_load(twin, steps), twin.actions) for g, twin in sorted(twins.items())},
+        _load(source, steps, count),
+        source.actions[:count],
+        {g: (_load(twin, steps, count), twin.actions[:count]) for g, twin in sorted(twins.items())},
         attrs.get("env"),
         attrs,
         steps,
     )
 
 
-def _load(source, steps):
-    """Frames at the times `steps` of all episodes, block by block."""
-    episodes, *frame = source.shape
-    count = max(1, READ_BYTES // int(np.prod(frame)))
-    out = np.empty((episodes, len(steps), *frame[1:]), np.uint8)
+def _load(source, steps, episodes):
+    """Frames at the times `steps` of the first episodes, or of all, block by block."""
+    total, *frame = source.shape
+    episodes = total if episodes is None else min(episodes, total)
+    count = max(1, READ_BYTES // math.prod(frame))
+    out = _aligned_empty((episodes, len(steps), *frame[1:]))
     everything = steps == tuple(range(frame[0]))
     for start in range(0, episodes, count):
-        frames = source.frames(slice(start, start + count))
+        frames = source.frames(slice(start, min(start + count, episodes)))
         out[start : start + count] = frames if everything else frames[:, list(steps)]
     return out
+
+
+def _aligned_empty(shape):
+    """An uninitialized uint8 array that starts on a multiple of `ALIGNMENT` bytes."""
+    size = math.prod(shape)
+    memory = np.empty(size + ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % ALIGNMENT
+    return memory[start : start + size].reshape(shape)
 
 
 def _checked_steps(steps, times):

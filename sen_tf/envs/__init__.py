@@ -54,7 +54,7 @@ ENVS = {
 }
 
 for _spec in ENVS.values():
-    gymnasium.register(_spec.gym_id, entry_point=_spec.make)
+    gymnasium.register(_spec.gym_id, entry_point=f"{_spec.make.__module__}:{_spec.make.__name__}")
 
 
 def make(name, **kwargs):

@@ -198,7 +198,8 @@ def _one_state(state):
     cells = cell_indices(state[None])
     if len(np.unique(cells)) < OBJECTS:
         raise ValueError(
-            f"Expected `options['state']` to have no two objects in a cell; received {state.tolist()}"
+            "Expected `options['state']` to have no two objects in a cell; "
+            f"received {state.tolist()}"
         )
     return state.astype(np.int64)
 

@@ -7,24 +7,33 @@ from sen_tf.layers import FieldLayerNormalization, GroupDense, QuadrantLifting
 EPSILON = 1e-5
 
 
-def mlp(dense, hidden, outputs, dtype=None):
+def state_dtype(dtype):
+    """The dtype of states: the policy's variable dtype, float32 under mixed precision.
+
+    A state differs from the next by little and may lie far from zero: bfloat16, with its 8 bits,
+    would round the difference away.
+    """
+    return keras.dtype_policies.get(dtype or keras.config.dtype_policy()).variable_dtype
+
+
+def mlp(dense, hidden, outputs, dtype=None, from_states=False):
     """`dense(width) ReLU, dense(width) LayerNorm ReLU, ..., dense(outputs)`: a list of layers.
 
     Args:
         dense: Makes a linear layer, called as `dense(units, dtype=...)`.
         hidden: Widths of the hidden layers; the first has no normalization.
-        outputs: Width of the last, linear layer, which computes in the policy's variable dtype
-            (float32 under mixed precision), since it makes states.
+        outputs: Width of the last, linear layer, which makes states and computes in their dtype.
         dtype: Dtype policy of the others.
+        from_states: Whether the first layer takes states, and computes in their dtype too.
     """
     layers = []
     for index, width in enumerate(hidden):
-        layers.append(dense(width, dtype=dtype))
+        wide = from_states and index == 0
+        layers.append(dense(width, dtype=state_dtype(dtype) if wide else dtype))
         if index:
             layers.append(FieldLayerNormalization(epsilon=EPSILON, dtype=dtype))
         layers.append(keras.layers.ReLU(dtype=dtype))
-    policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
-    return [*layers, dense(outputs, dtype=policy.variable_dtype)]
+    return [*layers, dense(outputs, dtype=state_dtype(dtype))]
 
 
 def group_dense(group):

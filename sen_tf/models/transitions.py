@@ -3,7 +3,7 @@
 import keras
 
 from sen_tf.layers import ObjectGraph, OneHotActions, ToRegular
-from sen_tf.models.encoders import group_dense, mlp
+from sen_tf.models.encoders import group_dense, mlp, state_dtype
 
 MOVES_CLOCKWISE = "permutation(3,0,1,2)"
 """How a quarter turn counter-clockwise acts on the moves up, right, down, left."""
@@ -59,12 +59,14 @@ def _graph(dense, state_shape, action_layers, hidden, dtype, name):
     condition = action
     for layer in action_layers:
         condition = layer(condition)
-    *edge_layers, _ = mlp(dense, (hidden, hidden), hidden, dtype)
+    widths = (hidden, hidden)
+    *edge, _ = mlp(dense, widths, hidden, dtype, from_states=True)
+    node = mlp(dense, widths, state_shape[-1], dtype, from_states=True)
     graph = ObjectGraph(
-        edge_network=keras.Sequential(edge_layers, name="edge"),
+        edge_network=keras.Sequential(edge, name="edge"),
         readout=dense(hidden, dtype=dtype),
-        node_network=keras.Sequential(mlp(dense, (hidden, hidden), state_shape[-1], dtype)),
-        dtype=dtype,
+        node_network=keras.Sequential(node, name="node"),
+        dtype=state_dtype(dtype),
         name="graph",
     )
     return keras.Model([state, action], graph(state, condition), name=name)

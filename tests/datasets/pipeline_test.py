@@ -1,7 +1,19 @@
+import dataclasses
+import pathlib
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
-from sen_tf.datasets import Episodes, split, transitions
+from sen_tf.datasets import (
+    EpisodeBlock,
+    Episodes,
+    read_episodes,
+    split,
+    transitions,
+    write_episodes,
+)
 
 
 def make(episodes=6, steps=4, continuous=False):
@@ -67,6 +79,46 @@ def test_continuous_actions():
     batch = next(iter(dataset.as_numpy_iterator()))
     assert batch["action"].shape == (3, 2) and batch["action"].dtype == np.float32
     np.testing.assert_array_equal(2 * batch["action"][:, 1], batch["obs"][:, 0, 0, 0])
+
+
+def test_frames_from_a_file_are_not_copied(tmp_path):
+    data = make()
+    block = EpisodeBlock(data.observations, data.actions, {})
+    settings = {"env": "board", "split": "train", "seed": 0, "group": "C4", "settings": {}}
+    write_episodes(tmp_path / "a.h5", [block], episodes=len(data), **settings)
+    read = read_episodes(tmp_path / "a.h5")
+    dataset, _ = transitions(read, batch_size=3, seed=0)
+    read.observations[:] = 99  # seen by the pipeline, for it has no frames of its own
+    assert (next(iter(dataset.as_numpy_iterator()))["obs"] == 99).all()
+
+
+@pytest.mark.parametrize("spoil", ["unaligned", "read only", "not contiguous"])
+def test_frames_of_any_array(spoil):
+    data = make()
+    frames = data.observations
+    if spoil == "unaligned":
+        memory = np.empty(frames.size + 1, np.uint8)
+        frames = memory[1:].reshape(frames.shape)
+        frames[:] = data.observations
+    elif spoil == "read only":
+        frames.flags.writeable = False
+    else:
+        frames = np.asfortranarray(frames)
+    spoiled = dataclasses.replace(data, observations=frames)
+    dataset, _ = transitions(spoiled, batch_size=3, seed=0)
+    batch = next(iter(dataset.as_numpy_iterator()))
+    np.testing.assert_array_equal(batch["obs"][:, 0, 0, 0], batch["action"])
+
+
+def test_a_process_ends_with_a_pipeline_still_prefetching():
+    program = (
+        "import numpy as np; from sen_tf.datasets import Episodes, transitions\n"
+        "frames = np.zeros((50, 101, 50, 50, 3), np.uint8)\n"
+        "data = Episodes(frames, np.zeros((50, 100), int), {}, None, {}, tuple(range(101)))\n"
+        "next(iter(transitions(data, batch_size=256, seed=0)[0]))\n"
+    )
+    root = pathlib.Path(__file__).parents[2]
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=120, cwd=root)
 
 
 def test_split_by_episode_shares_the_frames():

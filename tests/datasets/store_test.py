@@ -234,6 +234,16 @@ def test_truncated(whole, kept):
         read_episodes(whole, env="cubes")
 
 
+def test_one_changed_byte(whole):
+    with h5py.File(whole) as file:
+        place = file["observations"].id.get_chunk_info(0).byte_offset
+    content = bytearray(whole.read_bytes())
+    content[place + 20] ^= 1
+    whole.write_bytes(content)
+    with pytest.raises(DatasetError, match="not a readable, whole HDF5 file"):
+        read_episodes(whole)
+
+
 def test_missing_and_foreign(tmp_path):
     with pytest.raises(DatasetError, match="no such file.*--env=shapes"):
         read_episodes(tmp_path / "none.h5", env="shapes")

@@ -1,0 +1,73 @@
+"""The paper's three models of each environment: which embedding, encoder and transition.
+
+- `sen`: a plain embedding whose output is declared to be symmetric; encoder and transition
+  commute with the group.
+- `nonequivariant`: everything plain, at about the same number of weights.
+- `fully_equivariant`: the embedding commutes too, with turning the pixels.
+"""
+
+import numpy as np
+
+from sen_tf.models import ContrastiveWorldModel, embeddings, encoders, transitions
+
+OBJECTS = 5
+IMAGE_SHAPE = (50, 50, 3)
+BOARD = 5
+
+
+def cubes(arm, hidden, filters, dtype):
+    """Embedding, encoder and transition for 3D Blocks; see `make_model`."""
+    widths = (filters,) * 3
+    if arm == "fully_equivariant":
+        embedding = embeddings.group_conv_embedding(
+            "C4", IMAGE_SHAPE, OBJECTS, tuple(width // 2 for width in widths), dtype
+        )
+    else:
+        embedding = embeddings.conv_embedding(IMAGE_SHAPE, OBJECTS, widths, dtype)
+    return embedding, *_object_networks(arm, (*IMAGE_SHAPE[:2], OBJECTS), hidden, dtype)
+
+
+def shapes(arm, hidden, filters, dtype):
+    """Embedding, encoder and transition for 2D Shapes; see `make_model`.
+
+    The board is seen from above, cell by cell: the plain embedding commutes with quarter turns up
+    to the look of the sprites, so that `sen` and `fully_equivariant` are one model.
+    """
+    filters = filters if arm == "nonequivariant" else filters // 2
+    cell = IMAGE_SHAPE[0] // BOARD
+    embedding = embeddings.cell_embedding(IMAGE_SHAPE, OBJECTS, cell, filters, dtype)
+    return embedding, *_object_networks(arm, (BOARD, BOARD, OBJECTS), hidden, dtype)
+
+
+def _object_networks(arm, features_shape, hidden, dtype):
+    if arm == "nonequivariant":
+        hidden = 2 * hidden
+        return (
+            encoders.object_encoder(features_shape, (hidden, hidden), dtype=dtype),
+            transitions.object_transition(OBJECTS, hidden, dtype=dtype),
+        )
+    return (
+        encoders.c4_object_encoder(features_shape, (hidden, hidden), dtype=dtype),
+        transitions.c4_object_transition(OBJECTS, hidden, dtype=dtype),
+    )
+
+
+ARMS = {"cubes": cubes, "shapes": shapes}
+
+
+def make_model(env, arm, hidden=256, filters=32, dtype=None, **world):
+    """A `ContrastiveWorldModel` for an environment, built.
+
+    Args:
+        env: Name of the environment, such as `"cubes"`.
+        arm: `"sen"`, `"nonequivariant"` or `"fully_equivariant"`.
+        hidden: Width of encoder and transition in fields; plain networks are twice as wide.
+        filters: Channels of the embedding; where it is equivariant, half as many fields.
+        dtype: Dtype policy; `None` takes the global one.
+        **world: Further arguments of `ContrastiveWorldModel`, such as `hinge`.
+    """
+    embedding, encoder, transition = ARMS[env](arm, hidden, filters, dtype)
+    model = ContrastiveWorldModel(embedding, encoder, transition, dtype=dtype, name=arm, **world)
+    image = np.zeros((1, *embedding.input_shape[1:]), np.uint8)
+    model({"obs": image, "next_obs": image, "action": np.zeros(1, np.int32)})
+    return model

@@ -1,0 +1,91 @@
+"""Generates a dataset of episodes.
+
+  python -m sen_tf.generate --env=cubes --split=train --episodes=1000 --steps=100 \\
+      --actions=up,right,down --seed=1 --output=data/cubes.h5
+
+Evaluation sets (--split=evaluation) also hold the twin of every episode under each element of the
+environment's group: the same transitions, transformed and rendered again.
+"""
+
+import pathlib
+
+from sen_tf import datasets, settings
+from sen_tf.envs import ENVS
+
+FLAGS = ("env", "split", "episodes", "steps", "actions", "sprites", "seed", "output")
+
+
+def make_env(options):
+    """The environment of `options.env`, with the options that it has."""
+    further = {"sprites": options.sprites} if options.env == "shapes" else {}
+    return ENVS[options.env].make(**further)
+
+
+def generate(options, split, path, episodes, steps, actions, seed):
+    """Collects episodes of `options.env` and writes them to `path`."""
+    env = make_env(options)
+    blocks = datasets.collect(
+        env,
+        datasets.uniform_policy(env, actions or None),
+        episodes,
+        steps,
+        # Splits of one seed must not share their episodes.
+        seed=2 * seed + settings.SPLITS.index(split),
+        twins=split == "evaluation",
+    )
+    datasets.write_episodes(
+        path,
+        blocks,
+        episodes=episodes,
+        env=options.env,
+        split=split,
+        seed=seed,
+        group=env.group.name,
+        settings={"steps": steps, "actions": list(actions or []), "sprites": options.sprites},
+    )
+
+
+def training_episodes(options):
+    """The episodes to train on: `--dataset`, or those of the flags, generated where need be."""
+    actions = options.train_actions
+    name = f"train-{'-'.join(actions) or 'all'}-{options.train_episodes}x{options.train_steps}"
+    path = options.dataset or _path(options, f"{name}-seed{options.seed}")
+    if not options.dataset and not path.exists():
+        steps, seed = options.train_steps, options.seed
+        generate(options, "train", path, options.train_episodes, steps, actions, seed)
+    return datasets.read_episodes(path, env=options.env)
+
+
+def evaluation_file(options):
+    """The file of episodes to score on, generated where need be.
+
+    Every run of an environment is scored on the same ones, whatever its seed.
+    """
+    path = _path(options, f"evaluation-{options.eval_episodes}x{options.eval_steps}")
+    if not path.exists():
+        generate(options, "evaluation", path, options.eval_episodes, options.eval_steps, [], 0)
+    return path
+
+
+def _path(options, name):
+    sprites = f"-{options.sprites}" if options.env == "shapes" else ""
+    return pathlib.Path(options.data_dir) / f"{options.env}{sprites}-{name}.h5"
+
+
+def main(arguments):
+    options = settings.parse(arguments, FLAGS)
+    training = options.split == "train"
+    episodes = options.episodes or (options.train_episodes if training else options.eval_episodes)
+    steps = options.steps or (options.train_steps if training else options.eval_steps)
+    actions = options.actions if options.actions is not None else []
+    if options.actions is None and training:
+        actions = options.train_actions
+    output = options.output or f"data/{options.env}-{options.split}.h5"
+    generate(options, options.split, output, episodes, steps, actions, options.seed)
+    size = pathlib.Path(output).stat().st_size
+    count = episodes * steps
+    print(f"{output}: {count:,} transitions, {size / 2**20:.1f} MiB, {size / count:.0f} B each")
+
+
+if __name__ == "__main__":
+    settings.run(main, __doc__, FLAGS)

@@ -1,0 +1,175 @@
+"""Trains a world model: makes its data, trains, scores, draws and exports.
+
+  python -m sen_tf.train --env=cubes
+  python -m sen_tf.train --env=cubes --model=nonequivariant --preset=laptop --seed=2
+
+An interrupted run resumes when the same command is given again.
+"""
+
+import os
+import pathlib
+import time
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import keras
+
+from sen_tf import arms, datasets, devices, evaluate, export, figures, generate, runs, settings
+
+FLAGS = (
+    *("env", "preset", "model", "seed", "output", "data_dir", "dataset"),
+    *("train_episodes", "train_steps", "train_actions", "eval_episodes", "eval_steps", "sprites"),
+    *("filters", "hidden", "epochs", "batch_size", "learning_rate"),
+    *("hinge", "sigma", "variant", "negatives", "validation", "precision", "strategy"),
+)
+
+
+def default_preset():
+    return "paper" if devices.has_gpu() else "quick"
+
+
+def build_model(options, precision):
+    """The compiled model of the flags."""
+    model = arms.make_model(
+        options.env,
+        options.model,
+        options.hidden,
+        options.filters,
+        dtype=precision,
+        hinge=options.hinge,
+        sigma=options.sigma,
+        variant=options.variant,
+        negatives=options.negatives,
+        seed=options.seed,
+    )
+    # XLA pays on GPUs; on CPUs it made these convolutions three times slower.
+    model.compile(
+        keras.optimizers.Adam(options.learning_rate),
+        jit_compile=devices.has_gpu() and options.strategy != "mirrored",
+    )
+    return model
+
+
+def explain_preset(options):
+    """Prints which preset was taken, and what the others are."""
+    if "preset" not in options.given:
+        found = "a GPU" if devices.has_gpu() else "no GPU"
+        print(f"preset {options.preset}, since {found} was found (--preset chooses another):")
+    for preset in settings.PRESETS:
+        other = settings.parse([f"--env={options.env}", f"--preset={preset}"], FLAGS)
+        mark = "->" if preset == options.preset else "  "
+        print(f" {mark} {preset}: {_size(options if preset == options.preset else other)}")
+
+
+def _size(options):
+    count = options.train_episodes * options.train_steps
+    actions = ",".join(options.train_actions) or "all"
+    return (
+        f"{count:,} transitions (actions {actions}) x {options.epochs} epochs in batches of "
+        f"{options.batch_size}, width {options.hidden}, {options.eval_episodes:,} evaluation "
+        "episodes"
+    )
+
+
+def train(model, options, directory):
+    """Fits the model, from where its last checkpoint left off; returns the `runs.Checkpoint`."""
+    episodes = generate.training_episodes(options)
+    if options.validation:
+        training, held_out = datasets.split(episodes, options.validation, options.seed)
+    else:
+        training, held_out = episodes, None
+    checkpoint = runs.Checkpoint(directory, options.seed)
+    done = checkpoint.restore(model)
+    if done:
+        print(f"resuming after epoch {done} of {options.epochs}")
+    if done >= options.epochs:
+        return checkpoint
+    batches, steps = datasets.transitions(
+        training, options.batch_size, options.seed, start_epoch=done
+    )
+    validation = {}
+    if held_out is not None:
+        size = min(options.batch_size, len(held_out) * episodes.actions.shape[1])
+        checks, check_steps = datasets.transitions(held_out, size, options.seed, shuffle=False)
+        validation = {"validation_data": checks, "validation_steps": check_steps}
+    count = steps * options.batch_size
+    print(f"training {options.model} on {count:,} transitions an epoch, {steps} steps each")
+    model.fit(
+        batches,
+        epochs=options.epochs,
+        initial_epoch=done,
+        steps_per_epoch=steps,
+        callbacks=[
+            runs.Recorder(count),
+            checkpoint,
+            keras.callbacks.TensorBoard(directory / "logs", write_graph=False),
+        ],
+        **validation,
+    )
+    return checkpoint
+
+
+def finish(model, options, directory, checkpoint, begun):
+    """Scores, draws, saves and exports the best weights; prints what was found and written."""
+    checkpoint.load_best(model)
+    latents = evaluate.Latents(model)
+    file = generate.evaluation_file(options)
+    scores = evaluate.evaluate(latents, file, options.env, generate.make_env(options).group)
+    written = [directory / runs.MODEL]
+    model.save(directory / runs.MODEL)
+    written.append(export.export_encoder(model, directory / "serving" / "encoder"))
+    written += figures.draw_model(latents, file, options.env, directory / "figures")
+    written.append(figures.draw_history(checkpoint.history, directory / "figures" / "training.png"))
+    last = checkpoint.history[-1]
+    summary = {
+        "env": options.env,
+        "model": options.model,
+        "seed": options.seed,
+        "preset": options.preset,
+        "precision": model.dtype_policy.name,
+        "transitions_seen": last["transitions"],
+        "training_seconds": sum(row["seconds"] for row in checkpoint.history),
+        "wall_seconds_of_last_start": time.perf_counter() - begun,
+        "best_epoch": checkpoint.best["epoch"],
+        "scores": scores,
+    }
+    runs.write_json(directory / runs.METRICS, summary)
+    written += [directory / runs.METRICS, directory / runs.FLAGS, directory / "logs"]
+    print(f"\n{options.env}, {options.model}, seed {options.seed}: best of epochs was", end=" ")
+    print(f"{checkpoint.best['epoch']} of {len(checkpoint.history)}")
+    print(evaluate.table(scores))
+    rate = last["transitions"] / summary["training_seconds"]
+    print(
+        f"  {last['transitions']:,} transitions seen in {summary['training_seconds']:.0f} s "
+        f"({rate:.0f}/s, {model.dtype_policy.name}); {time.perf_counter() - begun:.0f} s in all"
+    )
+    print("wrote")
+    for path in written:
+        print(f"  {path}")
+
+
+def main(arguments):
+    begun = time.perf_counter()
+    options = settings.parse(arguments, FLAGS, default_preset)
+    name = f"{options.env}-{options.model}-{options.preset}-seed{options.seed}"
+    directory = pathlib.Path(options.output or f"runs/{name}")
+    explain_preset(options)
+    known = runs.open_run(directory, options)
+    if known and (directory / runs.METRICS).exists():
+        print(f"{directory} holds this run, finished; choose another --output to train again")
+        return
+    print(f"{'resuming' if known else 'writing'} {directory}")
+    keras.utils.set_random_seed(options.seed)
+    strategy = devices.make_strategy(options.strategy)
+    with strategy.scope():
+        model = build_model(options, devices.resolve_precision(options.precision))
+    try:
+        checkpoint = train(model, options, directory)
+    except KeyboardInterrupt:
+        print(f"\ninterrupted; resume with: {settings.command_line()}")
+        raise
+    finish(model, options, directory, checkpoint, begun)
+
+
+if __name__ == "__main__":
+    settings.run(main, __doc__, FLAGS)

@@ -1,5 +1,7 @@
 """Encoders: from symmetric features to the latent state, the same network for every object."""
 
+import functools
+
 import keras
 
 from sen_tf.layers import FieldLayerNormalization, GroupDense, QuadrantLifting
@@ -16,29 +18,31 @@ def state_dtype(dtype):
     return keras.dtype_policies.get(dtype or keras.config.dtype_policy()).variable_dtype
 
 
-def mlp(dense, hidden, outputs, dtype=None, from_states=False):
+def mlp(dense, hidden, outputs, dtype=None, changes_states=False):
     """`dense(width) ReLU, dense(width) LayerNorm ReLU, ..., dense(outputs)`: a list of layers.
 
     Args:
-        dense: Makes a linear layer, called as `dense(units, dtype=...)`.
+        dense: Makes a linear layer, called as `dense(units, dtype=..., kernel_initializer=...)`.
         hidden: Widths of the hidden layers; the first has no normalization.
         outputs: Width of the last, linear layer, which makes states and computes in their dtype.
         dtype: Dtype policy of the others.
-        from_states: Whether the first layer takes states, and computes in their dtype too.
+        changes_states: Whether the layers go from states to changes of states: then the first
+            computes in their dtype too, and the last starts at zero, at "nothing moves".
     """
+    start = "zeros" if changes_states else "glorot_uniform"
     layers = []
     for index, width in enumerate(hidden):
-        wide = from_states and index == 0
+        wide = changes_states and index == 0
         layers.append(dense(width, dtype=state_dtype(dtype) if wide else dtype))
         if index:
             layers.append(FieldLayerNormalization(epsilon=EPSILON, dtype=dtype))
         layers.append(keras.layers.ReLU(dtype=dtype))
-    return [*layers, dense(outputs, dtype=state_dtype(dtype))]
+    return [*layers, dense(outputs, dtype=state_dtype(dtype), kernel_initializer=start)]
 
 
 def group_dense(group):
     """A maker of `GroupDense` layers of one group, for `mlp`."""
-    return lambda units, dtype: GroupDense(group, units, dtype=dtype)
+    return functools.partial(GroupDense, group)
 
 
 def c4_object_encoder(features_shape, hidden=(256, 256), latent=2, dtype=None, name="encoder"):

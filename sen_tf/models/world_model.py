@@ -171,18 +171,23 @@ class ContrastiveWorldModel(keras.Model):
         return [*self._means.values(), self._skill]
 
     def train_step(self, data):
+        """One step of gradient descent on a batch of transitions (TensorFlow)."""
         import tensorflow as tf
 
+        x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
         with tf.GradientTape() as tape:
-            y_pred = self(data, training=True)
-            loss = self.compute_loss(x=data, y_pred=y_pred, training=True)
+            y_pred = self(x, training=True)
+            loss = self.compute_loss(x=x, y_pred=y_pred, training=True)
             scaled = self.optimizer.scale_loss(loss)
         gradients = tape.gradient(scaled, self.trainable_variables)
+        if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
+            gradients = _spoil_everywhere(gradients)
         self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
         return self.get_metrics_result()
 
     def test_step(self, data):
-        self.compute_loss(x=data, y_pred=self(data, training=False), training=False)
+        x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        self.compute_loss(x=x, y_pred=self(x, training=False), training=False)
         return self.get_metrics_result()
 
     def get_config(self):
@@ -207,3 +212,21 @@ class ContrastiveWorldModel(keras.Model):
         parts = ("embedding", "encoder", "transition")
         loaded = {k: keras.saving.deserialize_keras_object(config[k]) for k in parts}
         return cls(**{**config, **loaded})
+
+
+def _spoil_everywhere(gradients):
+    """Makes the gradients of every replica infinite where those of one have overflowed.
+
+    Keras' loss scaling skips a step by the look of the first replica's gradients alone; an overflow
+    on another one would reach the weights.
+    """
+    import tensorflow as tf
+
+    replicas = tf.distribute.get_replica_context()
+    if replicas.num_replicas_in_sync == 1:
+        return gradients
+    finite = [tf.reduce_all(tf.math.is_finite(gradient)) for gradient in gradients]
+    overflows = tf.cast(tf.logical_not(tf.reduce_all(finite)), "float32")
+    overflows = replicas.all_reduce(tf.distribute.ReduceOp.SUM, overflows)
+    infinite = tf.where(overflows > 0, float("inf"), 0.0)
+    return [gradient + tf.cast(infinite, gradient.dtype) for gradient in gradients]

@@ -1,6 +1,9 @@
 """What the machine can do: GPUs, bfloat16 instructions, distribution strategies."""
 
+import os
 import pathlib
+import platform
+import re
 
 import tensorflow as tf
 
@@ -19,9 +22,25 @@ def resolve_precision(precision):
 
 
 def _cpu_has_bfloat16():
-    cpu = pathlib.Path("/proc/cpuinfo")
-    known = cpu.read_text(encoding="utf-8", errors="replace") if cpu.exists() else ""
+    known = _cpuinfo()
     return "amx_bf16" in known or "avx512_bf16" in known
+
+
+def _cpuinfo():
+    path = pathlib.Path("/proc/cpuinfo")
+    return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+
+
+def describe():
+    """The GPUs, or the processor and its cores, for reports of what was measured where."""
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        names = [tf.config.experimental.get_device_details(gpu)["device_name"] for gpu in gpus]
+        return ", ".join(names)
+    models = re.findall(r"model name\s*: (.*)", _cpuinfo())
+    name = models[0] if models else platform.processor()
+    kind = "bfloat16 instructions" if _cpu_has_bfloat16() else "no bfloat16 instructions"
+    return f"{name}, {os.cpu_count()} cores, {kind}"
 
 
 def make_strategy(strategy):

@@ -13,6 +13,7 @@ import time
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import keras
+import numpy as np
 
 from sen_tf import arms, datasets, devices, evaluate, export, figures, generate, runs, settings
 
@@ -51,14 +52,38 @@ def build_model(options, precision):
 
 
 def explain_preset(options):
-    """Prints which preset was taken, and what the others are."""
-    if "preset" not in options.given:
-        found = "a GPU" if devices.has_gpu() else "no GPU"
-        print(f"preset {options.preset}, since {found} was found (--preset chooses another):")
+    """Prints which preset was taken, and what the others are and would cost here."""
+    if "preset" in options.given:
+        print(f"preset {options.preset}: {_size(options)}")
+        return
+    found = "a GPU" if devices.has_gpu() else "no GPU"
+    print(f"preset {options.preset}, since {found} was found (--preset chooses another):")
+    rates = {}
     for preset in settings.PRESETS:
-        other = settings.parse([f"--env={options.env}", f"--preset={preset}"], FLAGS)
-        mark = "->" if preset == options.preset else "  "
-        print(f" {mark} {preset}: {_size(options if preset == options.preset else other)}")
+        if preset == options.preset:
+            print(f" -> {preset}: {_size(options)}")
+            continue
+        other = settings.parse(
+            [f"--env={options.env}", f"--model={options.model}", f"--preset={preset}"], FLAGS
+        )
+        width = (other.hidden, other.filters)
+        if width not in rates:
+            rates[width] = measure_rate(other)
+        count = other.train_episodes * other.train_steps * other.epochs
+        print(f"    {preset}: {_size(other)}; about {count / rates[width] / 3600:.1f} h here")
+
+
+def measure_rate(options, batch_size=64):
+    """Transitions a second in training the model of the flags on this machine."""
+    model = build_model(options, devices.resolve_precision(options.precision))
+    images = np.zeros((batch_size, *model.embedding.input_shape[1:]), np.uint8)
+    actions = np.zeros(batch_size, np.int32)
+    batch = {"obs": images, "next_obs": images, "action": actions}
+    model.train_on_batch(batch)
+    begun = time.perf_counter()
+    for _ in range(3):
+        model.train_on_batch(batch)
+    return 3 * batch_size / (time.perf_counter() - begun)
 
 
 def _size(options):
@@ -99,6 +124,7 @@ def train(model, options, directory):
         epochs=options.epochs,
         initial_epoch=done,
         steps_per_epoch=steps,
+        shuffle=False,  # the pipeline shuffles
         callbacks=[
             runs.Recorder(count),
             checkpoint,
@@ -127,7 +153,8 @@ def finish(model, options, directory, checkpoint, begun):
         "seed": options.seed,
         "preset": options.preset,
         "precision": model.dtype_policy.name,
-        "transitions_seen": last["transitions"],
+        "machine": devices.describe(),
+        "transitions_seen": int(last["transitions"]),
         "training_seconds": sum(row["seconds"] for row in checkpoint.history),
         "wall_seconds_of_last_start": time.perf_counter() - begun,
         "best_epoch": checkpoint.best["epoch"],
@@ -135,12 +162,12 @@ def finish(model, options, directory, checkpoint, begun):
     }
     runs.write_json(directory / runs.METRICS, summary)
     written += [directory / runs.METRICS, directory / runs.FLAGS, directory / "logs"]
-    print(f"\n{options.env}, {options.model}, seed {options.seed}: best of epochs was", end=" ")
-    print(f"{checkpoint.best['epoch']} of {len(checkpoint.history)}")
+    epochs = f"weights of epoch {checkpoint.best['epoch']} of {len(checkpoint.history)}"
+    print(f"\n{options.env}, {options.model}, seed {options.seed}, {epochs}")
     print(evaluate.table(scores))
     rate = last["transitions"] / summary["training_seconds"]
     print(
-        f"  {last['transitions']:,} transitions seen in {summary['training_seconds']:.0f} s "
+        f"  {summary['transitions_seen']:,} transitions seen in {summary['training_seconds']:.0f} s "
         f"({rate:.0f}/s, {model.dtype_policy.name}); {time.perf_counter() - begun:.0f} s in all"
     )
     print("wrote")

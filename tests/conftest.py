@@ -1,7 +1,9 @@
-"""What every test shares: few threads, quiet logs, and the vectors of the published code."""
+"""What every test shares: quiet logs, no GPU, the vectors of the published code, imports."""
 
+import ast
 import os
 import pathlib
+from typing import NamedTuple
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
@@ -10,6 +12,8 @@ import hypothesis
 import numpy as np
 import pytest
 
+ROOT = pathlib.Path(__file__).parents[1]
+
 hypothesis.settings.register_profile("sen_tf", deadline=None)
 hypothesis.settings.load_profile("sen_tf")
 
@@ -17,5 +21,47 @@ hypothesis.settings.load_profile("sen_tf")
 @pytest.fixture(scope="session")
 def vectors():
     """Opens a file of tests/parity by its name without ending."""
-    folder = pathlib.Path(__file__).parent / "parity"
-    return lambda name: np.load(folder / f"{name}.npz")
+    return lambda name: np.load(ROOT / "tests" / "parity" / f"{name}.npz")
+
+
+class Import(NamedTuple):
+    """An import of a source file: the module's full name, its file if it is ours, and whether it
+    waits inside a function until that is called."""
+
+    name: str
+    path: pathlib.Path | None
+    deferred: bool
+
+
+@pytest.fixture(scope="session")
+def imports():
+    """Reads the imports of a source file, as a list, without running it."""
+    return _imports
+
+
+def _imports(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    functions = (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
+    deferred = {id(node) for function in functions for node in ast.walk(function)}
+    return [
+        Import(name, _source(name), id(node) in deferred)
+        for node in ast.walk(tree)
+        for name in _imported_names(node)
+    ]
+
+
+def _imported_names(node):
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom):
+        # `from sen_tf import runs` imports a module, `from sen_tf.envs import ENVS` a value of one.
+        module = "." * node.level + (node.module or "")
+        members = [f"{module}.{alias.name}" for alias in node.names]
+        return sorted({name if _source(name) else module for name in members})
+    return []
+
+
+def _source(name):
+    path = ROOT.joinpath(*name.split("."))
+    files = (path.with_suffix(".py"), path / "__init__.py")
+    return next((file for file in files if name.startswith("sen_tf") and file.is_file()), None)

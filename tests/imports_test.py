@@ -1,0 +1,141 @@
+"""The house rules that a reader of the imports, names and lengths of files can check."""
+
+import ast
+import pathlib
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).parents[1]
+FILES = sorted(
+    path for room in ("sen_tf", "tests", "benchmarks") for path in ROOT.glob(f"{room}/**/*.py")
+)
+PACKAGE = [path for path in FILES if path.is_relative_to(ROOT / "sen_tf")]
+
+# Which other rooms a room may import. Programs may import every room.
+ARROWS = {
+    "sen_tf": "groups layers losses models",
+    "arms": "envs models layers groups",
+    "datasets": "envs",
+    "devices": "",
+    "envs": "groups",
+    "figures": "datasets",
+    "groups": "",
+    "layers": "groups",
+    "losses": "",
+    "metrics": "groups",
+    "models": "layers losses groups",
+    "runs": "settings",
+    "settings": "envs",
+    "testing": "groups metrics",
+}
+PROGRAMS = {"evaluate", "export", "generate", "train"}
+
+# Others' packages that a room may import when it is imported itself; others wait in functions.
+AT_IMPORT = {
+    "sen_tf": "",
+    "envs": "gymnasium numpy platformdirs",
+    "groups": "numpy",
+    "layers": "keras numpy",
+    "losses": "keras",
+    "metrics": "numpy",
+    "models": "keras",
+}
+VAGUE_NAMES = {"base", "common", "helpers", "misc", "utils"}
+
+
+def room(path):
+    """`sen_tf/layers/pooling.py` is in the room `layers`, `sen_tf/runs.py` is the room `runs`."""
+    part = path.relative_to(ROOT / "sen_tf").parts[0]
+    return "sen_tf" if part == "__init__.py" else part.removesuffix(".py")
+
+
+def allowed(name):
+    rooms = {*ARROWS, *PROGRAMS} if name in PROGRAMS else ARROWS[name].split()
+    return {name, *rooms}
+
+
+def relative(path):
+    return path.relative_to(ROOT).as_posix()
+
+
+def test_imports_follow_the_arrows(imports):
+    unknown = {room(path) for path in PACKAGE} - {*ARROWS, *PROGRAMS}
+    assert not unknown, f"ARROWS lacks the rooms {unknown}"
+    wrong = [
+        f"{relative(path)} imports {item.name}"
+        for path in PACKAGE
+        for item in imports(path)
+        if item.path and room(item.path) not in allowed(room(path))
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_importing_the_package_reaches_no_environment():
+    reached, previous = {"sen_tf"}, set()
+    while reached != previous:
+        previous = reached
+        reached = previous.union(*(allowed(name) for name in previous))
+    assert reached == {"sen_tf", "groups", "layers", "losses", "models"}
+
+
+def test_what_is_ours_is_imported_by_its_full_name(imports):
+    wrong = [
+        f"{relative(path)}: {item.name}"
+        for path in FILES
+        for item in imports(path)
+        if item.name.startswith(".") or (item.name.startswith("sen_tf") and not item.path)
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_importing_a_room_imports_little(imports):
+    wrong = [
+        f"{relative(path)} imports {item.name}"
+        for path in PACKAGE
+        if room(path) in AT_IMPORT
+        for item in imports(path)
+        if not (item.path or item.deferred)
+        and item.name.split(".")[0]
+        not in {*sys.stdlib_module_names, *AT_IMPORT[room(path)].split()}
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+# Runs without the package's own module, which imports Keras.
+IMPORT_GROUPS_ALONE = """
+import sys, types
+package = sys.modules["sen_tf"] = types.ModuleType("sen_tf")
+package.__path__ = [sys.argv[1]]
+import sen_tf.groups
+print(*{"keras", "tensorflow"} & set(sys.modules))
+"""
+
+
+def test_groups_import_neither_keras_nor_tensorflow():
+    command = [sys.executable, "-c", IMPORT_GROUPS_ALONE, str(ROOT / "sen_tf")]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert done.stdout.split() == []
+
+
+def test_files_are_short():
+    lengths = {relative(path): len(path.read_text(encoding="utf-8").splitlines()) for path in FILES}
+    assert not {path: length for path, length in lengths.items() if length > 400}
+
+
+def test_there_is_no_room_below_a_room():
+    assert not [relative(path) for path in PACKAGE if len(path.relative_to(ROOT).parts) > 3]
+
+
+def test_names_say_what_is_in_them():
+    assert not [relative(path) for path in FILES if VAGUE_NAMES & {path.stem, path.parent.name}]
+
+
+def test_the_library_raises_errors_and_asserts_nothing():
+    wrong = [
+        f"{relative(path)}:{node.lineno}"
+        for path in PACKAGE
+        if room(path) != "testing"
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Assert)
+    ]
+    assert not wrong, "\n".join(wrong)

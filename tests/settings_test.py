@@ -1,0 +1,77 @@
+import pathlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sen_tf import settings
+from sen_tf.envs import ENVS
+
+ALL = tuple(settings._FLAGS)
+
+
+@pytest.mark.parametrize("env", ENVS)
+@pytest.mark.parametrize("preset", settings.PRESETS)
+def test_every_environment_has_flagfiles_for_every_preset(env, preset):
+    options = settings.parse([f"--env={env}", f"--preset={preset}"], ALL)
+    assert (options.env, options.preset) == (env, preset)
+    assert options.train_episodes * options.train_steps >= options.batch_size
+    for path in settings.flagfiles(env, preset):
+        assert pathlib.Path(path).is_file()
+
+
+def test_command_line_beats_preset_beats_environment_beats_default():
+    paper = settings.parse(["--env=cubes", "--preset=paper"], ALL)
+    quick = settings.parse(["--env=cubes", "--preset=quick"], ALL)
+    given_ = settings.parse(["--epochs=3", "--env=cubes", "--preset=quick"], ALL)
+    assert (paper.epochs, paper.train_actions) == (100, ["up", "right", "down"])
+    assert quick.epochs != paper.epochs and quick.train_actions == paper.train_actions
+    assert given_.epochs == 3 and given_.given == {"epochs", "env", "preset"}
+
+
+def test_auto_preset_is_what_the_machine_says():
+    assert settings.parse([], ALL, lambda: "laptop").preset == "laptop"
+    assert settings.parse([], ALL).preset == "paper"
+
+
+@pytest.mark.parametrize(
+    "argument, expected",
+    [
+        ("--epoch=3", "Did you mean --epochs"),
+        ("--env=cube", "cubes"),
+        ("--epochs=many", "epochs"),
+        ("--epochs=0", "epochs"),
+        ("--validation=1.5", "validation"),
+        ("--run=x", "not a flag of this program"),
+        ("stray", "written --name=value"),
+        ("--flagfile=/no/such/file.cfg", "file.cfg"),
+    ],
+)
+def test_a_wrong_command_line_is_one_clear_line(argument, expected):
+    with pytest.raises(settings.UsageError) as error:
+        settings.parse([argument], [name for name in ALL if name != "run"])
+    assert expected in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@given(
+    epochs=st.integers(1, 10**6),
+    rate=st.floats(1e-8, 10, allow_nan=False),
+    actions=st.lists(st.sampled_from(["up", "right", "down"]), max_size=3),
+    output=st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=1),
+)
+def test_saved_flags_are_read_back(tmp_path_factory, epochs, rate, actions, output):
+    arguments = [f"--epochs={epochs}", f"--learning_rate={rate}", f"--output={output}"]
+    arguments.append(f"--train_actions={','.join(actions)}")
+    options = settings.parse(arguments, ALL)
+    path = tmp_path_factory.mktemp("flags") / "flags.cfg"
+    settings.save(options, path)
+    loaded, saved = vars(settings.load(path)), vars(options)
+    assert {k: loaded[k] for k in ALL} == {k: saved[k] for k in ALL}
+
+
+def test_help_names_every_flag():
+    text = settings.describe("What it does.", ALL)
+    assert text.startswith("What it does.")
+    for name in ALL:
+        assert f"--{name}\n" in text

@@ -1,0 +1,173 @@
+"""The programs, as a user runs them, on experiments of seconds."""
+
+import json
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import h5py
+import keras
+import numpy as np
+import pytest
+
+from sen_tf import evaluate, export, generate, runs, settings, train
+
+TINY = [
+    *("--env=shapes", "--preset=quick", "--train_episodes=300", "--eval_episodes=40"),
+    *("--hidden=8", "--filters=8", "--epochs=3", "--batch_size=32"),
+]
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory):
+    """A folder with the datasets of tiny runs, and one finished run."""
+    folder = tmp_path_factory.mktemp("work")
+    train.main([*TINY, *places(folder, "run")])
+    return folder
+
+
+def places(folder, name):
+    return [f"--data_dir={folder}/data", f"--output={folder}/{name}"]
+
+
+def weights(path):
+    return keras.models.load_model(path / runs.MODEL).get_weights()
+
+
+def test_a_run_leaves_what_it_says(workplace):
+    run = workplace / "run"
+    summary = json.loads((run / runs.METRICS).read_text())
+    for horizon in ("1", "5", "10"):
+        for name in ("hits@1", "hits@5", "hits@10", "mrr"):
+            assert 0 <= summary["scores"]["steps"][horizon][name] <= 1
+    assert set(summary["scores"]["symmetry"]["by_element"]) == {"1", "2", "3"}
+    for picture in ("latents", "rollouts", "training"):
+        assert (run / "figures" / f"{picture}.png").stat().st_size > 5000
+    assert (run / "serving" / "encoder" / "1" / "saved_model.pb").exists()
+    assert list((run / "logs").rglob("events.*"))
+    assert settings.load(run / runs.FLAGS).hidden == 8
+
+
+def test_a_finished_run_is_not_trained_again(workplace, capsys):
+    before = (workplace / "run" / runs.MODEL).stat().st_mtime_ns
+    train.main([*TINY, *places(workplace, "run")])
+    assert "finished" in capsys.readouterr().out
+    assert (workplace / "run" / runs.MODEL).stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+def test_an_interrupted_run_resumes_bit_equal(workplace, monkeypatch, precision):
+    command = [*TINY, f"--precision={precision}"]
+    train.main([*command, *places(workplace, f"whole-{precision}")])
+    save = runs.Checkpoint.on_epoch_end
+
+    def interrupt(self, epoch, logs=None):
+        save(self, epoch, logs)
+        if epoch == 1:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(runs.Checkpoint, "on_epoch_end", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        train.main([*command, *places(workplace, f"parts-{precision}")])
+    monkeypatch.undo()
+    assert not (workplace / f"parts-{precision}" / runs.MODEL).exists()
+    train.main([*command, *places(workplace, f"parts-{precision}")])
+    whole, parts = (weights(workplace / f"{name}-{precision}") for name in ("whole", "parts"))
+    for a, b in zip(whole, parts, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_other_flags_do_not_touch_a_run(workplace):
+    with pytest.raises(ValueError, match="--hidden=8, not 9"):
+        train.main([*TINY, *places(workplace, "run"), "--hidden=9"])
+
+
+def test_a_folder_that_is_no_run_is_left_alone(workplace):
+    folder = workplace / "mine"
+    folder.mkdir()
+    (folder / "thesis.txt").write_text("do not overwrite")
+    with pytest.raises(ValueError, match="not empty and not a run"):
+        train.main([*TINY, *places(workplace, "mine")])
+    assert [path.name for path in folder.iterdir()] == ["thesis.txt"]
+
+
+def test_evaluate_gives_the_scores_of_training(workplace, capsys):
+    evaluate.main([f"--run={workplace / 'run'}"])
+    assert "Hits@1" in capsys.readouterr().out
+    again = json.loads((workplace / "run" / runs.EVALUATION).read_text())
+    first = json.loads((workplace / "run" / runs.METRICS).read_text())["scores"]
+    assert again == first
+    file = next((workplace / "data").glob("*evaluation*"))
+    model = workplace / "elsewhere.keras"
+    shutil.copy(workplace / "run" / runs.MODEL, model)
+    evaluate.main([f"--model_file={model}", "--env=shapes", f"--dataset={file}"])
+    assert json.loads((workplace / runs.EVALUATION).read_text()) == first
+
+
+def test_exports_are_versioned(workplace, tmp_path):
+    for version in ("1", "2"):
+        export.main([f"--run={workplace / 'run'}", f"--output={tmp_path / 'encoder'}"])
+        assert (tmp_path / "encoder" / version / "saved_model.pb").exists()
+    assert sorted(path.name for path in (tmp_path / "encoder").iterdir()) == ["1", "2"]
+
+
+def test_generate_writes_what_was_asked(tmp_path):
+    path = tmp_path / "cubes.h5"
+    generate.main(
+        ["--env=cubes", "--episodes=5", "--steps=4", "--actions=up,left", f"--output={path}"]
+    )
+    with h5py.File(path) as file:
+        assert file["observations"].shape == (5, 5, 50, 50, 3)
+        assert set(np.unique(file["actions"][:] % 4)) <= {0, 3}
+        assert json.loads(file.attrs["settings"])["actions"] == ["up", "left"]
+
+
+def test_training_and_evaluation_of_one_seed_share_no_episode(tmp_path):
+    frames = []
+    for split in settings.SPLITS:
+        path = tmp_path / f"{split}.h5"
+        generate.main(["--episodes=20", "--steps=1", f"--split={split}", f"--output={path}"])
+        with h5py.File(path) as file:
+            frames.append({frame.tobytes() for frame in file["observations"][:, 0]})
+    assert not frames[0] & frames[1]
+
+
+@pytest.mark.parametrize(
+    "program, arguments, expected",
+    [
+        ("train", ["--env=cube"], "cubes"),
+        ("train", ["--epoch=3"], "Did you mean --epochs"),
+        ("train", ["--env=shapes", "--output=/proc/no/such"], "/proc/no"),
+        ("train", ["--dataset=missing.h5"], "there is no such file"),
+        ("generate", ["--actions=sideways", "--output=x.h5"], "up, right, down, left"),
+        ("generate", ["--episodes=2", "--output=/proc/x.h5"], "/proc/x.h5"),
+        ("evaluate", [], "--run=DIR"),
+        ("evaluate", ["--run=nowhere"], "not a finished run"),
+        ("export", ["--model_file=missing.keras"], "no such file"),
+    ],
+)
+def test_a_wrong_command_is_one_line_and_an_exit_code(
+    program, arguments, expected, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [program, *arguments])
+    module = {"train": train, "generate": generate, "evaluate": evaluate, "export": export}[program]
+    with pytest.raises(SystemExit) as stop:
+        settings.run(module.main, module.__doc__, module.FLAGS)
+    assert stop.value.code == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("error: ") and expected in error
+    left = [path for path in tmp_path.rglob("*") if path.suffix in (".h5", ".keras", ".tmp")]
+    assert left == []
+
+
+def test_help_needs_no_model_and_no_data(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "sen_tf.train", "--help"],
+        capture_output=True,
+        text=True,
+        cwd=pathlib.Path(__file__).parents[1],
+    )
+    assert done.returncode == 0
+    assert "--learning_rate" in done.stdout and "python -m sen_tf.train --env=cubes" in done.stdout

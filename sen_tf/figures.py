@@ -5,6 +5,7 @@ import pathlib
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter
 
 from sen_tf import datasets
 
@@ -51,6 +52,7 @@ def draw_history(history, path):
             if key in history[0]:
                 axes.plot(seen, [row[key] for row in history], label=label)
         axes.set(xlabel="transitions seen", ylabel=name)
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
         axes.grid(alpha=0.3)
         axes.legend(frameon=False)
     figure.axes[1].set_ylim(-0.2, 1.02)

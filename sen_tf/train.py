@@ -166,9 +166,10 @@ def finish(model, options, directory, checkpoint, begun):
     print(f"\n{options.env}, {options.model}, seed {options.seed}, {epochs}")
     print(evaluate.table(scores))
     rate = last["transitions"] / summary["training_seconds"]
+    seen, seconds = summary["transitions_seen"], summary["training_seconds"]
     print(
-        f"  {summary['transitions_seen']:,} transitions seen in {summary['training_seconds']:.0f} s "
-        f"({rate:.0f}/s, {model.dtype_policy.name}); {time.perf_counter() - begun:.0f} s in all"
+        f"  {seen:,} transitions seen in {seconds:.0f} s ({rate:.0f}/s, "
+        f"{model.dtype_policy.name}); {time.perf_counter() - begun:.0f} s in all"
     )
     print("wrote")
     for path in written:

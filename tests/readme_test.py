@@ -1,0 +1,63 @@
+"""Every command and every program in README runs, on experiments of seconds."""
+
+import pathlib
+import re
+import shlex
+
+import pytest
+
+from sen_tf import evaluate, export, generate, train
+
+README = (pathlib.Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+PROGRAMS = {"train": train, "evaluate": evaluate, "generate": generate, "export": export}
+SMALLER = {
+    "train": [
+        *("--preset=quick", "--train_episodes=120", "--eval_episodes=30", "--epochs=1"),
+        *("--hidden=8", "--filters=4", "--batch_size=32"),
+    ],
+    "generate": ["--episodes=3"],
+    "evaluate": [],
+    "export": [],
+}
+
+
+def blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def commands():
+    lines = [line for block in blocks("bash") for line in block.splitlines()]
+    pattern = r"python -m sen_tf\.(\w+)(.*)"
+    return [match.groups() for line in lines if (match := re.search(pattern, line))]
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory):
+    """A folder in which the commands have run, in their order."""
+    folder = tmp_path_factory.mktemp("readme")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for program, arguments in commands():
+            PROGRAMS[program].main([*shlex.split(arguments), *SMALLER[program]])
+    return folder
+
+
+def test_commands(workplace):
+    assert {program for program, _ in commands()} == set(PROGRAMS)
+    assert (workplace / "runs" / "mine" / "model.keras").exists()
+    assert (workplace / "serving" / "cubes" / "1" / "saved_model.pb").exists()
+
+
+def test_python_blocks(workplace, monkeypatch):
+    monkeypatch.chdir(workplace)
+    names = {}
+    for block in blocks("python"):
+        exec(compile(block, "README.md", "exec"), names)
+    assert names["states"].shape == (8, 3, 5, 4, 2)
+    assert names["state"].shape == (8, 5, 4, 2)
+
+
+def test_links_lead_somewhere():
+    root = pathlib.Path(__file__).parents[1]
+    for target in re.findall(r"\]\((?!https?:)([^)]+)\)", README):
+        assert (root / target).exists(), target

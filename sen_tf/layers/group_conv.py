@@ -19,6 +19,21 @@ from sen_tf.groups import actions
 from sen_tf.layers.expanded_kernel import ExpandedKernel
 
 
+def check_window(**lengths):
+    """Raises a ValueError unless each is one positive integer, for both rows and columns."""
+    for name, value in lengths.items():
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise ValueError(
+                f"`{name}` must be one positive integer (windows are square), got {value!r}."
+            )
+
+
+def check_padding(padding):
+    """Raises a ValueError for another padding than Keras' two."""
+    if padding not in ("valid", "same"):
+        raise ValueError(f"`padding` must be 'valid' or 'same', got {padding!r}.")
+
+
 def check_symmetric_grid(layer, group, input_shape, window, stride, padding):
     """Raises a ValueError where sampling windows do not sit symmetrically on the image.
 
@@ -26,33 +41,39 @@ def check_symmetric_grid(layer, group, input_shape, window, stride, padding):
     pixels when nothing is left over (`valid`), or when the zeros added are the same on both sides
     (`same`). Otherwise turning the image turns it against the sampling grid.
     """
-    if group.order == 1:
-        return
-    axes = {1: "rows", 2: "columns"} if group.name != "D1" else {2: "columns"}
-    for axis, what in axes.items():
+    name = f"{type(layer).__name__} `{layer.name}`"
+    for axis, what in ((1, "rows"), (2, "columns")):
         size = input_shape[axis]
         if size is None:
             continue
-        if padding == "valid":
-            left_over = (size - window) % stride
-        else:
-            zeros = (-(-size // stride) - 1) * stride + window - size
-            left_over = zeros % 2 if zeros >= 0 else 1
-        if left_over:
+        if padding == "valid" and size < window:
+            raise ValueError(f"{name} expected at least {window} {what}, its window, got {size}.")
+        moved = group.order > 1 and (what == "columns" or group.name != "D1")
+        if moved and not _is_symmetric(size, window, stride, padding):
             raise ValueError(
-                f"{type(layer).__name__} `{layer.name}` does not commute with {group} on {size} "
-                f"{what}: a window of {window} pixels with stride {stride} and padding "
-                f"'{padding}' is not placed symmetrically. {_fix(size, window, stride, padding)}"
+                f"{name} does not commute with {group} on {size} {what}: a window of {window} "
+                f"pixels with stride {stride} and padding '{padding}' is not placed symmetrically. "
+                f"{_fix(size, window, stride, padding)}"
             )
+
+
+def _is_symmetric(size, window, stride, padding):
+    if padding == "valid":
+        return (size - window) % stride == 0
+    zeros = (-(-size // stride) - 1) * stride + window - size
+    return zeros >= 0 and zeros % 2 == 0
 
 
 def _fix(size, window, stride, padding):
     if padding == "same" and stride == 1:
-        return "Use an odd kernel size, or padding='valid'."
-    if padding == "same":
-        return f"Use an odd size and an odd kernel with stride {stride}, or padding='valid'."
-    smaller = size - (size - window) % stride
-    return f"Use {smaller} or {smaller + stride} pixels, or stride 1."
+        unpadded = ", or padding='valid'" if size >= window else ""
+        return f"Use a window of an odd number of pixels{unpadded}."
+    smallest = window if padding == "valid" else 1
+    sizes = range(smallest, size + window + 2 * stride)
+    fitting = [other for other in sizes if _is_symmetric(other, window, stride, padding)]
+    nearest = [other for other in fitting if other < size][-1:]
+    nearest += [other for other in fitting if other > size][:1]
+    return f"Use {' or '.join(map(str, nearest))} pixels."
 
 
 class _GridConv2D(ExpandedKernel):
@@ -65,17 +86,8 @@ class _GridConv2D(ExpandedKernel):
         self, group, filters, kernel_size, strides=1, padding="valid", dilation_rate=1, **kwargs
     ):
         super().__init__(group, filters, **kwargs)
-        for name, value in [
-            ("kernel_size", kernel_size),
-            ("strides", strides),
-            ("dilation_rate", dilation_rate),
-        ]:
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ValueError(
-                    f"`{name}` must be one positive integer (windows are square), got {value!r}."
-                )
-        if padding not in ("valid", "same"):
-            raise ValueError(f"`padding` must be 'valid' or 'same', got {padding!r}.")
+        check_window(kernel_size=kernel_size, strides=strides, dilation_rate=dilation_rate)
+        check_padding(padding)
         if strides > 1 and dilation_rate > 1:
             raise ValueError("`strides` > 1 and `dilation_rate` > 1 cannot be combined.")
         self.kernel_size = kernel_size

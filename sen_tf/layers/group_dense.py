@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from sen_tf.groups import representations
+from sen_tf.groups import finite, representations
 from sen_tf.layers.expanded_kernel import ExpandedKernel
 
 BLOCK_DIAGONAL_FROM = 128
@@ -49,7 +49,10 @@ class GroupDense(ExpandedKernel):
         """The matrix of the layer: (|G| channels, |G| filters)."""
         order, channels = self.group.order, self.kernel.shape[-2]
         table = self.group.product[self.group.inverse].T  # table[h, g] = g^-1 h
-        kernel = ops.take(ops.cast(self.kernel, self.compute_dtype), table, axis=0)
+        # Flattened first: the gradient of rows taken from a variable itself is sparse, with rows
+        # listed more than once, which Keras' optimizers do not add up before they square.
+        kernel = ops.reshape(ops.cast(self.kernel, self.compute_dtype), (order, -1))
+        kernel = ops.reshape(ops.take(kernel, table, axis=0), (order, order, channels, -1))
         kernel = ops.transpose(kernel, (0, 2, 1, 3))
         return ops.reshape(kernel, (order * channels, order * self.filters))
 
@@ -64,8 +67,8 @@ class GroupDense(ExpandedKernel):
         return self.finish(ops.reshape(x, (*shape[:-1], self.filters)))
 
     def _is_block_diagonal(self, channels):
-        known = self.group.name[0] in "CD"
-        return known and self.group.order > 1 and min(channels, self.filters) >= BLOCK_DIAGONAL_FROM
+        wide = min(channels, self.filters) >= BLOCK_DIAGONAL_FROM
+        return wide and self.group.order > 1 and _has_known_blocks(self.group)
 
     def _block_diagonal(self, x):
         """The product by way of the irreducible representations, on (rows, |G|, channels)."""
@@ -96,6 +99,14 @@ class GroupDense(ExpandedKernel):
 
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], self.filters)
+
+
+def _has_known_blocks(group):
+    try:
+        finite.family(group)
+    except ValueError:
+        return False
+    return True
 
 
 def _swap(x):

@@ -15,8 +15,13 @@ class _Door(keras.layers.Layer):
         self.group = groups.get(group)
         self.representation = representations.get(representation, self.group)
 
-    def _expect(self, input_shape, ending):
-        if tuple(input_shape[-len(ending) :]) != ending:
+    def _expect(self, input_shape, *ending):
+        """Raises a ValueError unless the shape ends so; a string names a size that may be any."""
+        last = input_shape[-len(ending) :]
+        fits = len(last) == len(ending) and all(
+            isinstance(end, str) or size == end for size, end in zip(last, ending, strict=True)
+        )
+        if not fits:
             raise ValueError(
                 f"{type(self).__name__} `{self.name}` expected an input of shape (batch, ..., "
                 f"{', '.join(map(str, ending))}) for {self.representation} of {self.group}, got "
@@ -75,7 +80,7 @@ class ToRegular(_Door):
         return inverse.reshape(-1, self.representation.dimension).T
 
     def build(self, input_shape):
-        self._expect(input_shape, (self.representation.dimension,))
+        self._expect(input_shape, self.representation.dimension)
 
     def call(self, inputs):
         matrix = ops.convert_to_tensor(self._matrix(), dtype=self.compute_dtype)
@@ -114,12 +119,12 @@ class FromRegular(_Door):
     """
 
     def build(self, input_shape):
-        self._expect(input_shape[:-1], (self.group.order,))
-        if input_shape[-1] % self.representation.dimension:
+        self._expect(input_shape, self.group.order, "channels")
+        dimension, channels = self.representation.dimension, input_shape[-1]
+        if channels is None or channels % dimension:
             raise ValueError(
-                f"FromRegular `{self.name}` expected a multiple of "
-                f"{self.representation.dimension} channels for {self.representation}, got "
-                f"{input_shape[-1]}."
+                f"FromRegular `{self.name}` expected a multiple of {dimension} channels for "
+                f"{self.representation} of {self.group}, got {channels}."
             )
 
     def call(self, inputs):

@@ -105,12 +105,25 @@ class OneHotActions(keras.layers.Layer):
     Input shape: `(batch,)`, integers in [0, objects * moves).
 
     Output shape: `(batch, objects, moves)`.
+
+    Raises:
+        ValueError: For numbers that are not positive integers, or an input of another rank.
     """
 
     def __init__(self, objects, moves=4, **kwargs):
         super().__init__(**kwargs)
+        for name, value in (("objects", objects), ("moves", moves)):
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise ValueError(f"`{name}` must be a positive integer, got {value!r}.")
         self.objects = objects
         self.moves = moves
+
+    def build(self, input_shape):
+        if len(input_shape) != 1:
+            raise ValueError(
+                f"OneHotActions `{self.name}` expected an input of shape (batch,), got "
+                f"{tuple(input_shape)}."
+            )
 
     def call(self, inputs):
         one_hot = ops.one_hot(inputs, self.objects * self.moves, dtype=self.compute_dtype)

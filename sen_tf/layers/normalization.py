@@ -149,7 +149,7 @@ def _batch_normalize(x, gamma, beta, epsilon):
     mean, variance = ops.moments(wide, axes=(0, 1, 2), keepdims=False)
     y = (wide - mean) * ops.rsqrt(variance + epsilon) * gamma + beta
     count = ops.cast(ops.size(x) / x.shape[-1], gamma.dtype)
-    return ops.cast(y, x.dtype), mean, variance * count / (count - 1)
+    return ops.cast(y, x.dtype), mean, variance * count / ops.maximum(count - 1, 1)
 
 
 @keras.saving.register_keras_serializable("sen_tf")

@@ -4,7 +4,8 @@ import keras
 from keras import ops
 
 from sen_tf import groups
-from sen_tf.layers.group_conv import check_symmetric_grid
+from sen_tf.groups import actions
+from sen_tf.layers.group_conv import check_padding, check_symmetric_grid, check_window
 
 
 @keras.saving.register_keras_serializable("sen_tf")
@@ -18,12 +19,22 @@ class GroupPooling(keras.layers.Layer):
 
     Output shape: `(batch, ..., channels)`.
 
+    Raises:
+        ValueError: If there is no group axis before the channels.
+
     Reference: Cohen and Welling (2016), section 6.3.
     """
 
     def __init__(self, mode="max", **kwargs):
         super().__init__(**kwargs)
         self.mode = _checked_mode(mode)
+
+    def build(self, input_shape):
+        if len(input_shape) < 3:
+            raise ValueError(
+                f"GroupPooling `{self.name}` expected an input of shape (batch, ..., |group|, "
+                f"channels), got {tuple(input_shape)}."
+            )
 
     def call(self, inputs):
         return (ops.max if self.mode == "max" else ops.mean)(inputs, axis=-2)
@@ -51,12 +62,16 @@ class SpatialPooling2D(keras.layers.Layer):
     Output shape: As the input's, with fewer rows and columns.
 
     Raises:
-        ValueError: For a size at which the windows do not sit symmetrically on the image.
+        ValueError: For a group that does not act on pixels, and for a size at which the windows do
+            not sit symmetrically on the image.
     """
 
     def __init__(self, group, pool_size=2, strides=None, padding="valid", mode="max", **kwargs):
         super().__init__(**kwargs)
         self.group = groups.get(group)
+        actions.kernel_indices(self.group, 1)  # refuses groups that do not act on pixels
+        check_window(pool_size=pool_size, strides=strides or pool_size)
+        check_padding(padding)
         self.pool_size = pool_size
         self.strides = strides
         self.padding = padding

@@ -53,7 +53,25 @@ def training_episodes(options):
     if not options.dataset and not path.exists():
         steps, seed = options.train_steps, options.seed
         generate(options, "train", path, options.train_episodes, steps, actions, seed)
-    return datasets.read_episodes(path, env=options.env)
+    episodes = datasets.read_episodes(path, env=options.env)
+    check_episodes(episodes, make_env(options), path)
+    return episodes
+
+
+def check_episodes(episodes, env, path):
+    """Raises a `DatasetError` unless images and actions are those of the environment."""
+    expected, came = env.observation_space.shape, episodes.observations.shape[2:]
+    if came != expected:
+        raise datasets.DatasetError(f"Cannot use {path}: its images are {came}, not {expected}.")
+    actions, count = episodes.actions, int(env.action_space.n)
+    if (
+        actions.ndim != 2
+        or actions.dtype.kind != "i"
+        or not 0 <= actions.min() <= actions.max() < count
+    ):
+        raise datasets.DatasetError(
+            f"Cannot use {path}: its actions are not numbers 0..{count - 1}."
+        )
 
 
 def evaluation_file(options):

@@ -158,7 +158,9 @@ def parse(arguments, names, resolve_preset=None):
         UsageError: For an unknown flag, a bad value, or an argument that is no flag.
     """
     first = _parsed(arguments)
-    given = {name for name in _FLAGS if first[name].present}
+    # A saved flagfile holds the flags of all programs; only those typed are asked for.
+    typed = _parsed([word for word in arguments if not word.lstrip("-").startswith("flagfile")])
+    given = {name for name in _FLAGS if typed[name].present}
     refused = sorted(given - set(names))
     if refused:
         raise UsageError(f"--{refused[0]} is not a flag of this program; see --help")

@@ -8,6 +8,7 @@ An interrupted run resumes when the same command is given again.
 
 import os
 import pathlib
+import sys
 import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -125,6 +126,7 @@ def train(model, options, directory):
         initial_epoch=done,
         steps_per_epoch=steps,
         shuffle=False,  # the pipeline shuffles
+        verbose=1 if sys.stdout.isatty() else 2,
         callbacks=[
             runs.Recorder(count),
             checkpoint,

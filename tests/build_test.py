@@ -44,6 +44,7 @@ def value(node):
                 path.relative_to(ROOT).as_posix()
                 for pattern in value(node.args[0])
                 for path in sorted(ROOT.glob(pattern))
+                if path.is_file()
             ]
         case _:
             return ast.literal_eval(node)

@@ -92,6 +92,27 @@ def test_a_folder_that_is_no_run_is_left_alone(workplace):
     assert [path.name for path in folder.iterdir()] == ["thesis.txt"]
 
 
+def test_saved_flags_repeat_a_run(workplace):
+    flags = workplace / "run" / runs.FLAGS
+    train.main([f"--flagfile={flags}", *places(workplace, "again")])
+    for a, b in zip(weights(workplace / "run"), weights(workplace / "again"), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize(
+    "shape, action, expected",
+    [((40, 40, 3), 3, "images are"), ((50, 50, 3), 20, "0..19"), ((50, 50, 3), 0.5, "0..19")],
+)
+def test_foreign_episodes_are_refused(workplace, tmp_path, shape, action, expected):
+    """Files of the published format do not say their environment; their contents do."""
+    with h5py.File(tmp_path / "foreign.h5", "w") as file:
+        file["obs"] = np.zeros((40, 1, shape[2], *shape[:2]), np.float32)
+        file["next_obs"] = np.zeros((40, 1, shape[2], *shape[:2]), np.float32)
+        file["action"] = np.full((40, 1), action, np.float32)
+    with pytest.raises(ValueError, match=expected):
+        train.main([*TINY, f"--dataset={tmp_path}/foreign.h5", *places(tmp_path, "run")])
+
+
 def test_evaluate_gives_the_scores_of_training(workplace, capsys):
     evaluate.main([f"--run={workplace / 'run'}"])
     assert "Hits@1" in capsys.readouterr().out

@@ -1,0 +1,162 @@
+import keras
+import numpy as np
+import pytest
+
+from sen_tf.groups import Representation, actions, get, representations
+from sen_tf.layers import FromRegular, GroupDense, QuadrantLifting, ToRegular
+from sen_tf.testing import assert_equivariant
+
+GROUPS = ["C1", "C2", "C3", "C4", "C6", "D1", "D2", "D3", "D4", "D6"]
+
+
+def noise(*shape):
+    return np.random.default_rng(0).standard_normal(shape).astype("float32")
+
+
+def on_vectors(x, group, g):
+    return x @ representations.get("standard", group).matrices[g].T
+
+
+@pytest.mark.parametrize("name", GROUPS)
+def test_there_and_back_is_the_order_of_the_group(name):
+    for representation in [*representations.irreps(name), "regular", "trivial + 2 standard"]:
+        rho = representations.get(representation, get(name))
+        x = noise(2, 3, rho.dimension)
+        back = FromRegular(name, rho)(ToRegular(name, rho)(x))
+        np.testing.assert_allclose(back, get(name).order * x, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", GROUPS)
+def test_one_component_of_an_irreducible_keeps_everything(name):
+    """Schur's lemma: for one of real kind, the way back is a multiple of the identity."""
+    for rho in representations.irreps(name):
+        x = noise(2, 3, rho.dimension)
+        f = np.array(ToRegular(name, rho, components=[0])(x))
+        assert f.shape == (2, 3, get(name).order, 1)
+        channels = np.concatenate([f, np.zeros_like(f).repeat(rho.dimension - 1, -1)], axis=-1)
+        back = np.array(FromRegular(name, rho)(channels))
+        if rho.kind == "real":
+            np.testing.assert_allclose(back, get(name).order / rho.dimension * x, atol=1e-4)
+        else:  # a turn and a scale
+            lengths = np.linalg.norm(x, axis=-1)
+            ratio = np.linalg.norm(back, axis=-1) / lengths
+            np.testing.assert_allclose(ratio, ratio.mean(), rtol=1e-4)
+            assert ratio.mean() > 0.1
+
+
+def test_to_regular_is_the_inverse_of_each_element_applied():
+    rho = representations.get("standard", "D3")
+    x = noise(4, 2)
+    expected = np.stack([x @ np.linalg.inv(rho.matrices[g]).T for g in range(6)], axis=1)
+    np.testing.assert_allclose(ToRegular("D3", "standard")(x), expected, atol=1e-6)
+    np.testing.assert_allclose(
+        ToRegular("D3", rho, components=[1, 0])(x), expected[..., [1, 0]], atol=1e-6
+    )
+
+
+def test_from_regular_keeps_several_fields_apart():
+    x = noise(2, 5, 6, 4)
+    both = np.array(FromRegular("D3", "standard")(x))
+    assert both.shape == (2, 5, 2, 2)
+    for field in range(2):
+        alone = FromRegular("D3", "standard")(x[..., 2 * field : 2 * field + 2])
+        np.testing.assert_allclose(both[:, :, field], alone, atol=1e-5)
+
+
+def test_every_map_between_doors_commutes():
+    layers = [
+        ToRegular("D4", "standard"),
+        GroupDense("D4", 8, activation="relu"),
+        GroupDense("D4", 2),
+        FromRegular("D4", "standard"),
+    ]
+    assert_equivariant(keras.Sequential(layers), (6, 2), "D4", on_vectors, on_vectors)
+
+
+def test_integers_are_welcome():
+    x = np.eye(4, dtype="int32")
+    np.testing.assert_array_equal(
+        ToRegular("C4", "permutation(3,0,1,2)", [0])(x)[..., 0],
+        np.array(ToRegular("C4", "permutation(3,0,1,2)", [0])(x.astype("float32")))[..., 0],
+    )
+
+
+@pytest.mark.parametrize("side", [1, 2, 5, 6])
+def test_quadrants_hold_every_pixel(side):
+    x = np.arange(1, 1 + side * side, dtype=np.float32).reshape(1, side, side, 1)
+    f = np.array(QuadrantLifting()(x))
+    assert set(f.ravel()) == set(x.ravel())
+    assert f.size == side**2 + 3 * (side % 2)
+
+    def on_pixels(x, group, g):
+        return actions.rotate_grid(x, group, g, axes=(1, 2))
+
+    assert_equivariant(
+        QuadrantLifting(), noise(2, side, side, 3), "C4", on_pixels, actions.act_on_regular
+    )
+
+
+@pytest.mark.parametrize(
+    "layer, shape, message",
+    [
+        (
+            ToRegular("D3", "standard", name="door"),
+            (2, 3),
+            r"ToRegular `door` expected .*, 2\) for standard of D3, got \(2, 3\)",
+        ),
+        (
+            FromRegular("D3", "standard", name="door"),
+            (2, 4, 2),
+            r"FromRegular `door` expected .*, 6, channels\) for standard of D3, got \(2, 4, 2\)",
+        ),
+        (
+            FromRegular("D3", "standard", name="door"),
+            (2, 6, 3),
+            "FromRegular `door` expected a multiple of 2 channels for standard of D3, got 3",
+        ),
+        (
+            FromRegular("D3", "standard", name="door"),
+            (2, 6, None),
+            "FromRegular `door` expected a multiple of 2 channels for standard of D3, got None",
+        ),
+        (
+            QuadrantLifting(name="door"),
+            (2, 5, 6, 3),
+            r"QuadrantLifting `door` expected square images .*\(2, 5, 6, 3\)",
+        ),
+        (QuadrantLifting(name="door"), (2, None, None, 3), "QuadrantLifting `door` .*None"),
+    ],
+)
+def test_bad_shapes_name_the_layer(layer, shape, message):
+    with pytest.raises(ValueError, match=message):
+        layer.build(shape)
+
+
+@pytest.mark.parametrize("components", [[], [2], [-1]])
+def test_bad_components_are_named(components):
+    with pytest.raises(ValueError, match=r"`components` must be indices in \[0, 2\)"):
+        ToRegular("D3", "standard", components)
+
+
+@pytest.mark.parametrize("make", [ToRegular, FromRegular])
+def test_bad_representations_are_named(make):
+    with pytest.raises(ValueError, match="`representation`.*'standart'.*'standard'"):
+        make("C4", "standart")
+    with pytest.raises(ValueError, match="`representation`.*D3.*D4"):
+        make("D3", representations.get("standard", "D4"))
+
+
+@pytest.mark.parametrize("make", [ToRegular, FromRegular])
+def test_a_representation_without_a_string_works(make):
+    turned = np.array([[0.6, -0.8], [0.8, 0.6]])
+    matrices = turned @ representations.get("standard", "D4").matrices @ turned.T
+    rho = Representation("D4", "turned", matrices)
+    regular = make is FromRegular
+
+    def on_turned(x, group, g):
+        return x @ matrices[g].T
+
+    acts = [on_turned, actions.act_on_regular]
+    assert_equivariant(
+        make("D4", rho), (3, 8, 2) if regular else (3, 2), "D4", acts[regular], acts[not regular]
+    )

@@ -1,0 +1,92 @@
+import keras
+import numpy as np
+import pytest
+
+from sen_tf.groups import actions
+from sen_tf.layers import GroupPooling, SpatialPooling2D
+from sen_tf.testing import assert_equivariant
+
+
+def noise(*shape):
+    return np.random.default_rng(0).standard_normal(shape).astype("float32")
+
+
+@pytest.mark.parametrize("mode", ["max", "mean"])
+@pytest.mark.parametrize("shape", [(2, 4, 3), (2, 5, 5, 8, 3)])
+def test_group_pooling_leaves_an_invariant(mode, shape):
+    x = noise(*shape)
+    layer = GroupPooling(mode)
+    np.testing.assert_allclose(layer(x), getattr(np, mode)(x, axis=-2), rtol=1e-5, atol=1e-6)
+    group = f"D{shape[-2] // 2}"
+    assert_equivariant(layer, x, group, actions.act_on_regular, lambda y, group, g: y)
+
+
+def test_group_pooling_without_a_group_axis_is_refused():
+    with pytest.raises(ValueError, match=r"GroupPooling `pool` expected .*\(3, 4\)"):
+        GroupPooling(name="pool")(noise(3, 4))
+
+
+@pytest.mark.parametrize("mode", ["max", "mean"])
+@pytest.mark.parametrize(
+    "side, arguments",
+    [
+        (6, {}),
+        (7, {"pool_size": 3, "strides": 2}),
+        (5, {"pool_size": 3, "strides": 1, "padding": "same"}),
+        (7, {"pool_size": 3, "strides": 2, "padding": "same"}),
+    ],
+)
+def test_spatial_pooling_is_that_of_keras_on_each_element(mode, side, arguments):
+    x = noise(2, side, side, 4, 3)
+    pooling = {"max": keras.layers.MaxPooling2D, "mean": keras.layers.AveragePooling2D}[mode]
+    pool = pooling(**{"pool_size": 2, **arguments})
+    expected = np.stack([pool(x[:, :, :, g]) for g in range(4)], axis=3)
+    layer = SpatialPooling2D("C4", mode=mode, **arguments)
+    np.testing.assert_allclose(layer(x), expected, atol=1e-6)
+    np.testing.assert_allclose(layer(x[:, :, :, 0]), expected[:, :, :, 0], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "side, arguments, fix",
+    [
+        (7, {}, "Use 6 or 8 pixels"),
+        (8, {"pool_size": 3, "strides": 2}, "Use 7 or 9 pixels"),
+        (8, {"pool_size": 3, "strides": 2, "padding": "same"}, "Use 7 or 9 pixels"),
+        (6, {"strides": 1, "padding": "same"}, "odd number of pixels, or padding='valid'"),
+        (2, {"pool_size": 3}, "at least 3 rows"),
+    ],
+)
+def test_sizes_that_break_the_symmetry_are_refused(side, arguments, fix):
+    layer = SpatialPooling2D("C4", name="pool", **arguments)
+    with pytest.raises(ValueError, match=f"SpatialPooling2D `pool` .*{fix}"):
+        layer(noise(2, side, side, 4, 1))
+
+
+def test_other_sizes_after_building_are_refused_too():
+    layer = SpatialPooling2D("C4")
+    layer(noise(2, 6, 6, 4, 1))
+    with pytest.raises(ValueError, match="Use 6 or 8 pixels"):
+        layer(noise(2, 7, 7, 4, 1))
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"mode": "sum"}, "`mode`.*'max' or 'mean'.*'sum'"),
+        ({"group": "C3"}, "`group`.*C1, C2, C4, D1, D2, D4.*C3"),
+        ({"pool_size": 0}, "`pool_size`.*0"),
+        ({"pool_size": (2, 2)}, r"`pool_size`.*square.*\(2, 2\)"),
+        ({"strides": 1.5}, "`strides`.*1.5"),
+        ({"padding": "full"}, "`padding`.*'valid' or 'same'.*'full'"),
+    ],
+)
+def test_bad_arguments_are_named(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        SpatialPooling2D(**{"group": "C4", **arguments})
+
+
+def test_bad_modes_and_shapes_are_named():
+    with pytest.raises(ValueError, match="`mode`.*'min'"):
+        GroupPooling("min")
+    with pytest.raises(ValueError, match=r"SpatialPooling2D `pool`.*rank 4 or 5.*\(2, 5, 3\)"):
+        SpatialPooling2D("C4", name="pool").build((2, 5, 3))

@@ -18,6 +18,7 @@ import re
 import numpy as np
 
 EXAMPLES = ("C1", "C2", "C3", "C4", "C6", "C8", "D1", "D2", "D3", "D4", "D6", "D8")
+NAMES = r"[CD][1-9][0-9]*"
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -70,6 +71,13 @@ class FiniteGroup:
     def elements(self):
         return range(self.order)
 
+    @property
+    def config(self):
+        """What `get` makes the group from: its name, or name and table of a group of your own."""
+        if re.fullmatch(NAMES, self.name) and self == _by_name(self.name):
+            return self.name
+        return {"name": self.name, "product": self.product.tolist()}
+
     def element(self, g):
         """Returns `g` as a Python integer; ValueError unless it is the index of an element."""
         index = _index(g)
@@ -114,12 +122,16 @@ def dihedral(n):
 def get(group):
     """Returns the group of a name such as "C4" or "D3"; a `FiniteGroup` is returned as it is.
 
+    A dict of `name` and `product` makes a group of your own, as `FiniteGroup.config` gives it.
+
     Raises:
         ValueError: for any other name or type.
     """
     if isinstance(group, FiniteGroup):
         return group
-    if not isinstance(group, str) or not re.fullmatch(r"[CD][1-9][0-9]*", group):
+    if isinstance(group, dict) and set(group) == {"name", "product"}:
+        return FiniteGroup(**group)
+    if not isinstance(group, str) or not re.fullmatch(NAMES, group):
         nearest = difflib.get_close_matches(str(group).upper(), EXAMPLES, n=1)
         hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
         raise ValueError(
@@ -132,7 +144,7 @@ def get(group):
 def family(group):
     """Returns ("C", n) or ("D", n), what kind of group this is; ValueError if neither."""
     group = get(group)
-    if not re.fullmatch(r"[CD][1-9][0-9]*", group.name) or group != _by_name(group.name):
+    if not re.fullmatch(NAMES, group.name) or group != _by_name(group.name):
         raise ValueError(
             "Expected `group` to be cyclic or dihedral (C1, C2, ... or D1, D2, ...); "
             f"received group={group!r} of order {group.order}"

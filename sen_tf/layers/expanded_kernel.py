@@ -105,7 +105,7 @@ class ExpandedKernel(keras.layers.Layer):
     def get_config(self):
         return {
             **super().get_config(),
-            "group": self.group.name,
+            "group": self.group.config,
             "filters": self.filters,
             "activation": keras.activations.serialize(self.activation),
             "use_bias": self.use_bias,

@@ -29,9 +29,15 @@ class _Door(keras.layers.Layer):
             )
 
     def get_config(self):
+        name = self.representation.name
+        if representations.get(name, self.group) != self.representation:
+            raise ValueError(
+                f"{type(self).__name__} `{self.name}` cannot be saved: `representation` {name!r} "
+                f"is not what that name makes; write it as a permutation or a sum of named ones."
+            )
         return {
             **super().get_config(),
-            "group": self.group.name,
+            "group": self.group.config,
             "representation": self.representation.name,
         }
 

@@ -106,7 +106,7 @@ class SpatialPooling2D(keras.layers.Layer):
     def get_config(self):
         return {
             **super().get_config(),
-            "group": self.group.name,
+            "group": self.group.config,
             "pool_size": self.pool_size,
             "strides": self.strides,
             "padding": self.padding,

@@ -161,3 +161,8 @@ def test_bad_shapes_name_the_layer(shape, message):
 def test_bad_filters_are_named(filters):
     with pytest.raises(ValueError, match=f"`filters`.*{filters}"):
         GroupDense("C4", filters)
+
+
+def test_a_group_of_your_own_is_saved_with_its_table():
+    layer = GroupDense(KLEIN, 3)
+    assert GroupDense.from_config(layer.get_config()).group == KLEIN

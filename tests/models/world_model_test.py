@@ -132,9 +132,11 @@ TWO_REPLICAS = """
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    keras.utils.set_random_seed(0)
     from sen_tf import arms
     with strategy.scope():
-        model = arms.make_model("shapes", "sen", hidden=8, filters=8, dtype="mixed_float16")
+        model = arms.make_model("shapes", "sen", hidden=8, filters=8, dtype="mixed_float16",
+                                hinge=100.0)
         model.compile(keras.optimizers.Adam(1e-3), jit_compile=False)
     rng = np.random.default_rng(0)
     obs, after = rng.random((2, 8, 50, 50, 3), dtype=np.float32)

@@ -1,5 +1,6 @@
 """What we save is opened by a stranger: in a new process, with or without sen_tf."""
 
+import pathlib
 import subprocess
 import sys
 
@@ -55,8 +56,9 @@ def saved(request, tmp_path_factory):
 
 
 def run(program, folder):
+    root = pathlib.Path(__file__).parents[1]
     done = subprocess.run(
-        [sys.executable, "-c", program, str(folder)], capture_output=True, text=True
+        [sys.executable, "-c", program, str(folder)], capture_output=True, text=True, cwd=root
     )
     assert done.returncode == 0, done.stderr[-2000:]
 

@@ -1,3 +1,4 @@
+import pathlib
 import subprocess
 import sys
 import textwrap
@@ -158,5 +159,6 @@ TWO_REPLICAS = """
 
 def test_an_overflow_on_one_replica_never_reaches_the_weights():
     program = textwrap.dedent(TWO_REPLICAS)
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    root = pathlib.Path(__file__).parents[2]
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=root)
     assert "both replicas agree" in done.stdout, done.stderr[-2000:]

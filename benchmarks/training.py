@@ -22,7 +22,7 @@ from sen_tf import arms, devices
 
 def make_step(arm, precision, arguments):
     model = arms.make_model("cubes", arm, arguments.hidden, arguments.filters, precision)
-    model.compile(keras.optimizers.Adam(5e-4), jit_compile=devices.has_gpu())
+    model.compile(keras.optimizers.Adam(5e-4), jit_compile=devices.xla_pays())
     rng = np.random.default_rng(0)
     frames = rng.integers(0, 256, (2, arguments.batch_size, 50, 50, 3), dtype=np.uint8)
     actions = rng.integers(0, 20, arguments.batch_size).astype(np.int32)

@@ -43,6 +43,15 @@ def describe():
     return f"{name}, {os.cpu_count()} cores, {kind}"
 
 
+def xla_pays():
+    """Whether to compile training steps with XLA, in the strategy that is in scope.
+
+    On one GPU. On CPUs it made the convolutions of the embeddings three times slower, and a
+    mirrored step of Keras cannot be compiled whole.
+    """
+    return has_gpu() and tf.distribute.get_strategy().num_replicas_in_sync == 1
+
+
 def make_strategy(strategy):
     """The `tf.distribute` strategy; `"auto"` mirrors over the GPUs where there are several."""
     several = len(tf.config.list_physical_devices("GPU")) > 1

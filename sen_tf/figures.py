@@ -10,7 +10,7 @@ from matplotlib.ticker import EngFormatter
 from sen_tf import datasets
 
 STRIPS = 4
-CANDIDATES = 500
+CANDIDATES = 250
 """Episodes among whose frames the nearest to a prediction is looked for."""
 
 

@@ -70,7 +70,7 @@ def explain_preset(options):
         print(f"    {preset}: {_size(other)}; about {count / rates[width] / 3600:.1f} h here")
 
 
-def measure_rate(options, batch_size=64):
+def measure_rate(options, batch_size=32):
     """Transitions a second in training the model of the flags on this machine."""
     model = build_model(options, devices.resolve_precision(options.precision))
     images = np.zeros((batch_size, *model.embedding.input_shape[1:]), np.uint8)
@@ -78,9 +78,8 @@ def measure_rate(options, batch_size=64):
     batch = {"obs": images, "next_obs": images, "action": actions}
     model.train_on_batch(batch)
     begun = time.perf_counter()
-    for _ in range(3):
-        model.train_on_batch(batch)
-    return 3 * batch_size / (time.perf_counter() - begun)
+    model.train_on_batch(batch)
+    return batch_size / (time.perf_counter() - begun)
 
 
 def _size(options):

@@ -2,11 +2,6 @@
 
 Each function returns a `keras.Model` from images `(batch, rows, columns, channels)`, scaled to
 [0, 1], to one feature map an object, `(batch, rows, columns, objects)` in [0, 1].
-
-The maps start alike: the last kernel is zero. What tells one object's map from another's is then
-the action alone, which reaches the transition at that object. Maps that start at random are taken
-for some object or other, often the wrong one, and it takes long to change them over (measured in
-docs/results.md). The published code starts at random.
 """
 
 import keras
@@ -36,14 +31,7 @@ def conv_embedding(image_shape, objects, filters=(32, 32, 32), dtype=None, name=
             keras.layers.ReLU(dtype=dtype),
         ]
     layers.append(
-        keras.layers.Conv2D(
-            objects,
-            3,
-            padding="same",
-            activation="sigmoid",
-            kernel_initializer="zeros",
-            dtype=dtype,
-        )
+        keras.layers.Conv2D(objects, 3, padding="same", activation="sigmoid", dtype=dtype)
     )
     return keras.Sequential(layers, name=name)
 
@@ -69,15 +57,7 @@ def group_conv_embedding(
             keras.layers.ReLU(dtype=dtype),
         ]
     layers.append(
-        ProjectionConv2D(
-            group,
-            objects,
-            3,
-            padding="same",
-            activation="sigmoid",
-            kernel_initializer="zeros",
-            dtype=dtype,
-        )
+        ProjectionConv2D(group, objects, 3, padding="same", activation="sigmoid", dtype=dtype)
     )
     return keras.Sequential(layers, name=name)
 
@@ -98,9 +78,7 @@ def cell_embedding(image_shape, objects, cell=10, filters=16, dtype=None, name="
             keras.layers.Conv2D(filters, cell, strides=cell, dtype=dtype),
             FieldBatchNormalization(**NORMALIZATION, dtype=dtype),
             keras.layers.ReLU(dtype=dtype),
-            keras.layers.Conv2D(
-                objects, 1, activation="sigmoid", kernel_initializer="zeros", dtype=dtype
-            ),
+            keras.layers.Conv2D(objects, 1, activation="sigmoid", dtype=dtype),
         ],
         name=name,
     )

@@ -9,7 +9,10 @@ VARIANTS = ("current", "predicted")
 
 
 class Skill(keras.metrics.Metric):
-    """`1 - E|z + T(z,a) - z'|^2 / E|z - z'|^2`: 0 predicts that nothing moves, 1 is perfect."""
+    """`1 - E|z + T(z,a) - z'|^2 / E|z - z'|^2`: 0 predicts that nothing moves, 1 is perfect.
+
+    Where nothing does move, since the states have collapsed to a point, there is no skill: 0.
+    """
 
     def __init__(self, name="skill", **kwargs):
         super().__init__(name=name, **kwargs)
@@ -21,7 +24,8 @@ class Skill(keras.metrics.Metric):
         self.movement.assign_add(ops.sum(ops.square(state - next_state)))
 
     def result(self):
-        return 1.0 - self.error / ops.maximum(self.movement, 1e-12)
+        moves = self.movement > 1e-6
+        return ops.where(moves, 1.0 - self.error / ops.where(moves, self.movement, 1.0), 0.0)
 
 
 @keras.saving.register_keras_serializable("sen_tf")

@@ -82,6 +82,13 @@ def test_skill_is_zero_for_nothing_moves_and_one_for_perfection():
         assert float(metric.result()) == pytest.approx(expected, abs=1e-6)
 
 
+def test_a_collapsed_model_has_no_skill():
+    metric = Skill()
+    collapsed = np.full((64, 5, 4, 2), 0.3, np.float32)
+    metric.update_state(collapsed, collapsed, collapsed + np.float32(1e-7))
+    assert float(metric.result()) == 0.0
+
+
 @pytest.mark.parametrize("dtype", ["mixed_bfloat16", "mixed_float16"])
 def test_first_step_under_mixed_precision_is_that_of_float32(batch, dtype):
     """Without a scaled loss the float16 step would be 30,000 times too small."""

@@ -1,8 +1,9 @@
 """Every command line flag, defined once.
 
-The command line beats the preset's flagfile, which beats the environment's, which beats the
-defaults here. Flagfiles are plain absl flagfiles: `flags/<env>.cfg` holds the paper's settings,
-`flags/<preset>/<env>.cfg` what a smaller preset changes.
+The command line beats the preset's flagfile, which beats the recipe's, which beats the
+environment's, which beats the defaults here. Flagfiles are plain absl flagfiles: `flags/<env>.cfg`
+holds the paper's settings, `flags/recipes/<recipe>.cfg` how another recipe trains,
+`flags/<preset>/<env>.cfg` what a smaller preset leaves out.
 """
 
 import contextlib
@@ -17,6 +18,7 @@ from absl import flags
 from sen_tf.envs import ENVS
 
 PRESETS = ("quick", "laptop", "paper")
+RECIPES = ("fast", "paper")
 ARMS = ("sen", "nonequivariant", "fully_equivariant")
 PRECISIONS = ("auto", "float32", "mixed_float16", "mixed_bfloat16")
 STRATEGIES = ("auto", "default", "mirrored")
@@ -39,6 +41,13 @@ _FLAGS = {
         "Size of the experiment: quick (minutes on a CPU), laptop (at most an hour), paper; auto "
         "takes paper on a GPU and quick on a CPU.",
         {"enum_values": ["auto", *PRESETS]},
+    ),
+    "recipe": (
+        _ENUM,
+        "auto",
+        "How to train: paper, or fast (small batches, a step size that falls, and at first the "
+        "contrast of actions); auto takes paper under the paper preset, else fast.",
+        {"enum_values": ["auto", *RECIPES]},
     ),
     "model": (_ENUM, "sen", "Which of the paper's three models to train.", {"enum_values": ARMS}),
     "seed": (_INT, 1, "Seed of data, weights, order and negatives.", {"lower_bound": 0}),
@@ -96,6 +105,19 @@ _FLAGS = {
     "epochs": (_INT, 100, "Passes over the training data.", {"lower_bound": 1}),
     "batch_size": (_INT, 1024, "Transitions in a step.", {"lower_bound": 2}),
     "learning_rate": (_FLOAT, 5e-4, "Step size of Adam.", {"lower_bound": 0.0}),
+    "schedule": (
+        _ENUM,
+        "constant",
+        "How the step size goes on: constant, or cosine (falls to a fiftieth).",
+        {"enum_values": ["constant", "cosine"]},
+    ),
+    "action_contrast": (
+        _FLOAT,
+        0.0,
+        "Share of the training, from its start, in which the loss also contrasts the action taken "
+        "with others.",
+        {"lower_bound": 0.0, "upper_bound": 1.0},
+    ),
     "hinge": (_FLOAT, 1.0, "Energy beyond which negatives do not count.", {"lower_bound": 0.0}),
     "sigma": (_FLOAT, 0.5, "Length scale of the energy.", {"lower_bound": 0.0}),
     "variant": (
@@ -132,12 +154,14 @@ class UsageError(ValueError):
     """The command line asks for something that cannot be done; the message is one line."""
 
 
-def flagfiles(env, preset):
-    """Paths of the flagfiles of an environment and preset, the stronger one last."""
+def flagfiles(env, preset, recipe):
+    """Paths of the flagfiles of an environment, a recipe and a preset, the stronger one last."""
     here = pathlib.Path(__file__).parent
     # Beside the package in a checkout, inside it where it was installed.
     folder = next(path for path in (here / "flags", here.parent / "flags") if path.is_dir())
     files = [folder / f"{env}.cfg"]
+    if recipe != "paper":
+        files.append(folder / "recipes" / f"{recipe}.cfg")
     if preset != "paper":
         files.append(folder / preset / f"{env}.cfg")
     return files
@@ -164,12 +188,16 @@ def parse(arguments, names, resolve_preset=None):
     refused = sorted(given - set(names))
     if refused:
         raise UsageError(f"--{refused[0]} is not a flag of this program; see --help")
-    env, preset = first["env"].value, first["preset"].value
+    env, preset, recipe = (first[name].value for name in ("env", "preset", "recipe"))
     if preset == "auto":
         preset = resolve_preset() if resolve_preset else "paper"
-    values = _parsed([f"--flagfile={path}" for path in flagfiles(env, preset)] + arguments)
+    if recipe == "auto":
+        recipe = "paper" if preset == "paper" else "fast"
+    files = flagfiles(env, preset, recipe)
+    values = _parsed([f"--flagfile={path}" for path in files] + arguments)
     resolved = {name: values[name].value for name in _FLAGS}
-    return types.SimpleNamespace(**{**resolved, "preset": preset}, given=given)
+    resolved |= {"preset": preset, "recipe": recipe}
+    return types.SimpleNamespace(**resolved, given=given)
 
 
 def _parsed(arguments):

@@ -19,9 +19,9 @@ import numpy as np
 from sen_tf import arms, datasets, devices, evaluate, export, figures, generate, runs, settings
 
 FLAGS = (
-    *("env", "preset", "model", "seed", "output", "data_dir", "dataset"),
+    *("env", "preset", "recipe", "model", "seed", "output", "data_dir", "dataset"),
     *("train_episodes", "train_steps", "train_actions", "eval_episodes", "eval_steps", "sprites"),
-    *("filters", "hidden", "epochs", "batch_size", "learning_rate"),
+    *("filters", "hidden", "epochs", "batch_size", "learning_rate", "schedule", "action_contrast"),
     *("hinge", "sigma", "variant", "negatives", "validation", "precision", "strategy"),
 )
 
@@ -30,8 +30,8 @@ def default_preset():
     return "paper" if devices.has_gpu() else "quick"
 
 
-def build_model(options, precision):
-    """The compiled model of the flags."""
+def build_model(options, precision, steps):
+    """The compiled model of the flags, to be trained for a number of steps."""
     model = arms.make_model(
         options.env,
         options.model,
@@ -42,9 +42,13 @@ def build_model(options, precision):
         sigma=options.sigma,
         variant=options.variant,
         negatives=options.negatives,
+        action_contrast_steps=round(options.action_contrast * steps),
         seed=options.seed,
     )
-    model.compile(keras.optimizers.Adam(options.learning_rate), jit_compile=devices.xla_pays())
+    rate = options.learning_rate
+    if options.schedule == "cosine":
+        rate = keras.optimizers.schedules.CosineDecay(rate, steps, alpha=0.02)
+    model.compile(keras.optimizers.Adam(rate), jit_compile=devices.xla_pays())
     return model
 
 
@@ -72,7 +76,7 @@ def explain_preset(options):
 
 def measure_rate(options, batch_size=32):
     """Transitions a second in training the model of the flags on this machine."""
-    model = build_model(options, devices.resolve_precision(options.precision))
+    model = build_model(options, devices.resolve_precision(options.precision), steps=2)
     images = np.zeros((batch_size, *model.embedding.input_shape[1:]), np.uint8)
     actions = np.zeros(batch_size, np.int32)
     batch = {"obs": images, "next_obs": images, "action": actions}
@@ -92,13 +96,16 @@ def _size(options):
     )
 
 
-def train(model, options, directory):
-    """Fits the model, from where its last checkpoint left off; returns the `runs.Checkpoint`."""
+def open_data(options):
+    """The training episodes and those held out for validation: two `Subset`s, or one and None."""
     episodes = generate.training_episodes(options)
     if options.validation:
-        training, held_out = datasets.split(episodes, options.validation, options.seed)
-    else:
-        training, held_out = episodes, None
+        return datasets.split(episodes, options.validation, options.seed)
+    return datasets.Subset(episodes, np.arange(len(episodes))), None
+
+
+def train(model, options, directory, training, held_out):
+    """Fits the model, from where its last checkpoint left off; returns the `runs.Checkpoint`."""
     checkpoint = runs.Checkpoint(directory, options.seed)
     done = checkpoint.restore(model)
     if done:
@@ -110,7 +117,7 @@ def train(model, options, directory):
     )
     validation = {}
     if held_out is not None:
-        size = min(options.batch_size, len(held_out) * episodes.actions.shape[1])
+        size = min(options.batch_size, len(held_out) * training.episodes.actions.shape[1])
         checks, check_steps = datasets.transitions(held_out, size, options.seed, shuffle=False)
         validation = {"validation_data": checks, "validation_steps": check_steps}
     count = steps * options.batch_size
@@ -185,11 +192,12 @@ def main(arguments):
         return
     print(f"{'resuming' if known else 'writing'} {directory}")
     keras.utils.set_random_seed(options.seed)
-    strategy = devices.make_strategy(options.strategy)
-    with strategy.scope():
-        model = build_model(options, devices.resolve_precision(options.precision))
     try:
-        checkpoint = train(model, options, directory)
+        training, held_out = open_data(options)
+        steps = options.epochs * datasets.steps_per_epoch(training, options.batch_size)
+        with devices.make_strategy(options.strategy).scope():
+            model = build_model(options, devices.resolve_precision(options.precision), steps)
+        checkpoint = train(model, options, directory, training, held_out)
     except KeyboardInterrupt:
         print(f"\ninterrupted; resume with: {settings.command_line()}")
         raise

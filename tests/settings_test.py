@@ -16,7 +16,7 @@ def test_every_environment_has_flagfiles_for_every_preset(env, preset):
     options = settings.parse([f"--env={env}", f"--preset={preset}"], ALL)
     assert (options.env, options.preset) == (env, preset)
     assert options.train_episodes * options.train_steps >= options.batch_size
-    for path in settings.flagfiles(env, preset):
+    for path in settings.flagfiles(env, preset, options.recipe):
         assert pathlib.Path(path).is_file()
 
 
@@ -27,6 +27,17 @@ def test_command_line_beats_preset_beats_environment_beats_default():
     assert (paper.epochs, paper.train_actions) == (100, ["up", "right", "down"])
     assert quick.epochs != paper.epochs and quick.train_actions == paper.train_actions
     assert given_.epochs == 3 and given_.given == {"epochs", "env", "preset"}
+
+
+def test_recipe_stands_between_environment_and_preset_and_the_paper_s_is_the_environment_s():
+    paper, quick, plain = (
+        settings.parse([f"--preset={preset}", f"--recipe={recipe}"], ALL)
+        for preset, recipe in [("paper", "auto"), ("quick", "auto"), ("quick", "paper")]
+    )
+    assert (paper.recipe, quick.recipe, plain.recipe) == ("paper", "fast", "paper")
+    assert (paper.schedule, paper.action_contrast) == ("constant", 0)
+    assert (quick.schedule, quick.batch_size) == ("cosine", 64) and quick.action_contrast > 0
+    assert plain.epochs == quick.epochs and plain.batch_size == paper.batch_size
 
 
 def test_auto_preset_is_what_the_machine_says():
@@ -42,6 +53,8 @@ def test_auto_preset_is_what_the_machine_says():
         ("--epochs=many", "epochs"),
         ("--epochs=0", "epochs"),
         ("--validation=1.5", "validation"),
+        ("--action_contrast=1.1", "action_contrast"),
+        ("--recipe=slow", "fast"),
         ("--run=x", "not a flag of this program"),
         ("stray", "written --name=value"),
         ("--flagfile=/no/such/file.cfg", "file.cfg"),

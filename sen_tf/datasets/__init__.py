@@ -1,7 +1,7 @@
 """Episodes: collected from an environment, stored in HDF5, fed to training as transitions."""
 
 from sen_tf.datasets.collect import EpisodeBlock, collect, uniform_policy
-from sen_tf.datasets.pipeline import Subset, split, transitions
+from sen_tf.datasets.pipeline import Subset, split, steps_per_epoch, transitions
 from sen_tf.datasets.store import DatasetError, Episodes, read_episodes, write_episodes
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "collect",
     "read_episodes",
     "split",
+    "steps_per_epoch",
     "transitions",
     "uniform_policy",
     "write_episodes",

@@ -51,6 +51,26 @@ def split(episodes: Episodes, fraction: float, seed: int) -> tuple[Subset, Subse
     )
 
 
+def steps_per_epoch(subset: Subset, batch_size: int, drop_remainder: bool = True) -> int:
+    """Number of batches in an epoch; arguments and errors as in `transitions`."""
+    episodes = subset.episodes
+    every_time = tuple(range(episodes.actions.shape[1] + 1))
+    if episodes.steps != every_time:
+        raise ValueError(
+            f"`data` must hold the frames of all times 0 to {every_time[-1]}; "
+            f"it was read with steps={episodes.steps}."
+        )
+    if batch_size < 1:
+        raise ValueError(f"`batch_size` must be at least 1; got {batch_size}.")
+    count = len(subset) * episodes.actions.shape[1]
+    steps = count // batch_size if drop_remainder else -(-count // batch_size)
+    if steps == 0:
+        raise ValueError(
+            f"`batch_size` must be at most the number of transitions, {count}; got {batch_size}."
+        )
+    return steps
+
+
 def transitions(
     data: Episodes | Subset,
     batch_size: int,
@@ -83,7 +103,7 @@ def transitions(
     import tensorflow as tf
 
     subset = data if isinstance(data, Subset) else Subset(data, np.arange(len(data)))
-    steps_per_epoch = _steps_per_epoch(subset, batch_size, drop_remainder)
+    steps = steps_per_epoch(subset, batch_size, drop_remainder)
     episodes, length = subset.episodes, subset.episodes.actions.shape[1]
     with tf.device("/CPU:0"):  # where pipelines run, also beside an accelerator
         frames = _frames_tensor(episodes.observations)
@@ -112,7 +132,7 @@ def transitions(
     # The optimizer of pipelines has nothing to do here, and it would copy all frames.
     options = tf.data.Options()
     options.experimental_optimization.apply_default_optimizations = False
-    return batches.prefetch(PREFETCHED_BATCHES).with_options(options), steps_per_epoch
+    return batches.prefetch(PREFETCHED_BATCHES).with_options(options), steps
 
 
 def _frames_tensor(frames):
@@ -126,25 +146,6 @@ def _frames_tensor(frames):
     if flat.ctypes.data % ALIGNMENT or not flat.flags.writeable:
         return tf.constant(flat)
     return tf.experimental.dlpack.from_dlpack(flat.__dlpack__())
-
-
-def _steps_per_epoch(subset, batch_size, drop_remainder):
-    episodes = subset.episodes
-    every_time = tuple(range(episodes.actions.shape[1] + 1))
-    if episodes.steps != every_time:
-        raise ValueError(
-            f"`data` must hold the frames of all times 0 to {every_time[-1]}; "
-            f"it was read with steps={episodes.steps}."
-        )
-    if batch_size < 1:
-        raise ValueError(f"`batch_size` must be at least 1; got {batch_size}.")
-    count = len(subset) * episodes.actions.shape[1]
-    steps = count // batch_size if drop_remainder else -(-count // batch_size)
-    if steps == 0:
-        raise ValueError(
-            f"`batch_size` must be at most the number of transitions, {count}; got {batch_size}."
-        )
-    return steps
 
 
 def _device_actions(actions):

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from sen_tf.losses import contrastive_hinge
+from sen_tf.losses import action_contrast, contrastive_hinge
 
 VARIANTS = ("current", "predicted")
 
@@ -45,6 +45,9 @@ class ContrastiveWorldModel(keras.Model):
             paper's code), or `"predicted"`, the predicted one (the paper's equation).
         negatives: Number of other samples of the batch that each sample is compared with.
         object_axis: Whether axis 1 of a state counts objects, over which energies are averaged.
+        action_contrast_steps: First steps of training whose loss also has `losses.action_contrast`
+            with the actions of other samples. It ends the plateau on which the model predicts that
+            nothing moves; 0 is the paper's loss throughout.
         seed: Seed of the generator that draws negatives.
 
     Call arguments:
@@ -55,8 +58,8 @@ class ContrastiveWorldModel(keras.Model):
         Dict of `state`, `predicted` and `next_state`, each `(batch, ...)` in float32.
 
     Raises:
-        ValueError: For an unknown variant, a hinge or sigma that is not positive, or fewer than one
-            negative.
+        ValueError: For an unknown variant, a hinge or sigma that is not positive, fewer than one
+            negative, or a negative number of steps.
 
     Example:
         >>> model = keras.models.load_model("model.keras")
@@ -76,6 +79,7 @@ class ContrastiveWorldModel(keras.Model):
         variant="current",
         negatives=1,
         object_axis=True,
+        action_contrast_steps=0,
         seed=0,
         **kwargs,
     ):
@@ -86,6 +90,10 @@ class ContrastiveWorldModel(keras.Model):
             raise ValueError(f"`hinge` and `sigma` must be positive, got {hinge!r}, {sigma!r}.")
         if negatives < 1:
             raise ValueError(f"`negatives` must be at least 1, got {negatives!r}.")
+        if action_contrast_steps < 0:
+            raise ValueError(
+                f"`action_contrast_steps` must be at least 0, got {action_contrast_steps!r}."
+            )
         self.embedding = embedding
         self.encoder = encoder
         self.transition = transition
@@ -94,6 +102,7 @@ class ContrastiveWorldModel(keras.Model):
         self.variant = variant
         self.negatives = negatives
         self.object_axis = object_axis
+        self.action_contrast_steps = action_contrast_steps
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
         self._means = {
@@ -141,7 +150,10 @@ class ContrastiveWorldModel(keras.Model):
         return [ops.roll(state, shifts[k], axis=0) for k in range(self.negatives)]
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """The mean contrastive loss of `y_pred`, what `call` returned; also updates the metrics."""
+        """The mean loss of `y_pred`, what `call` returned; also updates the metrics.
+
+        The metric `loss` is the contrastive loss alone.
+        """
         state = y_pred["state"]
         positive, negative = contrastive_hinge(
             y_pred["predicted"],
@@ -154,7 +166,23 @@ class ContrastiveWorldModel(keras.Model):
         )
         loss = ops.mean(positive + negative)
         self._update_metrics(y_pred, loss, positive, negative)
+        if training and self.action_contrast_steps:
+            loss += ops.cond(
+                self.optimizer.iterations < self.action_contrast_steps,
+                lambda: self._action_contrast(x["action"], y_pred),
+                lambda: ops.zeros_like(loss),
+            )
         return loss
+
+    def _action_contrast(self, action, y_pred):
+        """The mean contrast with the actions of the samples one place on."""
+        state = y_pred["state"]
+        other = ops.roll(action, 1, axis=0)
+        wrong = self.step(state, other, training=True)
+        contrast = action_contrast(
+            y_pred["predicted"], wrong, state, y_pred["next_state"], self.sigma, self.object_axis
+        )
+        return ops.mean(contrast)
 
     def _update_metrics(self, y_pred, loss, positive, negative):
         state = y_pred["state"]
@@ -208,6 +236,7 @@ class ContrastiveWorldModel(keras.Model):
             "variant": self.variant,
             "negatives": self.negatives,
             "object_axis": self.object_axis,
+            "action_contrast_steps": self.action_contrast_steps,
             "seed": self.seed,
         }
 

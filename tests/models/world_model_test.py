@@ -109,13 +109,22 @@ def test_first_step_under_mixed_precision_is_that_of_float32(batch, dtype):
 
 @pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16", "mixed_float16"])
 def test_loaded_model_is_bit_equal_under_any_global_policy(batch, dtype, tmp_path):
-    model = small_model(dtype, hinge=2.0, sigma=0.3, variant="predicted", negatives=3, seed=7)
+    model = small_model(
+        dtype,
+        hinge=2.0,
+        sigma=0.3,
+        variant="predicted",
+        negatives=3,
+        action_contrast_steps=3,
+        seed=7,
+    )
     model.compile("adam", jit_compile=False)
     model.fit(batch, epochs=2, batch_size=8, verbose=0)
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
-    for name in ("hinge", "sigma", "variant", "negatives", "seed", "object_axis"):
-        assert getattr(loaded, name) == getattr(model, name)
+    config = model.get_config()
+    for name in ("hinge", "sigma", "variant", "negatives", "action_contrast_steps", "seed"):
+        assert loaded.get_config()[name] == config[name]
     for ours, theirs in zip(model(batch).values(), loaded(batch).values(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
@@ -127,12 +136,32 @@ def test_loaded_model_is_bit_equal_under_any_global_policy(batch, dtype, tmp_pat
         ({"hinge": 0}, "hinge"),
         ({"sigma": -1.0}, "sigma"),
         ({"negatives": 0}, "negatives"),
+        ({"action_contrast_steps": -1}, "action_contrast_steps"),
     ],
 )
 def test_bad_arguments_are_named(arguments, name):
     parts = small_model()
     with pytest.raises(ValueError, match=name):
         ContrastiveWorldModel(parts.embedding, parts.encoder, parts.transition, **arguments)
+
+
+def test_actions_are_contrasted_in_the_first_steps_only(batch):
+    """Two steps with it, then the paper's: the third is that of a model without the contrast."""
+
+    def moves(steps, model):
+        before = [np.array(w) for w in model.trainable_variables]
+        for _ in range(steps):
+            model.train_on_batch(batch)
+        return [np.array(w) - b for w, b in zip(model.trainable_variables, before, strict=True)]
+
+    with_contrast, without = small_model(action_contrast_steps=2), small_model()
+    for model in (with_contrast, without):
+        model.compile(keras.optimizers.SGD(1e-2), jit_compile=False)
+    first = zip(moves(2, with_contrast), moves(2, without), strict=True)
+    assert any(np.abs(a - b).max() > 1e-4 for a, b in first)
+    without.set_weights(with_contrast.get_weights())
+    for a, b in zip(moves(1, with_contrast), moves(1, without), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-7)
 
 
 TWO_REPLICAS = """
@@ -144,7 +173,7 @@ TWO_REPLICAS = """
     from sen_tf import arms
     with strategy.scope():
         model = arms.make_model("shapes", "sen", hidden=8, filters=8, dtype="mixed_float16",
-                                hinge=100.0)
+                                hinge=100.0, action_contrast_steps=20)
         model.compile(keras.optimizers.Adam(1e-3), jit_compile=False)
     rng = np.random.default_rng(0)
     obs, after = rng.random((2, 8, 50, 50, 3), dtype=np.float32)

@@ -78,6 +78,16 @@ def test_an_interrupted_run_resumes_bit_equal(workplace, monkeypatch, precision)
         np.testing.assert_array_equal(a, b)
 
 
+def test_a_mirrored_run_ends_as_a_plain_one_does(workplace):
+    """On the devices found: here mostly one, where nothing but the strategy differs."""
+    train.main([*TINY, "--strategy=mirrored", *places(workplace, "mirrored")])
+    plain, mirrored = (
+        json.loads((workplace / name / runs.METRICS).read_text())["scores"]["z_spread"]
+        for name in ("run", "mirrored")
+    )
+    assert mirrored == pytest.approx(plain, rel=0.05)
+
+
 def test_other_flags_do_not_touch_a_run(workplace):
     with pytest.raises(ValueError, match="--hidden=8, not 9"):
         train.main([*TINY, *places(workplace, "run"), "--hidden=9"])

@@ -6,16 +6,26 @@ from sen_tf.metrics.equivariance import (
     is_collapsed,
     spread,
 )
-from sen_tf.metrics.ranking import Ranks, hits_at, mrr, rank_against, ranking_metrics
+from sen_tf.metrics.ranking import (
+    Ranks,
+    hard_hits,
+    hits_at,
+    mrr,
+    rank_against,
+    ranking_metrics,
+    traversal_hits,
+)
 
 __all__ = [
     "Ranks",
     "distance_invariance_error",
     "equivariance_error",
+    "hard_hits",
     "hits_at",
     "is_collapsed",
     "mrr",
     "rank_against",
     "ranking_metrics",
     "spread",
+    "traversal_hits",
 ]

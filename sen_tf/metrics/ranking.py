@@ -1,4 +1,4 @@
-"""How well predicted latent states find the true ones: ranks, Hits@k and the mean reciprocal rank.
+"""How well predicted latent states find the true ones: Hits@k, MRR, hard hits, traversal hits.
 
 Sample i holds a true latent state t_i and a prediction p_i of it. Its rank is the number of *other*
 predictions that lie as near to t_i as p_i does: rows are true states, columns are predictions, and
@@ -99,6 +99,74 @@ def ranking_metrics(true, predicted) -> dict[str, float]:
         metrics |= {f"hits@{k}{suffix}": hits_at(values, k) for k in HITS}
         metrics[f"mrr{suffix}"] = mrr(values)
     return metrics
+
+
+def hard_hits(true, predicted, negatives) -> float:
+    """HH@1: how often a prediction lies nearer to its true state than to every hard negative.
+
+    Args:
+        true: (N, ...) true latent states.
+        predicted: (N, ...) their predictions.
+        negatives: (N, M, ...) latent states of M hard negatives of each sample: states that differ
+            little from the true one.
+
+    Returns:
+        Fraction in [0, 1]; a tie counts against.
+
+    Raises:
+        ValueError: shapes do not fit, there are no samples, or a value is not finite.
+
+    Reference: Park et al. (2022), section 5.2.
+    """
+    negatives = np.asarray(negatives)
+    candidates = np.concatenate([np.asarray(true)[:, None], negatives], axis=1)
+    return float(np.mean(_nearest(candidates, np.asarray(predicted)[:, None])[:, 0] == 0))
+
+
+def traversal_hits(views, predicted) -> np.ndarray:
+    """TH@1: how often the k-th step of a predicted traversal lies nearest to the k-th view.
+
+    Args:
+        views: (N, V, ...) latent states of the V views along a closed traversal, which starts at
+            view 0 and comes back to it after V steps.
+        predicted: (N, K, ...) predicted latent states after 1 to K steps from view 0.
+
+    Returns:
+        (K,) float64, one fraction in [0, 1] a step; a tie counts against.
+
+    Raises:
+        ValueError: see `hard_hits`.
+
+    Reference: Park et al. (2022), section 5.2.
+    """
+    nearest = _nearest(np.asarray(views), np.asarray(predicted))
+    steps = np.arange(1, nearest.shape[1] + 1)
+    return np.mean(nearest == steps % np.shape(views)[1], axis=0)
+
+
+def _nearest(candidates, predicted):
+    """Index of the candidate nearest to each prediction; -1 where several are.
+
+    `candidates` (N, V, ...) and `predicted` (N, K, ...) give integers (N, K).
+    """
+    if len(candidates) == 0 or len(candidates) != len(predicted):
+        raise ValueError(
+            "Candidates and predictions must be of the same samples, at least one; "
+            f"got {len(candidates)} and {len(predicted)}."
+        )
+    if candidates.shape[2:] != predicted.shape[2:]:
+        raise ValueError(
+            f"`predicted` must hold states of shape {candidates.shape[2:]}; "
+            f"got {predicted.shape[2:]}."
+        )
+    if not (np.isfinite(candidates).all() and np.isfinite(predicted).all()):
+        raise ValueError("Latent states must be finite; got NaN or infinity.")
+    candidates = candidates.reshape(*candidates.shape[:2], -1).astype(np.float64)
+    predicted = predicted.reshape(*predicted.shape[:2], -1).astype(np.float64)
+    distance = np.square(predicted[:, :, None] - candidates[:, None]).sum(axis=-1)
+    least = distance.min(axis=-1, keepdims=True)
+    alone = np.count_nonzero(distance <= least * (1 + TIE_TOLERANCE), axis=-1) == 1
+    return np.where(alone, distance.argmin(axis=-1), -1)
 
 
 def _as_points(true, predicted) -> tuple[np.ndarray, np.ndarray]:

@@ -5,7 +5,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sen_tf.metrics import hits_at, mrr, rank_against, ranking_metrics
+from sen_tf.metrics import (
+    hard_hits,
+    hits_at,
+    mrr,
+    rank_against,
+    ranking_metrics,
+    traversal_hits,
+)
 
 VECTORS = np.load(pathlib.Path(__file__).parents[1] / "parity" / "v_metrics.npz")
 
@@ -74,3 +81,30 @@ def test_one_diverged_prediction_leaves_the_other_ranks_alone():
 def test_errors(true, predicted, message):
     with pytest.raises(ValueError, match=message):
         rank_against(true, predicted)
+
+
+def test_hard_hits_on_five_numbers():
+    true, predicted = np.array([[0.0], [0.0]]), np.array([[0.4], [0.6]])
+    assert hard_hits(true, predicted, np.array([[[1.0], [9.0]]] * 2)) == 0.5
+    assert hard_hits(true, predicted, np.array([[[0.8], [9.0]]] * 2)) == 0.0  # 0.4 is a tie
+    collapsed = np.zeros((4, 3))
+    assert hard_hits(collapsed, collapsed, np.zeros((4, 6, 3))) == 0.0
+
+
+def test_a_perfect_traversal_hits_every_view_and_comes_back_to_the_first():
+    angles = 2 * np.pi * np.arange(30) / 30
+    circle = np.stack([np.cos(angles), np.sin(angles)], axis=-1)[None]
+    perfect = np.roll(circle, -1, axis=1)  # views 1, 2, ..., 29, 0
+    np.testing.assert_array_equal(traversal_hits(circle, perfect), np.ones(30))
+    np.testing.assert_array_equal(traversal_hits(circle, circle), np.zeros(30))  # one step late
+    stopped = np.repeat(circle[:, 3:4], 30, axis=1)
+    np.testing.assert_array_equal(traversal_hits(circle, stopped), np.arange(1, 31) == 3)
+
+
+def test_hard_and_traversal_hits_name_what_does_not_fit():
+    with pytest.raises(ValueError, match="same samples"):
+        hard_hits(np.zeros((2, 3)), np.zeros((1, 3)), np.zeros((2, 6, 3)))
+    with pytest.raises(ValueError, match=r"states of shape \(3,\)"):
+        traversal_hits(np.zeros((2, 30, 3)), np.zeros((2, 5, 2)))
+    with pytest.raises(ValueError, match="finite"):
+        traversal_hits(np.zeros((2, 30, 3)), np.full((2, 5, 3), np.nan))

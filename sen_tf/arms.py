@@ -13,6 +13,7 @@ from sen_tf.models import ContrastiveWorldModel, embeddings, encoders, transitio
 OBJECTS = 5
 IMAGE_SHAPE = (50, 50, 3)
 BOARD = 5
+HEADINGS = 4
 
 
 def cubes(arm, hidden, filters, dtype):
@@ -35,11 +36,31 @@ def shapes(arm, hidden, filters, dtype):
     """
     filters = filters if arm == "nonequivariant" else filters // 2
     cell = IMAGE_SHAPE[0] // BOARD
-    embedding = embeddings.cell_embedding(IMAGE_SHAPE, OBJECTS, cell, filters, dtype)
+    embedding = embeddings.cell_embedding(IMAGE_SHAPE, OBJECTS, cell, filters, dtype=dtype)
     return embedding, *_object_networks(arm, (BOARD, BOARD, OBJECTS), hidden, dtype)
 
 
-def _object_networks(arm, features_shape, hidden, dtype):
+def rush_hour(arm, hidden, filters, dtype):
+    """Embedding, encoder and transition for Rush Hour; see `make_model`.
+
+    A turn also changes which way objects head. An embedding with one map an object that commutes
+    with turns would lose the headings, so that features are regular: one map for each object and
+    heading. The plain embedding has to learn that; the equivariant one shares its kernels.
+    """
+    cell = IMAGE_SHAPE[0] // BOARD
+    if arm == "fully_equivariant":
+        embedding = embeddings.group_cell_embedding(
+            "C4", IMAGE_SHAPE, OBJECTS, cell, filters // 2, dtype
+        )
+    else:
+        filters = filters if arm == "nonequivariant" else filters // 2
+        embedding = embeddings.cell_embedding(IMAGE_SHAPE, OBJECTS, cell, filters, HEADINGS, dtype)
+    features_shape = (BOARD, BOARD, HEADINGS, OBJECTS)
+    moves = transitions.RELATIVE_MOVES
+    return embedding, *_object_networks(arm, features_shape, hidden, dtype, moves)
+
+
+def _object_networks(arm, features_shape, hidden, dtype, moves=transitions.MOVES_CLOCKWISE):
     if arm == "nonequivariant":
         hidden = 2 * hidden
         return (
@@ -48,11 +69,11 @@ def _object_networks(arm, features_shape, hidden, dtype):
         )
     return (
         encoders.c4_object_encoder(features_shape, (hidden, hidden), dtype=dtype),
-        transitions.c4_object_transition(OBJECTS, hidden, dtype=dtype),
+        transitions.c4_object_transition(OBJECTS, hidden, moves=moves, dtype=dtype),
     )
 
 
-ARMS = {"cubes": cubes, "shapes": shapes}
+ARMS = {"cubes": cubes, "rush_hour": rush_hour, "shapes": shapes}
 
 
 def make_model(env, arm, hidden=256, filters=32, dtype=None, **world):

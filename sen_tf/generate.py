@@ -7,12 +7,13 @@ Evaluation sets (--split=evaluation) also hold the twin of every episode under e
 environment's group: the same transitions, transformed and rendered again.
 """
 
+import functools
 import pathlib
 
 from sen_tf import datasets, settings
 from sen_tf.envs import ENVS
 
-FLAGS = ("env", "split", "episodes", "steps", "actions", "sprites", "seed", "output")
+FLAGS = ("env", "split", "episodes", "steps", "actions", "headings", "sprites", "seed", "output")
 
 
 def make_env(options):
@@ -21,9 +22,13 @@ def make_env(options):
     return ENVS[options.env].make(**further)
 
 
-def generate(options, split, path, episodes, steps, actions, seed):
-    """Collects episodes of `options.env` and writes them to `path`."""
+def generate(options, split, path, episodes, steps, seed, actions=(), headings=()):
+    """Collects episodes of `options.env` and writes them to `path`.
+
+    Only the actions and the headings that are named occur; all where none is named.
+    """
     env = make_env(options)
+    limits = {"headings": headings} if headings else {}
     blocks = datasets.collect(
         env,
         datasets.uniform_policy(env, actions or None),
@@ -32,6 +37,7 @@ def generate(options, split, path, episodes, steps, actions, seed):
         # Splits of one seed must not share their episodes.
         seed=2 * seed + settings.SPLITS.index(split),
         twins=split == "evaluation",
+        first_states=functools.partial(env.sample_states, **limits),
     )
     datasets.write_episodes(
         path,
@@ -41,18 +47,24 @@ def generate(options, split, path, episodes, steps, actions, seed):
         split=split,
         seed=seed,
         group=env.group.name,
-        settings={"steps": steps, "actions": list(actions or []), "sprites": options.sprites},
+        settings={
+            "steps": steps,
+            "actions": list(actions),
+            "headings": list(headings),
+            "sprites": options.sprites,
+        },
     )
 
 
 def training_episodes(options):
     """The episodes to train on: `--dataset`, or those of the flags, generated where need be."""
-    actions = options.train_actions
-    name = f"train-{'-'.join(actions) or 'all'}-{options.train_episodes}x{options.train_steps}"
+    actions, headings = options.train_actions, options.train_headings
+    limits = "-".join([*(actions or ["all"]), *(["heading", *headings] if headings else [])])
+    name = f"train-{limits}-{options.train_episodes}x{options.train_steps}"
     path = options.dataset or _path(options, f"{name}-seed{options.seed}")
     if not options.dataset and not path.exists():
         steps, seed = options.train_steps, options.seed
-        generate(options, "train", path, options.train_episodes, steps, actions, seed)
+        generate(options, "train", path, options.train_episodes, steps, seed, actions, headings)
     episodes = datasets.read_episodes(path, env=options.env)
     check_episodes(episodes, make_env(options), path)
     return episodes
@@ -81,7 +93,7 @@ def evaluation_file(options):
     """
     path = _path(options, f"evaluation-{options.eval_episodes}x{options.eval_steps}")
     if not path.exists():
-        generate(options, "evaluation", path, options.eval_episodes, options.eval_steps, [], 0)
+        generate(options, "evaluation", path, options.eval_episodes, options.eval_steps, seed=0)
     return path
 
 
@@ -90,16 +102,20 @@ def _path(options, name):
     return pathlib.Path(options.data_dir) / f"{options.env}{sprites}-{name}.h5"
 
 
+def _limit(given, trained_on, training):
+    """The names given on the command line; without them, those of the training set, or all."""
+    return given if given is not None else trained_on if training else []
+
+
 def main(arguments):
     options = settings.parse(arguments, FLAGS)
     training = options.split == "train"
     episodes = options.episodes or (options.train_episodes if training else options.eval_episodes)
     steps = options.steps or (options.train_steps if training else options.eval_steps)
-    actions = options.actions if options.actions is not None else []
-    if options.actions is None and training:
-        actions = options.train_actions
+    actions = _limit(options.actions, options.train_actions, training)
+    headings = _limit(options.headings, options.train_headings, training)
     output = options.output or f"data/{options.env}-{options.split}.h5"
-    generate(options, options.split, output, episodes, steps, actions, options.seed)
+    generate(options, options.split, output, episodes, steps, options.seed, actions, headings)
     size = pathlib.Path(output).stat().st_size
     count = episodes * steps
     print(f"{output}: {count:,} transitions, {size / 2**20:.1f} MiB, {size / count:.0f} B each")

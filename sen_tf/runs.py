@@ -25,7 +25,10 @@ METRICS = "metrics.json"
 EVALUATION = "evaluation.json"
 FLAGS = "flags.cfg"
 # Flags that may differ when a run is taken up again.
-_FREE = {"output", "data_dir", "run", "model_file", "split", "episodes", "steps", "actions"}
+_FREE = {
+    *("output", "data_dir", "run", "model_file"),
+    *("split", "episodes", "steps", "actions", "headings"),  # of sen_tf.generate
+}
 
 
 def open_run(directory, options):

@@ -16,6 +16,7 @@ import types
 from absl import flags
 
 from sen_tf.envs import ENVS
+from sen_tf.envs.block_pushing import DIRECTION_NAMES
 
 PRESETS = ("quick", "laptop", "paper")
 RECIPES = ("fast", "paper")
@@ -77,6 +78,12 @@ _FLAGS = {
         "Names of the actions that the policy takes, such as up,right,down; all if empty.",
         {},
     ),
+    "headings": (
+        _LIST,
+        None,
+        "Rush Hour only: names of the headings that objects have, such as up; all if empty.",
+        {},
+    ),
     "sprites": (
         _ENUM,
         "paper",
@@ -87,6 +94,13 @@ _FLAGS = {
     "train_episodes": (_INT, 1000, "Training episodes.", {"lower_bound": 2}),
     "train_steps": (_INT, 100, "Steps of a training episode.", {"lower_bound": 1}),
     "train_actions": (_LIST, [], "Actions in the training episodes; all if empty.", {}),
+    "train_headings": (
+        _LIST,
+        [],
+        "Rush Hour only: headings in the training episodes, such as up; all if empty. Evaluation "
+        "has all of them.",
+        {},
+    ),
     "eval_episodes": (_INT, 10000, "Evaluation episodes.", {"lower_bound": 2}),
     "eval_steps": (_INT, 10, "Steps of an evaluation episode.", {"lower_bound": 1}),
     "filters": (
@@ -179,7 +193,8 @@ def parse(arguments, names, resolve_preset=None):
         A namespace with one attribute a flag; `given` holds the names set on the command line.
 
     Raises:
-        UsageError: For an unknown flag, a bad value, or an argument that is no flag.
+        UsageError: For an unknown flag, a bad value, an argument that is no flag, or headings that
+            the environment's objects do not have.
     """
     first = _parsed(arguments)
     # A saved flagfile holds the flags of all programs; only those typed are asked for.
@@ -197,7 +212,19 @@ def parse(arguments, names, resolve_preset=None):
     values = _parsed([f"--flagfile={path}" for path in files] + arguments)
     resolved = {name: values[name].value for name in _FLAGS}
     resolved |= {"preset": preset, "recipe": recipe}
+    for name in ("headings", "train_headings"):
+        _check_headings(name, resolved[name] or [], env)
     return types.SimpleNamespace(**resolved, given=given)
+
+
+def _check_headings(flag, headings, env):
+    if headings and env != "rush_hour":
+        raise UsageError(f"--{flag} is for --env=rush_hour: the objects of {env} have no headings")
+    unknown = [name for name in headings if name not in DIRECTION_NAMES]
+    if unknown:
+        raise UsageError(
+            f"--{flag} takes names out of {', '.join(DIRECTION_NAMES)}, not {unknown[0]!r}"
+        )
 
 
 def _parsed(arguments):

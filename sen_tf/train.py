@@ -20,7 +20,8 @@ from sen_tf import arms, datasets, devices, evaluate, export, figures, generate,
 
 FLAGS = (
     *("env", "preset", "recipe", "model", "seed", "output", "data_dir", "dataset"),
-    *("train_episodes", "train_steps", "train_actions", "eval_episodes", "eval_steps", "sprites"),
+    *("train_episodes", "train_steps", "train_actions", "train_headings"),
+    *("eval_episodes", "eval_steps", "sprites"),
     *("filters", "hidden", "epochs", "batch_size", "learning_rate", "schedule", "action_contrast"),
     *("hinge", "sigma", "variant", "negatives", "validation", "precision", "strategy"),
 )
@@ -88,9 +89,11 @@ def measure_rate(options, batch_size=32):
 
 def _size(options):
     count = options.train_episodes * options.train_steps
-    actions = ",".join(options.train_actions) or "all"
+    limits = f"actions {','.join(options.train_actions) or 'all'}"
+    if options.train_headings:
+        limits += f", headings {','.join(options.train_headings)}"
     return (
-        f"{count:,} transitions (actions {actions}) x {options.epochs} epochs in batches of "
+        f"{count:,} transitions ({limits}) x {options.epochs} epochs in batches of "
         f"{options.batch_size}, width {options.hidden}, {options.eval_episodes:,} evaluation "
         "episodes"
     )

@@ -223,6 +223,17 @@ def doors():
                 actions.act_on_regular,
             ),
         )
+    for group, side in (*itertools.product(GRID_GROUPS, (5,)), ("D4", 1), ("D4", 4)):
+        yield (
+            f"GroupFlatten-{group}-{side}",
+            LayerCase(
+                lambda group=group: layers.GroupFlatten(group),
+                (BATCH, side, side, groups.get(group).order, 2),
+                group,
+                actions.act_on_regular_image,
+                actions.act_on_regular,
+            ),
+        )
 
 
 def object_graph(group, readout=True):

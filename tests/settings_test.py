@@ -56,6 +56,8 @@ def test_auto_preset_is_what_the_machine_says():
         ("--action_contrast=1.1", "action_contrast"),
         ("--recipe=slow", "fast"),
         ("--run=x", "not a flag of this program"),
+        ("--train_headings=up", "the objects of cubes have no headings"),
+        ("--headings=up", "--headings is for --env=rush_hour"),
         ("stray", "written --name=value"),
         ("--flagfile=/no/such/file.cfg", "file.cfg"),
     ],
@@ -65,6 +67,13 @@ def test_a_wrong_command_line_is_one_clear_line(argument, expected):
         settings.parse([argument], [name for name in ALL if name != "run"])
     assert expected in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_headings_are_named():
+    options = settings.parse(["--env=rush_hour", "--train_headings=up,left"], ALL)
+    assert options.train_headings == ["up", "left"]
+    with pytest.raises(settings.UsageError, match="out of up, right, down, left, not 'north'"):
+        settings.parse(["--env=rush_hour", "--train_headings=up,north"], ALL)
 
 
 @given(

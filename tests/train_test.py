@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import pytest
 
-from sen_tf import evaluate, export, generate, runs, settings, train
+from sen_tf import datasets, evaluate, export, generate, runs, settings, train
 
 TINY = [
     *("--env=shapes", "--preset=quick", "--train_episodes=300", "--eval_episodes=40"),
@@ -152,6 +152,24 @@ def test_generate_writes_what_was_asked(tmp_path):
         assert file["observations"].shape == (5, 5, 50, 50, 3)
         assert set(np.unique(file["actions"][:] % 4)) <= {0, 3}
         assert json.loads(file.attrs["settings"])["actions"] == ["up", "left"]
+
+
+def test_rush_hour_trains_on_limited_headings(tmp_path):
+    command = ["--env=rush_hour", "--train_headings=up", "--train_steps=2", "--epochs=1"]
+    train.main([*TINY, *command, *places(tmp_path, "run")])
+    sets = {path.name: datasets.read_episodes(path) for path in (tmp_path / "data").iterdir()}
+    training = sets["rush_hour-train-all-heading-up-300x2-seed1.h5"]
+    assert training.attrs["settings"]["headings"] == ["up"]
+    evaluation = sets["rush_hour-evaluation-40x10.h5"]
+    assert evaluation.attrs["settings"]["headings"] == []
+    for episodes, limited in ((training, True), (evaluation, False)):
+        # Mirrored, a triangle that heads up is itself, one that heads right is not.
+        cells = episodes.observations.reshape(-1, 5, 10, 5, 10, 3)
+        assert np.array_equal(cells, np.flip(cells, axis=4)) == limited
+    summary = json.loads((tmp_path / "run" / runs.METRICS).read_text())
+    assert set(summary["scores"]["symmetry"]["by_element"]) == {"1", "2", "3"}
+    for picture in ("latents", "rollouts", "training"):
+        assert (tmp_path / "run" / "figures" / f"{picture}.png").stat().st_size > 5000
 
 
 def test_training_and_evaluation_of_one_seed_share_no_episode(tmp_path):

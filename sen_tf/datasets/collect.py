@@ -7,7 +7,7 @@ of an episode under a group element g is the same episode with every state trans
 """
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -60,9 +60,15 @@ def uniform_policy(env, actions: Sequence[str] | None = None):
 
 
 def collect(
-    env, policy, episodes: int, steps: int, seed: int, twins: bool = False
+    env,
+    policy,
+    episodes: int,
+    steps: int,
+    seed: int,
+    twins: bool = False,
+    first_states: Callable | None = None,
 ) -> Iterator[EpisodeBlock]:
-    """Simulates episodes from uniformly drawn first states, in blocks of bounded memory.
+    """Simulates episodes from randomly drawn first states, in blocks of bounded memory.
 
     Each block has generators of its own, derived from `seed` and the block's number: the first
     episodes of a longer collection are those of a shorter one.
@@ -74,6 +80,8 @@ def collect(
         steps: number of steps of each episode.
         seed: seed of first states and actions.
         twins: whether to add the twin of every episode under each group element but the identity.
+        first_states: draws the states that episodes start from, called as `env.sample_states`:
+            with a `numpy.random.Generator` and a number; None for `env.sample_states` itself.
 
     Yields:
         `EpisodeBlock`s of at most `BLOCK` episodes.
@@ -84,21 +92,22 @@ def collect(
     for name, value, least in (("episodes", episodes, 1), ("steps", steps, 1), ("seed", seed, 0)):
         if value < least:
             raise ValueError(f"`{name}` must be at least {least}; got {value}.")
-    return _blocks(env, policy, episodes, steps, seed, twins)
+    return _blocks(env, policy, episodes, steps, seed, twins, first_states or env.sample_states)
 
 
-def _blocks(env, policy, episodes, steps, seed, twins):
+def _blocks(env, policy, episodes, steps, seed, twins, first_states):
     for block in range(-(-episodes // BLOCK)):
         count = min(BLOCK, episodes - block * BLOCK)
-        first, actions = _draw(env, policy, steps, np.random.SeedSequence(seed, spawn_key=(block,)))
+        seed_sequence = np.random.SeedSequence(seed, spawn_key=(block,))
+        first, actions = _draw(first_states, policy, steps, seed_sequence)
         states = _simulate(env, first[:count], actions[:count])
         yield _render(env, states, actions[:count], twins)
 
 
-def _draw(env, policy, steps, seed_sequence):
+def _draw(first_states, policy, steps, seed_sequence):
     """First states (BLOCK, ...) and actions (BLOCK, steps, ...) of a whole block."""
     state_seed, action_seed = seed_sequence.spawn(2)
-    first = env.sample_states(np.random.default_rng(state_seed), BLOCK)
+    first = first_states(np.random.default_rng(state_seed), BLOCK)
     seed_pair = (action_seed.generate_state(2) >> 1).astype(np.int32)  # at least 0
     actions = np.asarray(policy.sample((BLOCK, steps), seed=seed_pair))
     kind = np.int64 if np.issubdtype(actions.dtype, np.integer) else np.float32

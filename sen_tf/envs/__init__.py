@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 import gymnasium
 
-from sen_tf.envs import block_pushing
+from sen_tf.envs import block_pushing, rush_hour
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +49,12 @@ ENVS = {
             "sen_tf/Cubes-v0",
             block_pushing.Cubes,
             "3D Blocks: five cubes on a 5x5 board, seen in perspective",
+        ),
+        EnvSpec(
+            "rush_hour",
+            "sen_tf/RushHour-v0",
+            rush_hour.RushHour,
+            "Rush Hour: five triangles on a 5x5 board that move relative to their headings",
         ),
     )
 }

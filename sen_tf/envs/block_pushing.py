@@ -26,15 +26,33 @@ DIRECTIONS = np.array([(-1, 0), (0, 1), (1, 0), (0, -1)])  # on (row, column), a
 DIRECTION_NAMES = ("up", "right", "down", "left")
 
 
+def numbers_of_moves(names):
+    """Returns the action numbers of each of the four moves `names`, whichever object moves."""
+    return {name: np.arange(OBJECTS) * len(DIRECTIONS) + move for move, name in enumerate(names)}
+
+
+def checked_actions(actions):
+    """Returns `actions` as an array; ValueError unless they are integers from 0 to 19."""
+    actions = np.asarray(actions)
+    count = OBJECTS * len(DIRECTIONS)
+    if actions.dtype.kind not in "iu" or (
+        actions.size and (actions.min() < 0 or actions.max() >= count)
+    ):
+        raise ValueError(
+            f"Expected `actions` to be integers from 0 to {count - 1}; received {actions!r}"
+        )
+    return actions
+
+
 class BlockPushing(gymnasium.Env):
-    """A board whose pictures are drawn by `renderer`; see `Shapes` and `Cubes`.
+    """A board whose pictures are drawn by `renderer`; see `Shapes`, `Cubes` and `RushHour`.
 
     Through Gymnasium it is one episode: `reset` draws a state uniformly, or takes
     `options={"state": state}`; rewards are 0 and it never ends. The methods named after states work
     on batches and leave the episode alone.
 
     Args:
-        renderer: callable from states (n, 5, 2) to uint8 images (n, 50, 50, 3).
+        renderer: callable from states, here (n, 5, 2), to uint8 images (n, 50, 50, 3).
         render_mode: None, or "rgb_array", with which `render()` returns the picture.
 
     Attributes:
@@ -47,10 +65,7 @@ class BlockPushing(gymnasium.Env):
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 4}
     group = groups.get("C4")
-    action_names = {
-        name: np.arange(OBJECTS) * len(DIRECTIONS) + direction
-        for direction, name in enumerate(DIRECTION_NAMES)
-    }
+    action_names = numbers_of_moves(DIRECTION_NAMES)
 
     def __init__(self, renderer, render_mode=None):
         if render_mode not in (None, *self.metadata["render_modes"]):
@@ -65,10 +80,10 @@ class BlockPushing(gymnasium.Env):
         self._state = None
 
     def reset(self, *, seed=None, options=None):
-        """Starts an episode; returns the picture and {"state": integers (5, 2)}."""
+        """Starts an episode; returns the picture and {"state": integers, here (5, 2)}."""
         super().reset(seed=seed)
         if options and "state" in options:
-            self._state = _one_state(options["state"])
+            self._state = self._one_state(options["state"])
         else:
             self._state = self.sample_states(self.np_random, 1)[0]
         return self._observe()
@@ -115,21 +130,22 @@ class BlockPushing(gymnasium.Env):
         Raises:
             ValueError: for other shapes, types or values.
         """
-        occupied = cell_indices(states)
-        actions = _checked_actions(actions)
+        occupied = self._cells(states)
+        actions = checked_actions(actions)
         if actions.shape != occupied.shape[:1]:
             raise ValueError(
                 f"Expected `actions` to have shape ({len(occupied)},), one for each state; "
                 f"received shape {actions.shape}"
             )
         each = np.arange(len(actions))
-        moved, direction = np.divmod(actions, len(DIRECTIONS))
+        moved, move = np.divmod(actions, len(DIRECTIONS))
         after = np.array(states, np.int64)
-        target = after[each, moved] + DIRECTIONS[direction]
+        direction = self._directions(after[each, moved], move)
+        target = after[each, moved, :2] + DIRECTIONS[direction]
         inside = ((target >= 0) & (target < BOARD_SIZE)).all(axis=1)
         free = (occupied != (target @ (BOARD_SIZE, 1))[:, None]).all(axis=1)
         allowed = inside & free
-        after[each[allowed], moved[allowed]] = target[allowed]
+        after[each[allowed], moved[allowed], :2] = target[allowed]
         return after
 
     def render_states(self, states):
@@ -156,10 +172,32 @@ class BlockPushing(gymnasium.Env):
         Returns:
             int64 of the same shape.
         """
-        moved, direction = np.divmod(_checked_actions(actions), len(DIRECTIONS))
+        moved, direction = np.divmod(checked_actions(actions), len(DIRECTIONS))
+        return moved * len(DIRECTIONS) + self._turned_directions(g)[direction]
+
+    def _one_state(self, state):
+        """A copy of `state`, int64, checked."""
+        state = np.array(state)
+        cells = self._cells(state[None])
+        if len(np.unique(cells)) < OBJECTS:
+            raise ValueError(
+                "Expected `options['state']` to have no two objects in a cell; "
+                f"received {state.tolist()}"
+            )
+        return state.astype(np.int64)
+
+    def _cells(self, states):
+        """The cell of each object, int64 (n, 5), of states that are checked."""
+        return cell_indices(states)
+
+    def _directions(self, objects, moves):
+        """Directions (n,) on the board of moves (n,) of objects (n, 2), a state's rows."""
+        return moves
+
+    def _turned_directions(self, g):
+        """What `g` makes of each direction, (4,)."""
         turned = DIRECTIONS @ self._turn(g).T
-        matches = (turned[:, None] == DIRECTIONS).all(axis=-1)
-        return moved * len(DIRECTIONS) + np.argmax(matches, axis=1)[direction]
+        return np.argmax((turned[:, None] == DIRECTIONS).all(axis=-1), axis=1)
 
     def _turn(self, g):
         """Matrix (2, 2) of `g` on (row, column) offsets, where (x, y) = (column, -row)."""
@@ -190,27 +228,3 @@ class Cubes(BlockPushing):
 
     def __init__(self, render_mode=None):
         super().__init__(CubesRenderer(), render_mode)
-
-
-def _one_state(state):
-    """A copy of `state`, int64 (5, 2), checked."""
-    state = np.array(state)
-    cells = cell_indices(state[None])
-    if len(np.unique(cells)) < OBJECTS:
-        raise ValueError(
-            "Expected `options['state']` to have no two objects in a cell; "
-            f"received {state.tolist()}"
-        )
-    return state.astype(np.int64)
-
-
-def _checked_actions(actions):
-    actions = np.asarray(actions)
-    count = OBJECTS * len(DIRECTIONS)
-    if actions.dtype.kind not in "iu" or (
-        actions.size and (actions.min() < 0 or actions.max() >= count)
-    ):
-        raise ValueError(
-            f"Expected `actions` to be integers from 0 to {count - 1}; received {actions!r}"
-        )
-    return actions

@@ -1,10 +1,11 @@
 """Pictures of block-pushing boards: batches of layouts to uint8 images, without a plotting library.
 
-A *shapes* frame is sprites stamped on black, later objects over earlier ones. A *cubes* frame is a
-perspective view of coloured blocks on a grey floor: an empty board plus five patches out of the
-table of `cube_patches.py`.
+A *shapes* frame is sprites stamped on black, later objects over earlier ones. A *rush_hour* frame
+is triangles on black that point where their objects head. A *cubes* frame is a perspective view of
+coloured blocks on a grey floor: an empty board plus five patches out of the table of
+`cube_patches.py`.
 
-Source of both drawings: Park et al., Learning Symmetric Embeddings for Equivariant World Models
+Source of the drawings: Park et al., Learning Symmetric Embeddings for Equivariant World Models
 (ICML 2022), section 5 and its public code.
 """
 
@@ -15,6 +16,7 @@ from sen_tf.envs.cube_patches import BOARD_SIZE, CELLS, FRACTION_BITS, IMAGE_SIZ
 
 OBJECTS = 5
 IMAGE_SHAPE = (IMAGE_SIZE, IMAGE_SIZE, 3)
+CELL = IMAGE_SIZE // BOARD_SIZE  # pixels, where the board is seen from above
 CHUNK = 64  # frames worked on at a time: their int16 sums, 1 MB, stay in a core's cache
 
 # matplotlib's Set1, of which object i has colour i of 9.
@@ -43,18 +45,47 @@ def cell_indices(states):
     Raises:
         ValueError: `states` has another shape or type, or an object is off the board.
     """
-    states = np.asarray(states)
-    if states.ndim != 3 or states.shape[1:] != (OBJECTS, 2) or states.dtype.kind not in "iu":
-        raise ValueError(
-            f"Expected `states` to be integers of shape (n, {OBJECTS}, 2); "
-            f"received {states.dtype} of shape {states.shape}"
-        )
+    states = _integers(states, 2)
     if states.size and (states.min() < 0 or states.max() >= BOARD_SIZE):
         raise ValueError(
             f"Expected every row and column in `states` to be from 0 to {BOARD_SIZE - 1}; "
             f"received values from {states.min()} to {states.max()}"
         )
     return states[..., 0].astype(np.int64) * BOARD_SIZE + states[..., 1]
+
+
+def cells_and_headings(states):
+    """Returns the cell of each object, 5 * row + column, and its heading.
+
+    Args:
+        states: integers (n, 5, 3): each object's (row, column, heading), rows and columns from 0 to
+            4, headings from 0 to 3: up, right, down, left.
+
+    Returns:
+        Two int64 arrays (n, 5).
+
+    Raises:
+        ValueError: as `cell_indices`, or for another heading.
+    """
+    states = _integers(states, 3)
+    headings = states[..., 2].astype(np.int64)
+    if headings.size and (headings.min() < 0 or headings.max() > 3):
+        raise ValueError(
+            "Expected every heading in `states` to be from 0 to 3; "
+            f"received values from {headings.min()} to {headings.max()}"
+        )
+    return cell_indices(states[..., :2]), headings
+
+
+def _integers(states, numbers):
+    """`states` as an array; ValueError unless they are integers (n, 5, numbers)."""
+    states = np.asarray(states)
+    if states.ndim != 3 or states.shape[1:] != (OBJECTS, numbers) or states.dtype.kind not in "iu":
+        raise ValueError(
+            f"Expected `states` to be integers of shape (n, {OBJECTS}, {numbers}); "
+            f"received {states.dtype} of shape {states.shape}"
+        )
+    return states
 
 
 class ShapesRenderer:
@@ -117,6 +148,29 @@ def _sprite(name):
         "square": across <= 5,
         "diamond": across + down <= 5,
     }[name]
+
+
+class RushHourRenderer:
+    """Draws isosceles triangles that fill their cells, apex along the heading, on black.
+
+    Frames turn exactly with their states: a sprite is the quarter turns of the upward one.
+    """
+
+    def __init__(self):
+        row, column = np.mgrid[:CELL, :CELL]
+        upward = abs(2 * column - (CELL - 1)) <= row + 1
+        masks = np.stack([np.rot90(upward, -heading) for heading in range(4)])
+        self._sprites = masks[None, ..., None] * SHAPE_COLOURS[:, None, None, None]
+
+    def __call__(self, states):
+        """Returns uint8 images (n, 50, 50, 3) of `states` (n, 5, 3); see `cells_and_headings`."""
+        cells, headings = cells_and_headings(states)
+        images = np.zeros((len(cells), BOARD_SIZE, CELL, BOARD_SIZE, CELL, 3), np.uint8)
+        each = np.arange(len(cells))
+        for sprites, cell, heading in zip(self._sprites, cells.T, headings.T, strict=True):
+            row, column = np.divmod(cell, BOARD_SIZE)
+            images[each, row, :, column] = sprites[heading]
+        return images.reshape(-1, *IMAGE_SHAPE)
 
 
 class CubesRenderer:

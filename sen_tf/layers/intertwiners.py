@@ -1,10 +1,11 @@
-"""The doors: between representations of a group and functions on it."""
+"""The doors: between representations of a group, images, and functions on it."""
 
 import keras
+import numpy as np
 from keras import ops
 
 from sen_tf import groups
-from sen_tf.groups import representations
+from sen_tf.groups import actions, representations
 
 
 class _Door(keras.layers.Layer):
@@ -192,3 +193,52 @@ class QuadrantLifting(keras.layers.Layer):
         side = input_shape[1]
         pixels = (side // 2) * ((side + 1) // 2) + side % 2
         return (input_shape[0], input_shape[3], 4, pixels)
+
+
+@keras.saving.register_keras_serializable("sen_tf")
+class GroupFlatten(keras.layers.Layer):
+    """From a function on the group at each pixel to one function: `f(g)` is `g^-1 x(g)`.
+
+    The slice of each element, turned back, holds every number once, so nothing is lost and the
+    pixels of a slice become channels. Each channel of the input becomes an object of its own.
+
+    Args:
+        group: `"C1"`, `"C2"`, `"C4"`, `"D1"`, `"D2"`, `"D4"` or the `FiniteGroup`.
+
+    Input shape: `(batch, side, side, |group|, objects)`.
+
+    Output shape: `(batch, objects, |group|, side^2)`.
+
+    Raises:
+        ValueError: For another group, or if the images are not square or lack the group axis.
+    """
+
+    def __init__(self, group, **kwargs):
+        super().__init__(**kwargs)
+        self.group = groups.get(group)
+        self._places(side=1)  # refuses groups that do not map pixels to pixels
+
+    def build(self, input_shape):
+        _, *grid, order, _ = input_shape if len(input_shape) == 5 else (None,) * 5
+        if order != self.group.order or grid[0] != grid[1] or not grid[0]:
+            raise ValueError(
+                f"GroupFlatten `{self.name}` expected square images of shape (batch, side, side, "
+                f"{self.group.order}, objects) for {self.group}, got {tuple(input_shape)}."
+            )
+
+    def _places(self, side):
+        """Where entry (g, pixel) of the output stands among (pixel, group) of the input."""
+        pixels = actions.kernel_indices(self.group, side).reshape(self.group.order, -1)
+        elements = np.arange(self.group.order)
+        return pixels[self.group.inverse] * self.group.order + elements[:, None]
+
+    def call(self, inputs):
+        side, objects = inputs.shape[1], inputs.shape[4]
+        flat = ops.reshape(inputs, (-1, side * side * self.group.order, objects))
+        return ops.transpose(ops.take(flat, self._places(side), axis=1), (0, 3, 1, 2))
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], input_shape[4], self.group.order, input_shape[1] ** 2)
+
+    def get_config(self):
+        return {**super().get_config(), "group": self.group.config}

@@ -1,7 +1,9 @@
 """Embeddings: from images to features with a known symmetry.
 
 Each function returns a `keras.Model` from images `(batch, rows, columns, channels)`, scaled to
-[0, 1], to one feature map an object, `(batch, rows, columns, objects)` in [0, 1].
+[0, 1], to features in [0, 1]: one map an object, `(batch, rows, columns, objects)`, or, where
+objects have a heading, one map an object and group element, `(batch, rows, columns, |group|,
+objects)`.
 """
 
 import keras
@@ -62,23 +64,50 @@ def group_conv_embedding(
     return keras.Sequential(layers, name=name)
 
 
-def cell_embedding(image_shape, objects, cell=10, filters=16, dtype=None, name="embedding"):
+def cell_embedding(
+    image_shape, objects, cell=10, filters=16, elements=1, dtype=None, name="embedding"
+):
     """One convolution a board cell, then one 1x1 convolution: one pixel a cell.
 
     Args:
         image_shape, objects, dtype, name: As in `conv_embedding`.
         cell: Side of a board cell in pixels: kernel size and stride.
         filters: Channels between the two convolutions.
+        elements: Order of the group whose regular features the output is declared to be; 1 for one
+            map an object, without a group axis.
 
     Reference: Park et al. (2022), appendix, 2D Shapes.
+    """
+    layers = [
+        keras.Input(image_shape),
+        keras.layers.Conv2D(filters, cell, strides=cell, dtype=dtype),
+        FieldBatchNormalization(**NORMALIZATION, dtype=dtype),
+        keras.layers.ReLU(dtype=dtype),
+        keras.layers.Conv2D(elements * objects, 1, activation="sigmoid", dtype=dtype),
+    ]
+    if elements > 1:
+        board = (image_shape[0] // cell, image_shape[1] // cell)
+        layers.append(keras.layers.Reshape((*board, elements, objects), dtype=dtype))
+    return keras.Sequential(layers, name=name)
+
+
+def group_cell_embedding(
+    group, image_shape, objects, cell=10, filters=16, dtype=None, name="embedding"
+):
+    """`cell_embedding` in group convolutions: its regular features commute with turning the pixels.
+
+    Args:
+        group: Group that acts on the pixels, such as `"C4"`.
+        image_shape, objects, cell, dtype, name: As in `cell_embedding`.
+        filters: Regular fields between the two convolutions.
     """
     return keras.Sequential(
         [
             keras.Input(image_shape),
-            keras.layers.Conv2D(filters, cell, strides=cell, dtype=dtype),
+            LiftingConv2D(group, filters, cell, strides=cell, dtype=dtype),
             FieldBatchNormalization(**NORMALIZATION, dtype=dtype),
             keras.layers.ReLU(dtype=dtype),
-            keras.layers.Conv2D(objects, 1, activation="sigmoid", dtype=dtype),
+            GroupConv2D(group, objects, 1, activation="sigmoid", dtype=dtype),
         ],
         name=name,
     )

@@ -1,10 +1,11 @@
 """Encoders: from symmetric features to the latent state, the same network for every object."""
 
 import functools
+import math
 
 import keras
 
-from sen_tf.layers import FieldLayerNormalization, GroupDense, QuadrantLifting
+from sen_tf.layers import FieldLayerNormalization, GroupDense, GroupFlatten, QuadrantLifting
 
 EPSILON = 1e-5
 
@@ -46,10 +47,11 @@ def group_dense(group):
 
 
 def c4_object_encoder(features_shape, hidden=(256, 256), latent=2, dtype=None, name="encoder"):
-    """Quadrants on C4, then dense layers that commute with it.
+    """Pixels as a function on C4, then dense layers that commute with it.
 
     Args:
-        features_shape: `(side, side, objects)`.
+        features_shape: `(side, side, objects)`, or `(side, side, 4, objects)` for features that are
+            a function on C4 at each pixel.
         hidden: Widths of the hidden layers, in fields.
         latent: Regular fields of the latent state of an object.
         dtype: Dtype policy of the layers.
@@ -60,12 +62,14 @@ def c4_object_encoder(features_shape, hidden=(256, 256), latent=2, dtype=None, n
 
     Reference: Park et al. (2022), appendix, 2D Shapes and 3D Blocks.
     """
-    layers = [keras.Input(features_shape), QuadrantLifting(dtype=dtype)]
+    regular = len(features_shape) == 4
+    lifting = GroupFlatten("C4", dtype=dtype) if regular else QuadrantLifting(dtype=dtype)
+    layers = [keras.Input(features_shape), lifting]
     return keras.Sequential(layers + mlp(group_dense("C4"), hidden, latent, dtype), name=name)
 
 
 def object_encoder(features_shape, hidden=(512, 512), latent=2, dtype=None, name="encoder"):
-    """Plain dense layers on the pixels of each object's map.
+    """Plain dense layers on all features of each object.
 
     Args:
         features_shape, hidden, latent, dtype, name: As in `c4_object_encoder`.
@@ -75,10 +79,10 @@ def object_encoder(features_shape, hidden=(512, 512), latent=2, dtype=None, name
 
     Reference: Kipf et al. (2020); Park et al. (2022), non-equivariant model.
     """
-    rows, columns, objects = features_shape
+    objects, last = features_shape[-1], len(features_shape)
     layers = [
         keras.Input(features_shape),
-        keras.layers.Permute((3, 1, 2), dtype=dtype),
-        keras.layers.Reshape((objects, rows * columns), dtype=dtype),
+        keras.layers.Permute((last, *range(1, last)), dtype=dtype),
+        keras.layers.Reshape((objects, math.prod(features_shape[:-1])), dtype=dtype),
     ]
     return keras.Sequential(layers + mlp(keras.layers.Dense, hidden, latent, dtype), name=name)

@@ -14,6 +14,9 @@ from sen_tf.models.encoders import group_dense, mlp, state_dtype
 MOVES_CLOCKWISE = "permutation(3,0,1,2)"
 """How a quarter turn counter-clockwise acts on the moves up, right, down, left."""
 
+RELATIVE_MOVES = "4 trivial"
+"""How it acts on moves relative to an object's own heading: not at all."""
+
 
 def object_transition(objects, hidden=512, latent=2, dtype=None, name="transition"):
     """An object graph with plain dense networks.
@@ -43,8 +46,8 @@ def c4_object_transition(
         objects, dtype, name: As in `object_transition`.
         hidden: Width of the edge and the node network, in fields.
         latent: Regular fields of an object's state.
-        moves: How C4 acts on the one-hot moves of an object: `MOVES_CLOCKWISE`, or `"4 trivial"`
-            where moves are relative to the object.
+        moves: How C4 acts on the one-hot moves of an object: `MOVES_CLOCKWISE` or
+            `RELATIVE_MOVES`.
 
     Returns:
         Model from `[state (batch, objects, 4, latent), action (batch,)]` to the change.

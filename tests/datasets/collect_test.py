@@ -66,6 +66,19 @@ def test_named_actions_only(board):
     assert min(counts[:2]) > 400
 
 
+def test_first_states_are_drawn_as_asked(board):
+    def corner(rng, n):
+        return np.zeros((n, 2), int)
+
+    arguments = {"episodes": 70, "steps": 2, "seed": 3}
+    frames, actions = gather(
+        collect(board, uniform_policy(board), **arguments, first_states=corner)
+    )
+    assert (frames[:, 0, 0, 0] == 255).all()
+    _, others = gather(collect(board, uniform_policy(board), **arguments))
+    np.testing.assert_array_equal(actions, others)
+
+
 def test_continuous_actions_of_a_policy_of_ones_own(board):
     board.step_states = lambda states, actions: states
     (block,) = collect(board, Torques(), episodes=3, steps=2, seed=0)

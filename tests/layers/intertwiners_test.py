@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from sen_tf.groups import Representation, actions, get, representations
-from sen_tf.layers import FromRegular, GroupDense, QuadrantLifting, ToRegular
+from sen_tf.layers import FromRegular, GroupDense, GroupFlatten, QuadrantLifting, ToRegular
 from sen_tf.testing import assert_equivariant
 
 GROUPS = ["C1", "C2", "C3", "C4", "C6", "D1", "D2", "D3", "D4", "D6"]
@@ -96,6 +96,19 @@ def test_quadrants_hold_every_pixel(side):
     )
 
 
+def test_flattened_slices_are_turned_back():
+    x = noise(2, 3, 3, 4, 5)
+    f = np.array(GroupFlatten("C4")(x))
+    for g in range(4):
+        slice_ = np.rot90(x[:, :, :, g], -g, axes=(1, 2))
+        np.testing.assert_array_equal(f[:, :, g], slice_.reshape(2, 9, 5).transpose(0, 2, 1))
+
+
+def test_only_groups_that_act_on_pixels_flatten():
+    with pytest.raises(ValueError, match="`group` to be one of C1, C2, C4.*C3"):
+        GroupFlatten("C3")
+
+
 @pytest.mark.parametrize(
     "layer, shape, message",
     [
@@ -125,6 +138,13 @@ def test_quadrants_hold_every_pixel(side):
             r"QuadrantLifting `door` expected square images .*\(2, 5, 6, 3\)",
         ),
         (QuadrantLifting(name="door"), (2, None, None, 3), "QuadrantLifting `door` .*None"),
+        (
+            GroupFlatten("C4", name="door"),
+            (2, 5, 6, 4, 3),
+            r"GroupFlatten `door` expected .*side, 4, objects\) for C4, got \(2, 5, 6, 4, 3\)",
+        ),
+        (GroupFlatten("C4", name="door"), (2, 5, 5, 3, 3), r"GroupFlatten `door` .*5, 3, 3\)"),
+        (GroupFlatten("C4", name="door"), (2, 5, 5, 4), r"GroupFlatten `door` .*5, 4\)"),
     ],
 )
 def test_bad_shapes_name_the_layer(layer, shape, message):

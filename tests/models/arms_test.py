@@ -6,6 +6,7 @@ import pytest
 
 from sen_tf import arms
 from sen_tf.envs.block_pushing import BlockPushing
+from sen_tf.envs.rush_hour import RushHour
 from sen_tf.groups import actions
 from sen_tf.testing import assert_equivariant, randomize_weights
 
@@ -35,6 +36,17 @@ def on_actions(x, group, g):
     return BlockPushing(renderer=None).transform_action(x, g)
 
 
+def on_relative_actions(x, group, g):
+    return RushHour().transform_action(x, g)
+
+
+def on_features(env):
+    """How the group acts on an embedding's output, and on actions."""
+    if env == "rush_hour":
+        return actions.act_on_regular_image, on_relative_actions
+    return on_pixels, on_actions
+
+
 def parts(model):
     return model.embedding, model.encoder, model.transition
 
@@ -43,7 +55,7 @@ def size(model):
     return sum(int(np.prod(weight.shape)) for weight in model.trainable_variables)
 
 
-@pytest.fixture(params=["cubes", "shapes"])
+@pytest.fixture(params=arms.ARMS)
 def env(request):
     return request.param
 
@@ -71,18 +83,20 @@ def test_the_arms_of_an_environment_are_of_like_size(env):
 def test_encoder_and_transition_commute(env, arm):
     model = small_model(env, arm)
     features = (4, *model.embedding.output_shape[1:])
-    assert_equivariant(model.encoder, features, "C4", on_pixels, on_states)
+    act_on_features, act_on_actions = on_features(env)
+    assert_equivariant(model.encoder, features, "C4", act_on_features, on_states)
     rng = np.random.default_rng(0)
     inputs = [rng.standard_normal((20, 5, 4, 2)).astype("float32"), np.arange(20, dtype="int32")]
     for step in (model.step, lambda *inputs: model.transition(list(inputs))):
-        assert_equivariant(step, inputs, "C4", [on_states, on_actions], on_states)
+        assert_equivariant(step, inputs, "C4", [on_states, act_on_actions], on_states)
 
 
 @pytest.mark.parametrize("training", [False, True])
-def test_only_the_fully_equivariant_embedding_commutes(training):
+@pytest.mark.parametrize("env", ["cubes", "rush_hour"])
+def test_only_the_fully_equivariant_embedding_commutes(env, training):
     def commutes(arm):
-        model = small_model("cubes", arm)
-        for function, act_out in ((model.embed, on_pixels), (model.encode, on_states)):
+        model = small_model(env, arm)
+        for function, act_out in ((model.embed, on_features(env)[0]), (model.encode, on_states)):
             assert_equivariant(
                 lambda x, function=function: function(x, training=training),
                 np.random.default_rng(0).random((4, 50, 50, 3), dtype=np.float32),

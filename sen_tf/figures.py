@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
+from PIL import Image
 
 from sen_tf import datasets
 
@@ -92,22 +93,58 @@ def draw_rollouts(frames, states, predicted, path):
         path: Where the picture goes. Green frames around a prediction say that it found its own
             episode among the N, red ones that another was nearer.
     """
-    times = frames.shape[1]
-    figure = Figure(figsize=(times, 2.2 * STRIPS), layout="constrained")
-    grid = figure.subplots(2 * STRIPS, times, squeeze=False)
-    for strip in range(STRIPS):
+    nearest = np.empty((STRIPS, frames.shape[1] - 1), int)
+    for strip, time in np.ndindex(nearest.shape):
+        difference = states[:, time + 1] - predicted[strip, time]
+        distance = np.square(difference).reshape(len(states), -1).sum(axis=1)
+        nearest[strip, time] = distance.argmin()
+    shown = frames[nearest, np.arange(1, frames.shape[1])]
+    return _draw_strips(frames[:STRIPS], shown, path, "nearest to\nprediction", mark=True)
+
+
+def draw_decoded(frames, decoded, path):
+    """Draws true frames above decoded predictions of them; returns the path.
+
+    Args:
+        frames: `(N, T + 1, H, W, C)` uint8.
+        decoded: Images of the predicted states of times 0 to T, of the same shape and type.
+        path: Where the picture goes.
+    """
+    return _draw_strips(frames[:STRIPS], decoded[:STRIPS, 1:], path, "decoded\nprediction")
+
+
+def animate(frames, decoded, path):
+    """Writes a GIF of true frames above decoded predictions, episodes side by side.
+
+    Args:
+        frames, decoded, path: As in `draw_decoded`.
+    """
+    both = np.concatenate([frames, decoded], axis=2)  # one above the other
+    wide = np.concatenate(list(both), axis=2).repeat(3, axis=1).repeat(3, axis=2)
+    pictures = [Image.fromarray(image) for image in wide]
+    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=500, loop=0)
+    return path
+
+
+def _draw_strips(above, below, path, label, mark=False):
+    """Strips of frames `(n, T + 1, ...)` with images `(n, T, ...)` of times 1 to T below them.
+
+    With `mark`, green frames around images that equal the ones above, and red ones around others.
+    """
+    strips, times = above.shape[:2]
+    figure = Figure(figsize=(times, 2.2 * strips), layout="constrained")
+    grid = figure.subplots(2 * strips, times, squeeze=False)
+    for strip in range(strips):
+        blank = grid[2 * strip + 1, 0]
+        blank.axis("off")
+        blank.text(0.5, 0.5, label, ha="center", va="center", fontsize=8)
         for time in range(times):
-            above, below = grid[2 * strip, time], grid[2 * strip + 1, time]
-            _show(above, frames[strip, time], "0.7")
-            if time == 0:
-                below.axis("off")
-                below.text(0.5, 0.5, "predicted", ha="center", va="center", fontsize=8)
-                continue
-            difference = states[:, time] - predicted[strip, time - 1]
-            distance = np.square(difference).reshape(len(states), -1).sum(axis=1)
-            nearest = int(distance.argmin())
-            same = np.array_equal(frames[nearest, time], frames[strip, time])
-            _show(below, frames[nearest, time], "tab:green" if same else "tab:red")
+            _show(grid[2 * strip, time], above[strip, time], "0.7")
+        for time in range(1, times):
+            image = below[strip, time - 1]
+            same = np.array_equal(image, above[strip, time])
+            colour = ("tab:green" if same else "tab:red") if mark else "0.7"
+            _show(grid[2 * strip + 1, time], image, colour)
     for time in range(times):
         grid[0, time].set_title(f"t = {time}", fontsize=8)
     return _save(figure, path)

@@ -10,8 +10,9 @@ import h5py
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 
-from sen_tf import datasets, evaluate, export, generate, runs, settings, train
+from sen_tf import datasets, decode, evaluate, export, generate, runs, settings, train
 
 TINY = [
     *("--env=shapes", "--preset=quick", "--train_episodes=300", "--eval_episodes=40"),
@@ -121,6 +122,18 @@ def test_foreign_episodes_are_refused(workplace, tmp_path, shape, action, expect
         file["action"] = np.full((40, 1), action, np.float32)
     with pytest.raises(ValueError, match=expected):
         train.main([*TINY, f"--dataset={tmp_path}/foreign.h5", *places(tmp_path, "run")])
+
+
+def test_decode_draws_what_the_model_predicts(workplace, capsys):
+    run = workplace / "run"
+    decode.main([f"--run={run}", "--epochs=8", "--learning_rate=5e-3"])
+    error = float(capsys.readouterr().out.split("of 1: ")[1].split()[0])
+    assert error < 0.35  # grey, where it begins, is off by 0.48
+    decoder = keras.models.load_model(run / "decoder.keras")
+    assert decoder.output_shape == (None, 50, 50, 3)
+    with Image.open(run / "figures" / "decoded.gif") as animation:
+        assert animation.n_frames == 11
+    assert (run / "figures" / "decoded.png").stat().st_size > 5000
 
 
 def test_evaluate_gives_the_scores_of_training(workplace, capsys):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from sen_tf import groups, layers, testing
-from sen_tf.groups import actions, representations
+from sen_tf.groups import actions, irreps, representations, rotations
 from sen_tf.testing import LayerCase
 
 GRID_GROUPS = ("C1", "C2", "C4", "D1", "D2", "D4")
@@ -43,6 +43,44 @@ def on_action_numbers(x, group, g):
 PERMUTATIONS = np.array(list(itertools.permutations(range(3))))
 _INDEX = {tuple(permutation): index for index, permutation in enumerate(PERMUTATIONS)}
 S3 = groups.FiniteGroup("S3", [[_INDEX[tuple(p[q])] for q in PERMUTATIONS] for p in PERMUTATIONS])
+
+
+def cube_rotations():
+    """The group of the 24 rotations of a tilted cube, and their matrices, the identity first."""
+    signed = [
+        np.diag(signs) @ np.eye(3)[list(permutation)]
+        for permutation in itertools.permutations(range(3))
+        for signs in itertools.product((1, -1), repeat=3)
+    ]
+    upright = np.stack([m for m in signed if np.linalg.det(m) > 0])
+    products = np.einsum("gij,hjk->ghik", upright, upright)
+    table = (products[:, :, None] == upright).all((-2, -1)).argmax(-1)
+    tilt = rotations.haar(np.random.default_rng(0), 1)[0]
+    return groups.FiniteGroup("cube", table), tilt @ upright @ tilt.T
+
+
+CUBE, CUBE_ROTATIONS = cube_rotations()
+
+
+def on_irreps(x, group, g):
+    """The action of a rotation on the axis of irreducible representations."""
+    degree = int(x.shape[-2] ** 0.5) - 1
+    return irreps.representation(degree, CUBE_ROTATIONS[g]) @ x
+
+
+def on_positions(x, group, g):
+    return x @ CUBE_ROTATIONS[g].T
+
+
+def on_cartesian(rank):
+    """The action of a rotation on scalars, vectors or matrices, before the channels."""
+
+    def act(x, group, g):
+        subscripts = ("...c->...c", "ai,...ic->...ac", "ai,bj,...ijc->...abc")[rank]
+        return np.einsum(subscripts, *[CUBE_ROTATIONS[g]] * rank, x)
+
+    return act
+
 
 # Side of the image and arguments of the convolution.
 GRIDS = {
@@ -285,8 +323,63 @@ def graphs():
     )
 
 
+def tensor_fields():
+    rng = np.random.default_rng(0)
+    positions = rng.standard_normal((BATCH, 4, 3)).astype("float32")
+    for degree_in, degree_out in ((0, 3), (1, 1), (2, 0), (3, 2)):
+        features = rng.standard_normal((BATCH, 4, (degree_in + 1) ** 2, 2)).astype("float32")
+        yield (
+            f"TensorFieldConv-{degree_in}-{degree_out}",
+            LayerCase(
+                lambda degree=degree_out: layers.TensorFieldConv(
+                    3, degree, radius=2.0, gaussians=5, radial_width=6
+                ),
+                [features, positions],
+                CUBE,
+                [on_irreps, on_positions],
+                on_irreps,
+            ),
+        )
+    for degree in range(4):
+        shape = (BATCH, 4, (degree + 1) ** 2, 5)
+        yield (
+            f"IrrepsDense-{degree}",
+            LayerCase(lambda: layers.IrrepsDense(3), shape, CUBE, on_irreps, on_irreps),
+        )
+        yield (
+            f"GatedActivation-{degree}",
+            LayerCase(lambda: layers.GatedActivation("tanh"), shape, CUBE, on_irreps, on_irreps),
+        )
+    for rank in range(3):
+        act = on_cartesian(rank)
+        yield (
+            f"ToIrreps-{rank}",
+            LayerCase(
+                lambda rank=rank: layers.ToIrreps(rank, degree=2),
+                (BATCH, 4, *[3] * rank, 2),
+                CUBE,
+                act,
+                on_irreps,
+            ),
+        )
+        yield (
+            f"FromIrreps-{rank}",
+            LayerCase(
+                lambda rank=rank: layers.FromIrreps(rank), (BATCH, 4, 9, 2), CUBE, on_irreps, act
+            ),
+        )
+
+
 ROWS = dict(
-    itertools.chain(convolutions(), dense(), normalizations(), poolings(), doors(), graphs())
+    itertools.chain(
+        convolutions(),
+        dense(),
+        normalizations(),
+        poolings(),
+        doors(),
+        graphs(),
+        tensor_fields(),
+    )
 )
 
 

@@ -1,6 +1,6 @@
 """Groups, their actions and their representations. NumPy only."""
 
-from sen_tf.groups import actions, representations, rotations
+from sen_tf.groups import actions, irreps, representations, rotations
 from sen_tf.groups.finite import FiniteGroup, cyclic, dihedral, get
 from sen_tf.groups.representations import Representation
 
@@ -11,6 +11,7 @@ __all__ = [
     "cyclic",
     "dihedral",
     "get",
+    "irreps",
     "representations",
     "rotations",
 ]

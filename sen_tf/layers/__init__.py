@@ -1,25 +1,43 @@
-"""Equivariant Keras layers. Features carry an explicit group axis before their channels."""
+"""Equivariant Keras layers.
+
+Features carry an explicit axis before their channels, on which the group acts: functions on a
+finite group, or direct sums of irreducible representations of SO(3).
+"""
 
 from sen_tf.layers.group_conv import GroupConv2D, LiftingConv2D, ProjectionConv2D
 from sen_tf.layers.group_dense import GroupDense
-from sen_tf.layers.intertwiners import FromRegular, GroupFlatten, QuadrantLifting, ToRegular
+from sen_tf.layers.intertwiners import (
+    FromIrreps,
+    FromRegular,
+    GroupFlatten,
+    QuadrantLifting,
+    ToIrreps,
+    ToRegular,
+)
+from sen_tf.layers.irreps_dense import GatedActivation, IrrepsDense
 from sen_tf.layers.message_passing import ObjectGraph, OneHotActions
 from sen_tf.layers.normalization import FieldBatchNormalization, FieldLayerNormalization
 from sen_tf.layers.pooling import GroupPooling, SpatialPooling2D
+from sen_tf.layers.tensor_product import TensorFieldConv
 
 __all__ = [
     "FieldBatchNormalization",
     "FieldLayerNormalization",
+    "FromIrreps",
     "FromRegular",
+    "GatedActivation",
     "GroupConv2D",
     "GroupDense",
     "GroupFlatten",
     "GroupPooling",
+    "IrrepsDense",
     "LiftingConv2D",
     "ObjectGraph",
     "OneHotActions",
     "ProjectionConv2D",
     "QuadrantLifting",
     "SpatialPooling2D",
+    "TensorFieldConv",
+    "ToIrreps",
     "ToRegular",
 ]

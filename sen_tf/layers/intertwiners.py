@@ -1,11 +1,12 @@
-"""The doors: between representations of a group, images, and functions on it."""
+"""The doors: between images, representations of a group, functions on it, and irreps of SO(3)."""
 
 import keras
 import numpy as np
 from keras import ops
 
 from sen_tf import groups
-from sen_tf.groups import actions, representations
+from sen_tf.groups import actions, irreps, representations
+from sen_tf.layers.irreps_dense import check_at_least, highest_degree
 
 
 class _Door(keras.layers.Layer):
@@ -242,3 +243,102 @@ class GroupFlatten(keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "group": self.group.config}
+
+
+@keras.saving.register_keras_serializable("sen_tf")
+class ToIrreps(keras.layers.Layer):
+    """From scalars, vectors or matrices to features with an axis of irreducible representations.
+
+    An orthogonal change of basis: a rotation R acts on a vector as `R v` and on a matrix as
+    `R M R^T`, so that a matrix is a part of degree 0 (trace), one of degree 1 (skew) and one of
+    degree 2.
+
+    Args:
+        rank: 0 for scalars, 1 for vectors, 2 for matrices.
+        degree: Highest degree of the output, at least `rank`; degrees that the input lacks are 0.
+
+    Input shape: `(batch, ..., channels)`, `(batch, ..., 3, channels)` or `(batch, ..., 3, 3,
+        channels)` for rank 0, 1 or 2.
+
+    Output shape: `(batch, ..., (degree + 1)^2, channels)`.
+
+    Raises:
+        ValueError: For other ranks and degrees, or an input of another shape.
+    """
+
+    def __init__(self, rank, degree, **kwargs):
+        super().__init__(**kwargs)
+        self._basis = irreps.cartesian_basis(rank)  # refuses other ranks
+        check_at_least(rank, degree=degree)
+        self.rank = rank
+        self.degree = degree
+
+    def build(self, input_shape):
+        axes = (3,) * self.rank
+        if len(input_shape) < self.rank + 2 or tuple(input_shape[-1 - self.rank : -1]) != axes:
+            raise ValueError(
+                f"ToIrreps `{self.name}` expected an input of shape (batch, ..., "
+                f"{'3, ' * self.rank}channels), got {tuple(input_shape)}."
+            )
+
+    def call(self, inputs):
+        shape = ops.shape(inputs)
+        flat = ops.reshape(inputs, (*shape[: -1 - self.rank], 3**self.rank, shape[-1]))
+        matrix = np.zeros(((self.degree + 1) ** 2, 3**self.rank))
+        matrix[: (self.rank + 1) ** 2] = self._basis.T
+        return _times(matrix, ops.cast(flat, self.compute_dtype))
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[: -1 - self.rank], (self.degree + 1) ** 2, input_shape[-1])
+
+    def get_config(self):
+        return {**super().get_config(), "rank": self.rank, "degree": self.degree}
+
+
+@keras.saving.register_keras_serializable("sen_tf")
+class FromIrreps(keras.layers.Layer):
+    """From features with an axis of irreducible representations to scalars, vectors or matrices.
+
+    It undoes `ToIrreps` of the same rank, and drops the degrees that such a tensor lacks.
+
+    Args:
+        rank: 0 for scalars, 1 for vectors, 2 for matrices.
+
+    Input shape: `(batch, ..., (L + 1)^2, channels)` with L at least `rank`.
+
+    Output shape: `(batch, ..., channels)`, `(batch, ..., 3, channels)` or `(batch, ..., 3, 3,
+        channels)` for rank 0, 1 or 2.
+
+    Raises:
+        ValueError: For other ranks, or an input of another shape.
+    """
+
+    def __init__(self, rank, **kwargs):
+        super().__init__(**kwargs)
+        self._basis = irreps.cartesian_basis(rank)  # refuses other ranks
+        self.rank = rank
+
+    def build(self, input_shape):
+        if (degree := highest_degree(self, input_shape)) < self.rank:
+            raise ValueError(
+                f"FromIrreps `{self.name}` expected degrees up to {self.rank} or more, got an "
+                f"input of shape {tuple(input_shape)}, of degrees up to {degree}."
+            )
+
+    def call(self, inputs):
+        shape = ops.shape(inputs)
+        parts = inputs[..., : (self.rank + 1) ** 2, :]
+        return ops.reshape(_times(self._basis, parts), self._output_shape(shape))
+
+    def _output_shape(self, shape):
+        return (*shape[:-2], *(3,) * self.rank, shape[-1])
+
+    def compute_output_shape(self, input_shape):
+        return self._output_shape(input_shape)
+
+    def get_config(self):
+        return {**super().get_config(), "rank": self.rank}
+
+
+def _times(matrix, x):
+    return ops.matmul(ops.convert_to_tensor(matrix, x.dtype), x)

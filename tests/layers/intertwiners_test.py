@@ -2,8 +2,16 @@ import keras
 import numpy as np
 import pytest
 
-from sen_tf.groups import Representation, actions, get, representations
-from sen_tf.layers import FromRegular, GroupDense, GroupFlatten, QuadrantLifting, ToRegular
+from sen_tf.groups import Representation, actions, get, irreps, representations, rotations
+from sen_tf.layers import (
+    FromIrreps,
+    FromRegular,
+    GroupDense,
+    GroupFlatten,
+    QuadrantLifting,
+    ToIrreps,
+    ToRegular,
+)
 from sen_tf.testing import assert_equivariant
 
 GROUPS = ["C1", "C2", "C3", "C4", "C6", "D1", "D2", "D3", "D4", "D6"]
@@ -180,3 +188,43 @@ def test_a_representation_without_a_string_works(make):
     assert_equivariant(
         make("D4", rho), (3, 8, 2) if regular else (3, 2), "D4", acts[regular], acts[not regular]
     )
+
+
+@pytest.mark.parametrize("rank, axes", [(0, ()), (1, (3,)), (2, (3, 3))])
+def test_to_irreps_and_back_is_the_tensor(rank, axes):
+    x = noise(2, 4, *axes, 3)
+    for degree in range(rank, 4):
+        features = ToIrreps(rank, degree)(x)
+        assert features.shape == (2, 4, (degree + 1) ** 2, 3)
+        np.testing.assert_allclose(FromIrreps(rank)(features), x, atol=1e-6)
+        size = np.linalg.norm(x)  # the change of basis is orthogonal
+        np.testing.assert_allclose(np.linalg.norm(features), size, rtol=1e-5)
+
+
+def test_scalars_and_vectors_keep_their_numbers():
+    scalars, vectors = noise(2, 3), noise(2, 3, 5)
+    np.testing.assert_array_equal(np.array(ToIrreps(0, 1)(scalars))[:, 0], scalars)
+    np.testing.assert_allclose(np.array(ToIrreps(1, 2)(vectors))[:, 1:4], vectors, rtol=1e-6)
+
+
+def test_matrices_turn_by_conjugation():
+    m = noise(7, 3, 3, 1)
+    for r in rotations.haar(np.random.default_rng(0), 5):
+        conjugated = np.einsum("ai,bj,nijc->nabc", r, r, m).astype("float32")
+        expected = irreps.representation(2, r) @ np.array(ToIrreps(2, 2)(m))
+        np.testing.assert_allclose(ToIrreps(2, 2)(conjugated), expected, atol=1e-5)
+
+
+def test_tensors_of_another_shape_are_refused():
+    with pytest.raises(ValueError, match=r"ToIrreps `mine` .*\(batch, ..., 3, 3, channels\).*3, 2"):
+        ToIrreps(2, 2, name="mine").build((None, 3, 2))
+    with pytest.raises(ValueError, match=r"FromIrreps `mine` .*up to 2 or more.*degrees up to 1"):
+        FromIrreps(2, name="mine").build((None, 4, 2))
+
+
+def test_ranks_and_degrees_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match="`degree` must be an integer of at least 2, got 1"):
+        ToIrreps(2, 1)
+    for layer in (lambda: ToIrreps(3, 3), lambda: FromIrreps(3)):
+        with pytest.raises(ValueError, match="`rank` to be 0, 1 or 2"):
+            layer()

@@ -1,0 +1,167 @@
+"""What acts on each point by itself where features turn under SO(3): linear maps and gates.
+
+Such a feature is a direct sum of irreducible representations on an explicit axis before the
+channels, `(batch, ..., (L + 1)^2, channels)`: each channel holds one part of every degree from 0 to
+L, in the order and the basis of `groups.irreps`. Component 0 is a scalar and components 1 to 3 are
+a vector (x, y, z). `ToIrreps` and `FromIrreps` are the doors.
+"""
+
+import math
+
+import keras
+from keras import ops
+
+from sen_tf.groups import irreps
+
+
+class IrrepsMixing(keras.layers.Layer):
+    """Mixes channels, degree by degree, with a bias on the scalars alone.
+
+    These are all the linear maps of features that commute with rotations: by Schur's lemma, one
+    number for each pair of equal degrees.
+    """
+
+    def __init__(self, filters, use_bias=True, kernel_initializer="glorot_uniform", **kwargs):
+        super().__init__(**kwargs)
+        check_at_least(1, filters=filters)
+        self.filters = filters
+        self.use_bias = use_bias
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+
+    def add_kernels(self, channels):
+        """Adds a kernel for each degree, from the number of channels of each."""
+        self.kernels = [
+            self.add_weight(
+                name=f"kernel_{degree}",
+                shape=(count, self.filters),
+                initializer=_fresh(self.kernel_initializer),
+            )
+            for degree, count in enumerate(channels)
+        ]
+        self.bias = None
+        if self.use_bias:
+            self.bias = self.add_weight(name="bias", shape=(self.filters,), initializer="zeros")
+
+    def mix(self, parts):
+        """From a part (batch, ..., 2 l + 1, channels) for each degree l to the features."""
+        mixed = [
+            ops.matmul(part, ops.cast(kernel, part.dtype))
+            for part, kernel in zip(parts, self.kernels, strict=True)
+        ]
+        if self.bias is not None:
+            mixed[0] = mixed[0] + ops.cast(self.bias, mixed[0].dtype)
+        return ops.concatenate(mixed, axis=-2)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "use_bias": self.use_bias,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+        }
+
+
+@keras.saving.register_keras_serializable("sen_tf")
+class IrrepsDense(IrrepsMixing):
+    """Self-interaction: the linear maps that commute with SO(3), at each point by itself.
+
+    Channels are mixed within a degree, with one kernel a degree; the bias is on the scalars.
+
+    Args:
+        filters: Number of output channels.
+        use_bias, kernel_initializer: As in `keras.layers.Dense`.
+
+    Input shape: `(batch, ..., (L + 1)^2, channels)`.
+
+    Output shape: `(batch, ..., (L + 1)^2, filters)`.
+
+    Raises:
+        ValueError: If the axis before the channels holds no sum of degrees 0 to L.
+
+    Reference: Thomas et al., *Tensor field networks* (2018).
+    """
+
+    def build(self, input_shape):
+        self.add_kernels([input_shape[-1]] * (highest_degree(self, input_shape) + 1))
+
+    def call(self, inputs):
+        return self.mix([inputs[..., irreps.block(n), :] for n in range(len(self.kernels))])
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], self.filters)
+
+
+@keras.saving.register_keras_serializable("sen_tf")
+class GatedActivation(keras.layers.Layer):
+    """A nonlinearity that commutes with SO(3): scalars are activated, all other parts scaled.
+
+    A part of degree l > 0 is multiplied by a gate in (0, 1), one for each channel and degree: a
+    sigmoid of a dense layer of the scalars.
+
+    Args:
+        activation: Activation of the scalars.
+
+    Input shape: `(batch, ..., (L + 1)^2, channels)`.
+
+    Output shape: The input's.
+
+    Raises:
+        ValueError: If the axis before the channels holds no sum of degrees 0 to L.
+
+    Reference: Weiler et al., *3D steerable CNNs* (2018).
+    """
+
+    def __init__(self, activation="silu", **kwargs):
+        super().__init__(**kwargs)
+        self.activation = keras.activations.get(activation)
+
+    def build(self, input_shape):
+        self.gates = [
+            keras.layers.Dense(
+                input_shape[-1], "sigmoid", dtype=self.dtype_policy, name=f"gate_{degree}"
+            )
+            for degree in range(1, highest_degree(self, input_shape) + 1)
+        ]
+        for gate in self.gates:
+            gate.build((*input_shape[:-2], 1, input_shape[-1]))
+
+    def call(self, inputs):
+        scalars = inputs[..., :1, :]
+        parts = [self.activation(scalars)]
+        for degree, gate in enumerate(self.gates, start=1):
+            parts.append(inputs[..., irreps.block(degree), :] * gate(scalars))
+        return ops.concatenate(parts, axis=-2)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "activation": keras.activations.serialize(self.activation),
+        }
+
+
+def check_at_least(least, **sizes):
+    """Raises a ValueError that names the argument unless all are integers of at least `least`."""
+    for name, value in sizes.items():
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise ValueError(f"`{name}` must be an integer of at least {least}, got {value!r}.")
+
+
+def highest_degree(layer, shape):
+    """L of features of shape (batch, ..., (L + 1)^2, channels), or a ValueError."""
+    components = shape[-2] if len(shape) > 2 else None
+    if not components or math.isqrt(components) ** 2 != components or shape[-1] is None:
+        raise ValueError(
+            f"{type(layer).__name__} `{layer.name}` expected an input of shape (batch, ..., "
+            f"(L + 1)^2, channels), degrees 0 to L before a known number of channels, got "
+            f"{tuple(shape)}."
+        )
+    return math.isqrt(components) - 1
+
+
+def _fresh(initializer):
+    """A copy that draws other numbers, where no seed was given."""
+    is_keras = isinstance(initializer, keras.initializers.Initializer)
+    return initializer.clone() if is_keras else initializer

@@ -1,0 +1,159 @@
+"""Convolutions of point clouds by tensor products: messages between all pairs of points."""
+
+import math
+
+import keras
+import numpy as np
+from keras import ops
+
+from sen_tf.groups import irreps
+from sen_tf.layers.irreps_dense import IrrepsMixing, check_at_least, highest_degree
+
+SOFTENING = 0.01
+"""Distances are sqrt(|r|^2 + (SOFTENING * radius)^2), whose gradient exists at r = 0."""
+
+
+@keras.saving.register_keras_serializable("sen_tf")
+class TensorFieldConv(IrrepsMixing):
+    """Messages between all pairs of points of a cloud; it commutes with SO(3) and translations.
+
+    The part of degree lo at point i mixes, with one number for each pair of channels, the messages
+
+        `sum over j of R(|r|) * (f_j of degree li x Y(r / |r|) of degree lf, coupled to lo)`
+
+    of all (li, lf, lo) that couple, r = x_j - x_i. Y are the spherical harmonics, of degrees up to
+    the larger of the input's and the output's; the couplings are Clebsch-Gordan coefficients. R is
+    a dense network without biases on Gaussians of the distance, with an output for each (li, lf,
+    lo) and input channel; it fades out beyond `radius`. A point is its own neighbour too. The layer
+    is smooth where points coincide: lengths are softened by a hundredth of `radius`.
+
+    Time and memory grow with the square of the number of points. Positions, harmonics and R are
+    computed in float32 under mixed precision.
+
+    Args:
+        filters: Number of output channels.
+        degree: Highest degree L' of the output.
+        radius: Distance, in the unit of the positions, up to which points see each other.
+        gaussians: Number of Gaussians, at least 2, spread from distance 0 to `radius`.
+        radial_width: Width of the hidden layer of the radial network.
+        **kwargs: `use_bias` and `kernel_initializer`, as in `keras.layers.Dense`; the bias is on
+            the scalars.
+
+    Call arguments:
+        features: `(batch, points, (L + 1)^2, channels)`.
+        positions: `(batch, points, 3)`.
+
+    Output shape: `(batch, points, (L' + 1)^2, filters)`.
+
+    Raises:
+        ValueError: For sizes that are not positive, or inputs of other shapes.
+
+    Example:
+        >>> features, positions = keras.ops.ones((2, 5, 1, 3)), keras.ops.ones((2, 5, 3))
+        >>> TensorFieldConv(filters=8, degree=1, radius=2.0)(features, positions).shape
+        TensorShape([2, 5, 4, 8])
+
+    Reference: Thomas et al., *Tensor field networks* (2018).
+    """
+
+    def __init__(self, filters, degree, radius, gaussians=8, radial_width=16, **kwargs):
+        super().__init__(filters, autocast=False, **kwargs)  # positions stay in float32
+        check_at_least(0, degree=degree)
+        check_at_least(1, radial_width=radial_width)
+        check_at_least(2, gaussians=gaussians)
+        if not radius > 0:
+            raise ValueError(f"`radius` must be positive, got {radius!r}.")
+        self.degree = degree
+        self.radius = radius
+        self.gaussians = gaussians
+        self.radial_width = radial_width
+
+    def build(self, features_shape, positions_shape):
+        self._check_shapes(features_shape, positions_shape)
+        degree, channels = highest_degree(self, features_shape), features_shape[-1]
+        self._paths = _paths(degree, self.degree)
+        outputs = [lo for _, _, lo in self._paths]
+        self.add_kernels([channels * outputs.count(lo) for lo in range(self.degree + 1)])
+        precise = {"use_bias": False, "dtype": self.variable_dtype}
+        self.radial_hidden = keras.layers.Dense(self.radial_width, "silu", **precise)
+        self.radial_hidden.build((None, self.gaussians))
+        self.radial_output = keras.layers.Dense(len(self._paths) * channels, **precise)
+        self.radial_output.build((None, self.radial_width))
+
+    def _check_shapes(self, features_shape, positions_shape):
+        fits = len(features_shape) == 4 and len(positions_shape) == 3 and positions_shape[-1] == 3
+        if not fits or len({features_shape[1], positions_shape[1]} - {None}) > 1:
+            raise ValueError(
+                f"TensorFieldConv `{self.name}` expected features of shape (batch, points, "
+                f"(L + 1)^2, channels) and positions of shape (batch, points, 3), got "
+                f"{tuple(features_shape)} and {tuple(positions_shape)}."
+            )
+
+    def call(self, features, positions):
+        directions, distances = self._offsets(ops.cast(positions, self.variable_dtype))
+        harmonics = _harmonics(directions, max(lf for _, lf, _ in self._paths))
+        harmonics = [ops.cast(y, self.compute_dtype) for y in harmonics]
+        weights = ops.cast(self._radial_weights(distances), self.compute_dtype)
+        weights = ops.split(weights, len(self._paths), axis=-1)
+        features = ops.cast(features, self.compute_dtype)
+        messages = [[] for _ in self.kernels]
+        for (li, lf, lo), weight in zip(self._paths, weights, strict=True):
+            senders = ops.expand_dims(features[:, :, irreps.block(li)], 1)
+            senders = senders * ops.expand_dims(weight, 3)  # (batch, i, j, 2 li + 1, channels)
+            coupled = ops.einsum("bijy,xyz->bijxz", harmonics[lf], self._coupling(li, lf, lo))
+            messages[lo].append(ops.einsum("bijxz,bijxc->bizc", coupled, senders))
+        return self.mix([ops.concatenate(parts, axis=-1) for parts in messages])
+
+    def _offsets(self, positions):
+        """Directions (batch, i, j, 3) from i to j and distances (batch, i, j, 1), both smooth."""
+        offsets = ops.expand_dims(positions, 1) - ops.expand_dims(positions, 2)
+        square = ops.sum(ops.square(offsets), axis=-1, keepdims=True)
+        distances = ops.sqrt(square + (SOFTENING * self.radius) ** 2)
+        return offsets / distances, distances
+
+    def _radial_weights(self, distances):
+        """One weight for each path and channel: (batch, i, j, paths * channels)."""
+        centres = np.linspace(0, self.radius, self.gaussians)
+        x = (distances - ops.convert_to_tensor(centres, distances.dtype)) / centres[1]
+        return self.radial_output(self.radial_hidden(ops.exp(-ops.square(x) / 2)))
+
+    def _coupling(self, li, lf, lo):
+        """Clebsch-Gordan coefficients, scaled for harmonics of mean square 1 a component."""
+        scaled = math.sqrt(2 * lf + 1) * irreps.clebsch_gordan(li, lf, lo)
+        return ops.convert_to_tensor(scaled, self.compute_dtype)
+
+    def compute_output_shape(self, features_shape, positions_shape):
+        return (*features_shape[:2], (self.degree + 1) ** 2, self.filters)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "degree": self.degree,
+            "radius": self.radius,
+            "gaussians": self.gaussians,
+            "radial_width": self.radial_width,
+        }
+
+
+def _paths(degree_in, degree_out):
+    """All (li, lf, lo) that couple: degrees of the input, of the harmonics and of the output."""
+    return [
+        (li, lf, lo)
+        for li in range(degree_in + 1)
+        for lo in range(degree_out + 1)
+        for lf in range(abs(li - lo), min(li + lo, max(degree_in, degree_out)) + 1)
+    ]
+
+
+def _harmonics(directions, degree):
+    """`irreps.spherical_harmonics` of degrees 0 to `degree` on tensors.
+
+    Each is the part of highest degree in the product of the one before with the vector itself.
+    """
+    harmonics = [ops.ones_like(directions[..., :1])]
+    for n in range(1, degree + 1):
+        coupling = irreps.clebsch_gordan(n - 1, 1, n)
+        coupling = ops.convert_to_tensor(coupling / coupling[n - 1, 1, n], directions.dtype)
+        last = ops.einsum("...x,...y,xyz->...z", harmonics[-1], directions, coupling)
+        harmonics.append(last)
+    return harmonics

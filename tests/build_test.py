@@ -141,3 +141,18 @@ def test_every_room_is_packaged(project):
     rooms = {path.parent.relative_to(ROOT) for path in (ROOT / "sen_tf").rglob("*.py")}
     expected = {".".join(room.parts) for room in rooms} | {"sen_tf.flags"}
     assert set(project["tool"]["setuptools"]["packages"]) == expected
+
+
+def test_data_files_are_packaged(project, targets):
+    """The files that lie beside modules: BUILD gives them to the room, setuptools installs them."""
+    patterns = project["tool"]["setuptools"]["package-data"]
+    data = {path for _, arguments in targets.values() for path in arguments.get("data", [])}
+    files = [path for path in (ROOT / "sen_tf").rglob("*") if path.is_file()]
+    wrong = []
+    for path in files:
+        if path.suffix not in (".py", ".pyc"):
+            name = path.relative_to(ROOT)
+            installed = map(path.match, patterns.get(".".join(name.parent.parts), []))
+            if name.as_posix() not in data or not any(installed):
+                wrong.append(f"{name} is not in `data` of BUILD or in package-data")
+    assert not wrong, "\n".join(wrong)

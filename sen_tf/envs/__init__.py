@@ -61,6 +61,8 @@ ENVS = {
 
 for _spec in ENVS.values():
     gymnasium.register(_spec.gym_id, entry_point=f"{_spec.make.__module__}:{_spec.make.__name__}")
+# For Gymnasium alone: the programs take what is in `ENVS`, for which there are models to train.
+gymnasium.register("sen_tf/Teapot-v0", entry_point="sen_tf.envs.teapot:Teapot")
 
 
 def make(name, **kwargs):

@@ -6,7 +6,27 @@ is the axis, its length the angle in radians, counter-clockwise as seen from its
 another shape raise ValueError.
 """
 
+import dataclasses
+
 import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class SO3:
+    """The group of rotations of 3-space; its elements are matrices (3, 3), its product is `@`.
+
+    A value as finite groups are: every SO3() equals every other, and it prints as its name. Where
+    those list their elements, it draws them, since there are too many.
+    """
+
+    name = "SO(3)"
+
+    def __str__(self):
+        return self.name
+
+    def sample(self, rng, n):
+        """Returns `n` elements, (n, 3, 3), drawn by `haar`."""
+        return haar(rng, n)
 
 
 def hat(v):

@@ -138,3 +138,12 @@ def test_vectors_have_three_numbers(function):
 def test_matrices_are_three_by_three(function):
     with pytest.raises(ValueError, match=r"shape \(..., 3, 3\)"):
         function(np.zeros(3))
+
+
+def test_the_group_is_a_value():
+    group = rotations.SO3()
+    assert group == rotations.SO3() and hash(group) == hash(rotations.SO3())
+    assert str(group) == group.name == "SO(3)"
+    elements = group.sample(np.random.default_rng(8), 50)
+    np.testing.assert_array_equal(elements, rotations.haar(np.random.default_rng(8), 50))
+    _assert_rotations(elements)

@@ -1,0 +1,68 @@
+"""Frames per second of the teapot on one core, beside a slow way to draw it.
+
+Run with: python -m benchmarks.teapot
+
+Both draw the same random states in the same run, alternating; the medians are printed, the ratio of
+the two, and how far apart the pictures are. The slow way is that of the tests: a triangle and a
+pixel at a time, in plain Python.
+"""
+
+import argparse
+import os
+import statistics
+import time
+
+for _threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[_threads] = "1"  # read when NumPy is imported
+
+import numpy as np  # noqa: E402
+
+from sen_tf.envs.teapot_rendering import TeapotRenderer  # noqa: E402
+from sen_tf.groups import rotations  # noqa: E402
+from tests.envs.teapot_rendering_test import draw_slowly  # noqa: E402
+
+
+def seconds(function, *arguments):
+    start = time.perf_counter()
+    function(*arguments)
+    return time.perf_counter() - start
+
+
+def measure(renderers, rounds):
+    """Median seconds a frame of each (function, states), by name."""
+    times = {name: [] for name in renderers}
+    for _ in range(rounds):
+        for name, (draw, states) in renderers.items():
+            times[name].append(seconds(draw, states) / len(states))
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--frames", type=int, default=1024)
+    parser.add_argument("--slow_frames", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=5)
+    arguments = parser.parse_args()
+
+    print(f"renderer made in           {seconds(TeapotRenderer):10.3f} s")
+    draw = TeapotRenderer()
+    states = rotations.haar(np.random.default_rng(0), arguments.frames)
+    few = states[: arguments.slow_frames]
+    medians = measure(
+        {
+            "teapot, slow": (lambda all: [draw_slowly(s) for s in all], few),
+            "teapot": (draw, states),
+            "teapot, one at a time": (lambda all: [draw(s[None]) for s in all], states[:256]),
+        },
+        arguments.rounds,
+    )
+    for name, median in medians.items():
+        print(f"{name:24}{1 / median:12,.1f} frames/s")
+    ratio = medians["teapot, slow"] / medians["teapot"]
+    print(f"teapot against slow     {ratio:12,.0f} times as fast")
+    off = abs(draw(few)[..., 0].astype(int) - np.stack([draw_slowly(state) for state in few]))
+    print(f"difference of the pictures: mean {off.mean():.5f}, at most {off.max()} of 255")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,230 @@
+"""The teapot: a rotation of 3-space, seen as the picture of a teapot turned by it.
+
+A state z is a rotation, an action a too, and the next state is a z. The group SO(3) turns a state
+to g z and an action to g a g^-1, so that the next state turns to g a z. The picture of g z is no
+turned picture of z, for the camera and the light stay where they are. Axes are the camera's: x to
+the right, y downwards, z into depth; a positive angle turns x towards y, y towards z, z towards x.
+
+Source: Park et al., Learning Symmetric Embeddings for Equivariant World Models (ICML 2022), section
+5; its public code stores the action g a with the turned states, which is not what turns them.
+"""
+
+import gymnasium
+import numpy as np
+
+from sen_tf.envs.teapot_rendering import IMAGE_SHAPE, TeapotRenderer, as_rotations
+from sen_tf.groups import rotations
+
+VIEWS = 30  # of a traversal, once around
+SMALL_ANGLE = 2 * np.pi / VIEWS  # radians, of small actions
+HARD_ANGLES = (SMALL_ANGLE, 2 * np.pi / 8, 2 * np.pi / 3)  # radians, of hard negatives
+AXES = {"pitch": (1, 0, 0), "yaw": (0, 1, 0), "roll": (0, 0, 1)}
+
+
+def _turns(angle):
+    """The six rotations (6, 3, 3) by `angle` and by -`angle` about x, y and z."""
+    return rotations.exp(angle * np.concatenate([np.eye(3), -np.eye(3)]))
+
+
+SMALL_ACTIONS = _turns(SMALL_ANGLE)
+HARD_TURNS = np.concatenate([_turns(angle) for angle in HARD_ANGLES])
+
+
+def _small(rng, n):
+    return SMALL_ACTIONS[rng.integers(len(SMALL_ACTIONS), size=n)]
+
+
+ACTIONS = {"small": _small, "large": rotations.haar}
+
+
+class RotationSpace(gymnasium.spaces.Box):
+    """The rotations of 3-space, float64 (3, 3), as a Gymnasium space.
+
+    Args:
+        draw: callable from a `numpy.random.Generator` and n to n rotations (n, 3, 3): the law of
+            `sample`. Every rotation is contained, drawn or not.
+    """
+
+    def __init__(self, draw):
+        super().__init__(-1, 1, (3, 3), np.float64)
+        self._draw = draw
+
+    def sample(self, mask=None, probability=None):
+        """Returns a rotation drawn by `draw`; the arguments are Gymnasium's, and must be None."""
+        if mask is not None or probability is not None:
+            raise ValueError(
+                "Expected `mask` and `probability` to be None; "
+                f"received mask={mask!r}, probability={probability!r}"
+            )
+        return self._draw(self.np_random, 1)[0]
+
+    def contains(self, x):
+        """Whether `x` is a rotation (3, 3) to within 1e-5."""
+        try:
+            as_rotations("x", x, axes=0)
+        except ValueError:
+            return False
+        return True
+
+
+class Teapot(gymnasium.Env):
+    """3D Teapot: a grey picture of 64 x 64 pixels of a teapot turned by actions.
+
+    Through Gymnasium it is one episode: `reset` draws a state uniformly, or takes
+    `options={"state": state}`; rewards are 0 and it never ends. The methods named after states work
+    on batches and leave the episode alone.
+
+    Args:
+        actions: which actions are drawn: "small", the six turns by 2 pi / 30 about x, y and z and
+            back, or "large", uniform over all rotations. Every rotation can be taken.
+        render_mode: None, or "rgb_array", with which `render()` returns the picture in RGB.
+
+    Attributes:
+        group: SO(3); an element is a rotation, a matrix (3, 3).
+
+    Raises:
+        ValueError: for other `actions` or another `render_mode`.
+    """
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 4}
+    group = rotations.SO3()
+
+    def __init__(self, actions="small", render_mode=None):
+        if actions not in ACTIONS:
+            known = " or ".join(map(repr, ACTIONS))
+            raise ValueError(f"Expected `actions` to be {known}; received actions={actions!r}")
+        if render_mode not in (None, *self.metadata["render_modes"]):
+            raise ValueError(
+                "Expected `render_mode` to be None or 'rgb_array'; "
+                f"received render_mode={render_mode!r}"
+            )
+        self.render_mode = render_mode
+        self.observation_space = gymnasium.spaces.Box(0, 255, IMAGE_SHAPE, np.uint8)
+        self.action_space = RotationSpace(ACTIONS[actions])
+        self._draw_actions = ACTIONS[actions]
+        self._renderer = TeapotRenderer()
+        self._state = None
+
+    def reset(self, *, seed=None, options=None):
+        """Starts an episode; returns the picture and {"state": rotation (3, 3)}."""
+        super().reset(seed=seed)
+        if options and "state" in options:
+            self._state = as_rotations("options['state']", options["state"], axes=0)
+        else:
+            self._state = self.sample_states(self.np_random, 1)[0]
+        return self._observe()
+
+    def step(self, action):
+        """Turns the teapot; returns the picture, 0.0, False, False and {"state": ...}."""
+        if self._state is None:
+            raise gymnasium.error.ResetNeeded("Call `reset` before the first `step`.")
+        self._state = as_rotations("action", action, axes=0) @ self._state
+        observation, info = self._observe()
+        return observation, 0.0, False, False, info
+
+    def render(self):
+        """Returns the picture, uint8 (64, 64, 3), or None where `render_mode` is None."""
+        if self.render_mode is None:
+            return None
+        if self._state is None:
+            raise gymnasium.error.ResetNeeded("Call `reset` before the first `render`.")
+        return np.repeat(self._observe()[0], 3, axis=-1)
+
+    def _observe(self):
+        return self.render_states(self._state[None])[0], {"state": self._state.copy()}
+
+    def sample_states(self, rng, n):
+        """Returns `n` states, (n, 3, 3), uniform over all rotations.
+
+        Args:
+            rng: a `numpy.random.Generator`.
+            n: number of states.
+        """
+        return self.group.sample(rng, n)
+
+    def sample_actions(self, rng, n):
+        """Returns `n` actions, (n, 3, 3), small or large as the environment's; see the class.
+
+        Args:
+            rng: a `numpy.random.Generator`.
+            n: number of actions.
+        """
+        return self._draw_actions(rng, n)
+
+    def step_states(self, states, actions):
+        """Returns the states a z after one action a each, float64 (n, 3, 3).
+
+        Args:
+            states: rotations z (n, 3, 3).
+            actions: rotations a (n, 3, 3).
+
+        Raises:
+            ValueError: for other shapes, or what is no rotation to within 1e-5.
+        """
+        states, actions = as_rotations("states", states, 1), as_rotations("actions", actions, 1)
+        if actions.shape != states.shape:
+            raise ValueError(
+                f"Expected `actions` to have shape {states.shape}, one for each state; "
+                f"received shape {actions.shape}"
+            )
+        return actions @ states
+
+    def render_states(self, states):
+        """Returns uint8 pictures (n, 64, 64, 1) of states (n, 3, 3); ValueError for others."""
+        return self._renderer(states)
+
+    def transform(self, states, g):
+        """Returns the states g z, turned by element `g` of SO(3).
+
+        Args:
+            states: rotations z (..., 3, 3).
+            g: a rotation (3, 3), or one for each state, (..., 3, 3).
+        """
+        return as_rotations("g", g) @ as_rotations("states", states)
+
+    def transform_action(self, actions, g):
+        """Returns the actions g a g^-1, which turn g z to g a z.
+
+        Args:
+            actions: rotations a (..., 3, 3).
+            g: a rotation (3, 3), or one for each action, (..., 3, 3).
+        """
+        g = as_rotations("g", g)
+        return g @ as_rotations("actions", actions) @ np.swapaxes(g, -1, -2)
+
+    def hard_negatives(self, states, count):
+        """Returns states near each state: turned about x, y and z, both ways.
+
+        Args:
+            states: rotations (..., 3, 3).
+            count: 6, turned by 2 pi / 30, or 18, turned by 2 pi / 8 and 2 pi / 3 as well.
+
+        Returns:
+            Rotations (..., count, 3, 3).
+
+        Raises:
+            ValueError: for another `count`, or what is no rotation.
+        """
+        if count not in (6, 18):
+            raise ValueError(f"Expected `count` to be 6 or 18; received count={count!r}")
+        return HARD_TURNS[:count] @ as_rotations("states", states)[..., None, :, :]
+
+    def traversal(self, states, axis):
+        """Returns once around each state: 30 views, each turned 2 pi / 30 further.
+
+        Args:
+            states: rotations (..., 3, 3).
+            axis: "pitch" about x, "yaw" about y or "roll" about z.
+
+        Returns:
+            Rotations (..., 30, 3, 3), of which the first are the states.
+
+        Raises:
+            ValueError: for another `axis`, or what is no rotation.
+        """
+        if axis not in AXES:
+            raise ValueError(
+                f"Expected `axis` to be one of {', '.join(AXES)}; received axis={axis!r}"
+            )
+        turns = rotations.exp(SMALL_ANGLE * np.outer(np.arange(VIEWS), AXES[axis]))
+        return turns @ as_rotations("states", states)[..., None, :, :]

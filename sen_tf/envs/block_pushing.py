@@ -40,6 +40,7 @@ class BlockPushing(gymnasium.Env):
     Attributes:
         group: C4; element k is k quarter turns counter-clockwise.
         action_names: the action numbers of each direction, such as {"up": [0, 4, 8, 12, 16], ...}.
+        warm_up_steps: 0, as the first states are uniform.
 
     Raises:
         ValueError: for another `render_mode`.
@@ -51,6 +52,7 @@ class BlockPushing(gymnasium.Env):
         name: np.arange(OBJECTS) * len(DIRECTIONS) + direction
         for direction, name in enumerate(DIRECTION_NAMES)
     }
+    warm_up_steps = 0
 
     def __init__(self, renderer, render_mode=None):
         if render_mode not in (None, *self.metadata["render_modes"]):

@@ -69,10 +69,12 @@ class Reacher(gymnasium.Env, gymnasium.utils.EzPickle):
     def __init__(self, size=129, camera="tilted", workers=None, render_mode=None):
         gymnasium.utils.EzPickle.__init__(self, size, camera, workers, render_mode)
         workers = os.cpu_count() if workers is None else workers
-        _check_count("size", size, CROP.stop - CROP.start)
-        _check_count("workers", workers, np.inf)
-        _check_choice("camera", camera, tuple(CAMERAS))
-        _check_choice("render_mode", render_mode, (None, *self.metadata["render_modes"]))
+        largest, modes = CROP.stop - CROP.start, (None, *self.metadata["render_modes"])
+        in_range = isinstance(size, int) and 1 <= size <= largest
+        _check("size", size, in_range, f"an integer from 1 to {largest}")
+        _check("camera", camera, camera in CAMERAS, " or ".join(map(repr, CAMERAS)))
+        _check("workers", workers, isinstance(workers, int) and workers >= 1, "an integer above 0")
+        _check("render_mode", render_mode, render_mode in modes, " or ".join(map(repr, modes)))
         self.render_mode = render_mode
         self.observation_space = gymnasium.spaces.Box(0, 255, (size, size, 6), np.uint8)
         self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (2,), np.float32)
@@ -187,17 +189,9 @@ class Reacher(gymnasium.Env, gymnasium.utils.EzPickle):
         return actions * actions.dtype.type(sign)
 
 
-def _check_count(name, value, most):
-    if not isinstance(value, int) or not 1 <= value <= most:
-        raise ValueError(
-            f"Expected `{name}` to be an integer from 1 to {most}; received {name}={value!r}"
-        )
-
-
-def _check_choice(name, value, choices):
-    if value not in choices:
-        known = " or ".join(map(repr, choices))
-        raise ValueError(f"Expected `{name}` to be {known}; received {name}={value!r}")
+def _check(name, value, valid, expected):
+    if not valid:
+        raise ValueError(f"Expected `{name}` to be {expected}; received {name}={value!r}")
 
 
 def _checked_states(states):

@@ -8,6 +8,7 @@ from typing import NamedTuple
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
+import gymnasium
 import hypothesis
 import numpy as np
 import pytest
@@ -22,6 +23,20 @@ hypothesis.settings.load_profile("sen_tf")
 def vectors():
     """Opens a file of tests/parity by its name without ending."""
     return lambda name: np.load(ROOT / "tests" / "parity" / f"{name}.npz")
+
+
+@pytest.fixture(scope="session")
+def make_reacher():
+    """Makes the environment; the test is skipped where its simulator cannot run."""
+    from sen_tf.envs.reacher import Reacher
+
+    def make(**arguments):
+        try:
+            return Reacher(**arguments)
+        except gymnasium.error.DependencyNotInstalled as error:
+            pytest.skip(str(error))
+
+    return make
 
 
 class Import(NamedTuple):

@@ -9,6 +9,7 @@ of an episode under a group element g is the same episode with every state trans
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 
+import gymnasium
 import numpy as np
 
 BLOCK = 64  # episodes simulated and rendered together; memory is proportional to it
@@ -30,33 +31,49 @@ class EpisodeBlock:
 
 
 def uniform_policy(env, actions: Sequence[str] | None = None):
-    """The uniform distribution over an environment's discrete actions, or over the named ones.
+    """The uniform distribution over an environment's actions, or over the named ones.
 
     Args:
-        env: an environment with a Discrete `action_space` and `action_names`.
+        env: an environment with `action_names` and an `action_space` that is Discrete or a Box.
         actions: names such as ["up", "right", "down"], each standing for one or more action
-            numbers; None for all actions.
+            numbers; for a Box, one name, which stands for a smaller box. None for all actions.
 
     Returns:
-        A `tfp.distributions.Categorical` over all action numbers, int64; those that are not named
-        have probability 0.
+        For Discrete actions, a `tfp.distributions.Categorical` over all action numbers, int64;
+        those that are not named have probability 0. For a Box, a `tfp.distributions.Uniform`.
 
     Raises:
-        ValueError: a name is unknown or no name is given.
+        ValueError: a name is unknown, no name is given, or several are for a Box.
     """
-    import tensorflow as tf
-    import tensorflow_probability as tfp
-
-    names = list(env.action_names) if actions is None else list(actions)
-    unknown = [name for name in names if name not in env.action_names]
-    if unknown or not names:
+    names = None if actions is None else list(actions)
+    unknown = [name for name in names or [] if name not in env.action_names]
+    if unknown or names == []:
         known = ", ".join(env.action_names)
         came = ", ".join(map(repr, unknown)) or "none"
         raise ValueError(f"`actions` must be names out of: {known}; got {came}.")
-    allowed = np.unique(np.concatenate([env.action_names[name] for name in names]))
+    box = isinstance(env.action_space, gymnasium.spaces.Box)
+    return (_uniform_in_box if box else _uniform_over_numbers)(env, names)
+
+
+def _uniform_over_numbers(env, names):
+    import tensorflow as tf
+    import tensorflow_probability as tfp
+
+    names = list(env.action_names) if names is None else names
     probabilities = np.zeros(env.action_space.n, np.float32)
+    allowed = np.unique(np.concatenate([env.action_names[name] for name in names]))
     probabilities[allowed] = 1 / len(allowed)
     return tfp.distributions.Categorical(probs=probabilities, dtype=tf.int64)
+
+
+def _uniform_in_box(env, names):
+    import tensorflow_probability as tfp
+
+    if names is not None and len(names) > 1:
+        raise ValueError(f"`actions` must be one name, of a box; got {', '.join(names)}.")
+    space = env.action_space
+    lowest, highest = (space.low, space.high) if names is None else env.action_names[names[0]]
+    return tfp.distributions.Uniform(np.float32(lowest), np.float32(highest))
 
 
 def collect(
@@ -75,7 +92,8 @@ def collect(
 
     Args:
         env: an environment with the batch methods of `sen_tf.envs`.
-        policy: distribution over actions, see the module's head.
+        policy: distribution over actions, see the module's head. It also warms up the environment,
+            for `env.warm_up_steps`, which are left out.
         episodes: number of episodes in all.
         steps: number of steps of each episode.
         seed: seed of first states and actions.
@@ -96,12 +114,13 @@ def collect(
 
 
 def _blocks(env, policy, episodes, steps, seed, twins, first_states):
+    warm_up = getattr(env, "warm_up_steps", 0)
     for block in range(-(-episodes // BLOCK)):
         count = min(BLOCK, episodes - block * BLOCK)
         seed_sequence = np.random.SeedSequence(seed, spawn_key=(block,))
-        first, actions = _draw(first_states, policy, steps, seed_sequence)
+        first, actions = _draw(first_states, policy, warm_up + steps, seed_sequence)
         states = _simulate(env, first[:count], actions[:count])
-        yield _render(env, states, actions[:count], twins)
+        yield _render(env, states[:, warm_up:], actions[:count, warm_up:], twins)
 
 
 def _draw(first_states, policy, steps, seed_sequence):

@@ -2,7 +2,8 @@
 
 An environment is a `gymnasium.Env` that also works on batches of states: `sample_states`,
 `step_states`, `render_states`, and knows its symmetry: `group`, `transform(states, g)`,
-`transform_action(actions, g)`. `action_names` names sets of actions.
+`transform_action(actions, g)`. `action_names` names sets of actions. `warm_up_steps` is how many
+steps of a behaviour policy lie between a state of `sample_states` and an episode.
 
 Example:
     >>> env = make("shapes", sprites="symmetric")
@@ -63,6 +64,7 @@ for _spec in ENVS.values():
     gymnasium.register(_spec.gym_id, entry_point=f"{_spec.make.__module__}:{_spec.make.__name__}")
 # For Gymnasium alone: the programs take what is in `ENVS`, for which there are models to train.
 gymnasium.register("sen_tf/Teapot-v0", entry_point="sen_tf.envs.teapot:Teapot")
+gymnasium.register("sen_tf/Reacher-v0", entry_point="sen_tf.envs.reacher:Reacher")
 
 
 def make(name, **kwargs):

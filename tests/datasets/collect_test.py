@@ -1,3 +1,4 @@
+import gymnasium
 import numpy as np
 import pytest
 
@@ -10,6 +11,13 @@ class Torques:
 
     def sample(self, shape, seed):
         return np.random.default_rng(seed).uniform(-1, 1, (*shape, 2))
+
+
+class Moves:
+    """A discrete one, whose longer samples begin with the shorter ones."""
+
+    def sample(self, shape, seed):
+        return np.random.default_rng(seed).integers(0, 4, shape[::-1]).T
 
 
 def gather(blocks):
@@ -83,6 +91,43 @@ def test_continuous_actions_of_a_policy_of_ones_own(board):
     board.step_states = lambda states, actions: states
     (block,) = collect(board, Torques(), episodes=3, steps=2, seed=0)
     assert block.actions.shape == (3, 2, 2) and block.actions.dtype == np.float32
+
+
+def test_uniform_actions_in_a_box(board):
+    board.action_space = gymnasium.spaces.Box(-1, 1, (2,))
+    board.action_names = {"upwards": ((-1, 0), (1, 1)), "downwards": ((-1, -1), (1, 0))}
+    for actions, lowest in ((None, (-1, -1)), (["upwards"], (-1, 0))):
+        sample = uniform_policy(board, actions).sample((200, 100), seed=(0, 1)).numpy()
+        assert sample.shape == (200, 100, 2) and sample.dtype == np.float32
+        assert (sample.min((0, 1)) >= lowest).all() and (sample.max((0, 1)) <= 1).all()
+        np.testing.assert_allclose(sample.mean((0, 1)), np.add(lowest, 1) / 2, atol=0.02)
+    with pytest.raises(ValueError, match="one name, of a box; got upwards, downwards"):
+        uniform_policy(board, ["upwards", "downwards"])
+
+
+def test_warm_up_is_left_out(board):
+    plain = gather(collect(board, Moves(), episodes=3, steps=9, seed=0))
+    board.warm_up_steps = 5
+    warm = gather(collect(board, Moves(), episodes=3, steps=4, seed=0))
+    for a, b in zip(plain, warm, strict=True):
+        np.testing.assert_array_equal(a[:, 5:], b)
+
+
+def test_reacher(make_reacher):
+    envs = [make_reacher(size=17, workers=workers) for workers in (1, 2)]
+    one, two = (
+        next(collect(env, Torques(), episodes=3, steps=2, seed=5, twins=True)) for env in envs
+    )
+    assert one.observations.shape == (3, 3, 17, 17, 6) and one.actions.shape == (3, 2, 2)
+    np.testing.assert_array_equal(
+        one.observations[:, 1:, ..., :3], one.observations[:, :-1, ..., 3:]
+    )
+    np.testing.assert_array_equal(one.observations, two.observations)
+    assert list(one.twins) == list(range(1, 8))
+    for g, (frames, actions) in one.twins.items():
+        np.testing.assert_array_equal(frames, two.twins[g][0])
+        np.testing.assert_array_equal(actions, one.actions * (1 if g < 4 else -1))
+        assert (frames != one.observations).any(axis=(2, 3, 4)).all()
 
 
 def test_errors(board):

@@ -15,6 +15,7 @@ class PixelBoard:
     group = groups.get("C4")
     action_space = gymnasium.spaces.Discrete(4)
     action_names = {name: np.array([k]) for k, name in enumerate(("up", "right", "down", "left"))}
+    warm_up_steps = 0
 
     def sample_states(self, rng, n):
         return rng.integers(0, 5, (n, 2))

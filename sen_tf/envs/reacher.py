@@ -1,0 +1,213 @@
+"""Reacher: two links in a plane, driven by two torques, seen by a tilted camera.
+
+It is Gymnasium's Reacher-v5 on MuJoCo with its goal fixed. A state holds two successive states of
+the simulator, those of the two stacked pictures, (..., 2, 8), the earlier one first. Each of the
+two is
+
+    joint angles (2), goal (x, y), joint velocities (2), velocity of the goal (2)
+
+in radians and metres, by the second. The goal lies still.
+
+The group D4 turns and mirrors the arm and its goal about the first joint: a rotation adds to the
+first angle; a reflection negates both torques, both velocities and the second angle, and mirrors
+the first link. (Negating the first angle mirrors at the x axis: that is r^2 f of
+`groups/actions.py`, whose f mirrors left and right.) Because the camera is tilted by 45 degrees,
+turning the arm does not turn the picture: that is what makes the symmetry unknown.
+
+Source: Park et al., Learning Symmetric Embeddings for Equivariant World Models (ICML 2022), section
+5; the simulator is Todorov et al., MuJoCo (IROS 2012).
+"""
+
+import os
+
+import gymnasium
+import numpy as np
+
+from sen_tf import groups
+from sen_tf.envs.reacher_simulator import CAMERAS, CROP, Simulators
+
+GOAL = (0.2, 0.2)  # metres
+ANGLE_NOISE, VELOCITY_NOISE = 0.1, 0.005  # of Reacher-v5's first states, uniform about 0
+
+
+class Reacher(gymnasium.Env, gymnasium.utils.EzPickle):
+    """The arm and its two stacked pictures; see the module's head for states and symmetry.
+
+    Through Gymnasium it is one episode: `reset` draws a first state and takes `warm_up_steps`
+    uniformly random steps, or takes `options={"state": state}`; rewards are 0 and it never ends.
+    The methods named after states work on batches and leave the episode alone. Pickling makes new
+    simulators, without the episode.
+
+    Args:
+        size: side of the pictures in pixels, from 1 to 400. A 3x3 window moved by 2 with padding
+            "same" commutes with D4 on an odd number n of pixels only, and leaves (n + 1) / 2. The
+            default 2^7 + 1 is halved to 65, 33, 17, 9, 5 and 3, all odd; no even size, such as the
+            128 of the published code, can be halved even once.
+        camera: "tilted" by 45 degrees, as Reacher-v5's, or "above": then turning the arm turns its
+            picture too, but for the light on the floor.
+        workers: number of processes that simulate and draw; None for as many as there are cores.
+            States and pictures do not depend on it.
+        render_mode: None, or "rgb_array", with which `render()` returns the latest picture.
+
+    Attributes:
+        group: D4, in the order and meaning of `groups/actions.py`.
+        action_names: the box, (lowest, highest), of each named set of actions.
+        warm_up_steps: steps between a first state and an episode.
+
+    Raises:
+        ValueError: for another `size`, `camera`, `workers` or `render_mode`.
+        gymnasium.error.DependencyNotInstalled: where MuJoCo, or a library by which it draws without
+            a screen, is missing. The environment variable MUJOCO_GL chooses that library; where it
+            is not set, it is the first that works of EGL and OSMesa.
+    """
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 50}
+    group = groups.get("D4")
+    action_names = {"second_nonnegative": ((-1.0, 0.0), (1.0, 1.0))}
+    warm_up_steps = 50
+
+    def __init__(self, size=129, camera="tilted", workers=None, render_mode=None):
+        gymnasium.utils.EzPickle.__init__(self, size, camera, workers, render_mode)
+        workers = os.cpu_count() if workers is None else workers
+        largest, modes = CROP.stop - CROP.start, (None, *self.metadata["render_modes"])
+        in_range = isinstance(size, int) and 1 <= size <= largest
+        _check("size", size, in_range, f"an integer from 1 to {largest}")
+        _check("camera", camera, camera in CAMERAS, " or ".join(map(repr, CAMERAS)))
+        _check("workers", workers, isinstance(workers, int) and workers >= 1, "an integer above 0")
+        _check("render_mode", render_mode, render_mode in modes, " or ".join(map(repr, modes)))
+        self.render_mode = render_mode
+        self.observation_space = gymnasium.spaces.Box(0, 255, (size, size, 6), np.uint8)
+        self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (2,), np.float32)
+        self._state = None
+        self._simulators = Simulators(size, camera, workers)
+
+    def close(self):
+        """Ends the simulators."""
+        self._simulators.close()
+
+    def reset(self, *, seed=None, options=None):
+        """Starts an episode; returns the pictures, one after the other on the channel axis, uint8
+        (size, size, 6), and {"state": float64 (2, 8)}."""
+        super().reset(seed=seed)
+        if options and "state" in options:
+            self._state = _checked_states(np.asarray(options["state"])[None])[0].copy()
+        else:
+            self._state = self._warm_up()
+        return self._observe()
+
+    def step(self, action):
+        """Drives the joints for 0.02 s; returns pictures, 0.0, False, False, {"state": ...}."""
+        if self._state is None:
+            raise gymnasium.error.ResetNeeded("Call `reset` before the first `step`.")
+        self._state = self.step_states(self._state[None], np.asarray(action)[None])[0]
+        observation, info = self._observe()
+        return observation, 0.0, False, False, info
+
+    def render(self):
+        """Returns the latest picture, uint8 (size, size, 3); None where `render_mode` is None."""
+        if self.render_mode is None:
+            return None
+        if self._state is None:
+            raise gymnasium.error.ResetNeeded("Call `reset` before the first `render`.")
+        return self._observe()[0][..., 3:]
+
+    def _warm_up(self):
+        states = self.sample_states(self.np_random, 1)
+        for action in self.np_random.uniform(-1, 1, (self.warm_up_steps, 1, 2)):
+            states = self.step_states(states, action)
+        return states[0]
+
+    def _observe(self):
+        return self.render_states(self._state[None])[0], {"state": self._state.copy()}
+
+    def sample_states(self, rng, n):
+        """Returns `n` first states of Reacher-v5, before any warm-up, float64 (n, 2, 8).
+
+        Args:
+            rng: a `numpy.random.Generator`.
+            n: number of states.
+        """
+        states = np.zeros((n, 8))
+        states[:, :2] = rng.uniform(-ANGLE_NOISE, ANGLE_NOISE, (n, 2))
+        states[:, 2:4] = GOAL
+        states[:, 4:6] = rng.uniform(-VELOCITY_NOISE, VELOCITY_NOISE, (n, 2))
+        return np.stack([states, states], axis=1)
+
+    def step_states(self, states, actions):
+        """Returns the states after one action each, 0.02 s later.
+
+        Args:
+            states: numbers (n, 2, 8).
+            actions: torques (n, 2) from -1 to 1.
+
+        Returns:
+            float64 array (n, 2, 8).
+
+        Raises:
+            ValueError: for other shapes or values.
+        """
+        states, actions = _checked_states(states), _checked_actions(actions)
+        if actions.shape != (len(states), 2):
+            raise ValueError(
+                f"Expected `actions` to have shape ({len(states)}, 2), one pair for each state; "
+                f"received shape {actions.shape}"
+            )
+        return np.stack([states[:, 1], self._simulators.step(states[:, 1], actions)], axis=1)
+
+    def render_states(self, states):
+        """Returns stacked pictures, uint8 (n, size, size, 6), of states (n, 2, 8).
+
+        The same state of the simulator, in whichever place, is rendered once.
+
+        Raises:
+            ValueError: for other shapes.
+        """
+        states = _checked_states(states)
+        distinct, where = np.unique(states.reshape(-1, 8), axis=0, return_inverse=True)
+        pictures = self._simulators.draw(distinct[:, :4])
+        return np.concatenate([pictures[which] for which in where.reshape(-1, 2).T], axis=-1)
+
+    def transform(self, states, g):
+        """Returns the states moved by element `g` of D4, float64.
+
+        Angles are not reduced to one turn, so that the moved states of an episode are an episode.
+
+        Args:
+            states: numbers (..., 8).
+            g: an element, 0 to 7.
+        """
+        matrix = groups.actions.vector_matrix(self.group, g)
+        turn, sign = np.arctan2(matrix[1, 0], matrix[0, 0]), np.linalg.det(matrix).round()
+        angles, goal, velocities, drift = np.split(np.asarray(states, float), 4, axis=-1)
+        moved = sign * angles + (turn, 0), goal @ matrix.T, sign * velocities, drift @ matrix.T
+        return np.concatenate(moved, axis=-1)
+
+    def transform_action(self, actions, g):
+        """Returns the torques (..., 2) of element `g` of D4: negated by reflections."""
+        sign = np.linalg.det(groups.actions.vector_matrix(self.group, g)).round()
+        actions = _checked_actions(actions)
+        return actions * actions.dtype.type(sign)
+
+
+def _check(name, value, valid, expected):
+    if not valid:
+        raise ValueError(f"Expected `{name}` to be {expected}; received {name}={value!r}")
+
+
+def _checked_states(states):
+    states = np.asarray(states, float)
+    if states.ndim != 3 or states.shape[1:] != (2, 8):
+        raise ValueError(
+            f"Expected `states` to have shape (n, 2, 8); received shape {states.shape}"
+        )
+    return states
+
+
+def _checked_actions(actions):
+    actions = np.asarray(actions)
+    if actions.dtype.kind != "f" or actions.shape[-1:] != (2,) or not (np.abs(actions) <= 1).all():
+        raise ValueError(
+            "Expected `actions` to be floating-point torques from -1 to 1 of shape (..., 2); "
+            f"received {actions!r}"
+        )
+    return actions

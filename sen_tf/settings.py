@@ -24,6 +24,7 @@ ARMS = ("sen", "nonequivariant", "fully_equivariant")
 PRECISIONS = ("auto", "float32", "mixed_float16", "mixed_bfloat16")
 STRATEGIES = ("auto", "default", "mirrored")
 SPLITS = ("train", "evaluation")
+TABLES = ("shapes-limited", "cubes", "cubes-limited", "rush_hour", "rush_hour-limited")
 
 _INT, _FLOAT, _STRING, _LIST, _ENUM = (
     flags.DEFINE_integer,
@@ -59,6 +60,8 @@ _FLAGS = {
         "of the exported model (export). Default: a name made of the settings.",
         {},
     ),
+    "table": (_ENUM, "cubes-limited", "Table of the paper.", {"enum_values": TABLES}),
+    "seeds": (_INT, 3, "How many seeds, counted from --seed on.", {"lower_bound": 1}),
     "run": (_STRING, None, "Directory of a run that sen_tf.train wrote.", {}),
     "model_file": (_STRING, None, "A saved model, .keras, instead of a run.", {}),
     "dataset": (

@@ -6,15 +6,21 @@ import shlex
 
 import pytest
 
-from sen_tf import evaluate, export, generate, train
+from sen_tf import decode, evaluate, export, generate, reproduce, train
 
 README = (pathlib.Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
-PROGRAMS = {"train": train, "evaluate": evaluate, "generate": generate, "export": export}
+PROGRAMS = {
+    **{"train": train, "evaluate": evaluate, "decode": decode, "generate": generate},
+    **{"export": export, "reproduce": reproduce},
+}
+TINY = (
+    *("--train_episodes=120", "--eval_episodes=30", "--epochs=1"),
+    *("--hidden=8", "--filters=4", "--batch_size=32"),
+)
 SMALLER = {
-    "train": [
-        *("--preset=quick", "--train_episodes=120", "--eval_episodes=30", "--epochs=1"),
-        *("--hidden=8", "--filters=4", "--batch_size=32"),
-    ],
+    "train": ["--preset=quick", *TINY],
+    "decode": ["--epochs=1"],
+    "reproduce": ["--seeds=1"],
     "generate": ["--episodes=3"],
     "evaluate": [],
     "export": [],
@@ -37,6 +43,10 @@ def workplace(tmp_path_factory):
     folder = tmp_path_factory.mktemp("readme")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
+        table = reproduce.Table("cubes", TINY, {"sen": {}})
+        patch.setitem(reproduce.TABLES, "cubes-limited", table)
+        # The programs that it runs are found from elsewhere too.
+        patch.setenv("PYTHONPATH", str(pathlib.Path(reproduce.__file__).parents[1]))
         for program, arguments in commands():
             PROGRAMS[program].main([*shlex.split(arguments), *SMALLER[program]])
     return folder

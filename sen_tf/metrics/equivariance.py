@@ -8,6 +8,7 @@ them (space and group axis alike).
 import numpy as np
 
 COLLAPSED_SPREAD = 1e-2
+BLOCK = 64  # samples worked on at a time
 
 
 def equivariance_error(transformed_output, output_of_transformed) -> float:
@@ -29,9 +30,8 @@ def equivariance_error(transformed_output, output_of_transformed) -> float:
     transformed_output, output_of_transformed = _same_shape(
         transformed_output=transformed_output, output_of_transformed=output_of_transformed
     )
-    return _ratio(
-        _norms(transformed_output - output_of_transformed).mean(), _norms(transformed_output).mean()
-    )
+    errors = _distances(transformed_output, output_of_transformed)
+    return _ratio(errors.mean(), _norms(transformed_output).mean())
 
 
 def distance_invariance_error(x, y, gx, gy) -> float:
@@ -55,13 +55,13 @@ def distance_invariance_error(x, y, gx, gy) -> float:
     Reference: Park et al., *Learning Symmetric Embeddings for Equivariant World Models* (2022).
     """
     x, y, gx, gy = _same_shape(x=x, y=y, gx=gx, gy=gy)
-    return _ratio(np.abs(_norms(x - y) - _norms(gx - gy)).mean(), _norms(x).mean())
+    return _ratio(np.abs(_distances(x, y) - _distances(gx, gy)).mean(), _norms(x).mean())
 
 
 def spread(z) -> float:
     """Root of the variance over the N samples of z (N, ...), averaged over coordinates."""
     (z,) = _same_shape(z=z)
-    return float(np.sqrt(z.var(axis=0).mean()))
+    return float(np.sqrt(z.var(axis=0, dtype=np.float64).mean()))
 
 
 def is_collapsed(z, threshold: float = COLLAPSED_SPREAD) -> bool:
@@ -74,8 +74,8 @@ def is_collapsed(z, threshold: float = COLLAPSED_SPREAD) -> bool:
 
 
 def _same_shape(**arrays) -> list[np.ndarray]:
-    """The arrays as float64, checked to hold samples and to agree in shape."""
-    values = [np.asarray(array, np.float64) for array in arrays.values()]
+    """The arrays, checked to hold samples and to agree in shape."""
+    values = [np.asarray(array) for array in arrays.values()]
     first = next(iter(arrays))
     if values[0].ndim == 0 or values[0].size == 0:
         raise ValueError(f"`{first}` must hold at least one sample; got shape {values[0].shape}.")
@@ -88,7 +88,14 @@ def _same_shape(**arrays) -> list[np.ndarray]:
 
 
 def _norms(x: np.ndarray) -> np.ndarray:
-    return np.linalg.norm(x.reshape(len(x), -1), axis=1)
+    return _distances(x, np.broadcast_to(0.0, x.shape))
+
+
+def _distances(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """|x - y| of each sample, in float64, a block at a time: features may be large."""
+    blocks = [slice(start, start + BLOCK) for start in range(0, len(x), BLOCK)]
+    differences = (x[rows].astype(np.float64) - y[rows] for rows in blocks)
+    return np.concatenate([np.linalg.norm(d.reshape(len(d), -1), axis=1) for d in differences])
 
 
 def _ratio(error: float, scale: float) -> float:

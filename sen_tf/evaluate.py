@@ -36,7 +36,7 @@ class Latents:
         return _in_batches(self._encode, images)
 
     def embed(self, images):
-        return _in_batches(self._embed, images).astype(np.float32)
+        return _in_batches(self._embed, images)
 
     def rollout(self, states, actions):
         return _in_batches(self._rollout, states, actions.astype(np.int32))
@@ -120,7 +120,7 @@ def act_on_features(features, group, g):
 
 def _die(x, gx):
     """Distance invariance error over pairs of consecutive samples."""
-    return metrics.distance_invariance_error(x, np.roll(x, 1, 0), gx, np.roll(gx, 1, 0))
+    return metrics.distance_invariance_error(x[1:], x[:-1], gx[1:], gx[:-1])
 
 
 def table(scores):

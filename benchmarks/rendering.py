@@ -8,35 +8,19 @@ the ratio to the matplotlib path and how far apart the pictures are.
 
 import argparse
 import os
-import statistics
-import time
 
 for _threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_threads] = "1"  # read when NumPy is imported
 
 import numpy as np  # noqa: E402
 
+from benchmarks.timing import measure, seconds  # noqa: E402
 from sen_tf.envs import cube_patches, rendering  # noqa: E402
 
 
 def random_states(count):
     cells = np.argsort(np.random.default_rng(0).random((count, 25)), axis=1)[:, :5]
     return np.stack(np.divmod(cells, 5), axis=-1)
-
-
-def seconds(function, *arguments):
-    start = time.perf_counter()
-    function(*arguments)
-    return time.perf_counter() - start
-
-
-def measure(renderers, rounds):
-    """Median seconds a frame of each (function, states), by name."""
-    times = {name: [] for name in renderers}
-    for _ in range(rounds):
-        for name, (draw, states) in renderers.items():
-            times[name].append(seconds(draw, states) / len(states))
-    return {name: statistics.median(values) for name, values in times.items()}
 
 
 def main():

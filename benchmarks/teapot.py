@@ -9,32 +9,16 @@ pixel at a time, in plain Python.
 
 import argparse
 import os
-import statistics
-import time
 
 for _threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_threads] = "1"  # read when NumPy is imported
 
 import numpy as np  # noqa: E402
 
+from benchmarks.timing import measure, seconds  # noqa: E402
 from sen_tf.envs.teapot_rendering import TeapotRenderer  # noqa: E402
 from sen_tf.groups import rotations  # noqa: E402
 from tests.envs.teapot_rendering_test import draw_slowly  # noqa: E402
-
-
-def seconds(function, *arguments):
-    start = time.perf_counter()
-    function(*arguments)
-    return time.perf_counter() - start
-
-
-def measure(renderers, rounds):
-    """Median seconds a frame of each (function, states), by name."""
-    times = {name: [] for name in renderers}
-    for _ in range(rounds):
-        for name, (draw, states) in renderers.items():
-            times[name].append(seconds(draw, states) / len(states))
-    return {name: statistics.median(values) for name, values in times.items()}
 
 
 def main():

@@ -12,6 +12,7 @@ import gymnasium
 import numpy as np
 
 from sen_tf import groups
+from sen_tf.envs.episode import EpisodeEnv
 from sen_tf.envs.rendering import (
     BOARD_SIZE,
     CELLS,
@@ -44,7 +45,7 @@ def checked_actions(actions):
     return actions
 
 
-class BlockPushing(gymnasium.Env):
+class BlockPushing(EpisodeEnv):
     """A board whose pictures are drawn by `renderer`; see `Shapes`, `Cubes` and `RushHour`.
 
     Through Gymnasium it is one episode: `reset` draws a state uniformly, or takes
@@ -63,49 +64,14 @@ class BlockPushing(gymnasium.Env):
         ValueError: for another `render_mode`.
     """
 
-    metadata = {"render_modes": ["rgb_array"], "render_fps": 4}
     group = groups.get("C4")
     action_names = numbers_of_moves(DIRECTION_NAMES)
 
     def __init__(self, renderer, render_mode=None):
-        if render_mode not in (None, *self.metadata["render_modes"]):
-            raise ValueError(
-                "Expected `render_mode` to be None or 'rgb_array'; "
-                f"received render_mode={render_mode!r}"
-            )
-        self.render_mode = render_mode
+        super().__init__(render_mode)
         self.observation_space = gymnasium.spaces.Box(0, 255, IMAGE_SHAPE, np.uint8)
         self.action_space = gymnasium.spaces.Discrete(OBJECTS * len(DIRECTIONS))
         self._renderer = renderer
-        self._state = None
-
-    def reset(self, *, seed=None, options=None):
-        """Starts an episode; returns the picture and {"state": integers, here (5, 2)}."""
-        super().reset(seed=seed)
-        if options and "state" in options:
-            self._state = self._one_state(options["state"])
-        else:
-            self._state = self.sample_states(self.np_random, 1)[0]
-        return self._observe()
-
-    def step(self, action):
-        """Moves an object; returns the picture, 0.0, False, False and {"state": ...}."""
-        if self._state is None:
-            raise gymnasium.error.ResetNeeded("Call `reset` before the first `step`.")
-        self._state = self.step_states(self._state[None], np.asarray(action)[None])[0]
-        observation, info = self._observe()
-        return observation, 0.0, False, False, info
-
-    def render(self):
-        """Returns the picture, uint8 (50, 50, 3), or None where `render_mode` is None."""
-        if self.render_mode is None:
-            return None
-        if self._state is None:
-            raise gymnasium.error.ResetNeeded("Call `reset` before the first `render`.")
-        return self._observe()[0]
-
-    def _observe(self):
-        return self.render_states(self._state[None])[0], {"state": self._state.copy()}
 
     def sample_states(self, rng, n):
         """Returns `n` uniform states, int64 (n, 5, 2), no two objects in a cell.

@@ -24,13 +24,14 @@ import gymnasium
 import numpy as np
 
 from sen_tf import groups
+from sen_tf.envs.episode import EpisodeEnv
 from sen_tf.envs.reacher_simulator import CAMERAS, CROP, Simulators
 
 GOAL = (0.2, 0.2)  # metres
 ANGLE_NOISE, VELOCITY_NOISE = 0.1, 0.005  # of Reacher-v5's first states, uniform about 0
 
 
-class Reacher(gymnasium.Env, gymnasium.utils.EzPickle):
+class Reacher(EpisodeEnv, gymnasium.utils.EzPickle):
     """The arm and its two stacked pictures; see the module's head for states and symmetry.
 
     Through Gymnasium it is one episode: `reset` draws a first state and takes `warm_up_steps`
@@ -69,56 +70,31 @@ class Reacher(gymnasium.Env, gymnasium.utils.EzPickle):
     def __init__(self, size=129, camera="tilted", workers=None, render_mode=None):
         gymnasium.utils.EzPickle.__init__(self, size, camera, workers, render_mode)
         workers = os.cpu_count() if workers is None else workers
-        largest, modes = CROP.stop - CROP.start, (None, *self.metadata["render_modes"])
+        largest = CROP.stop - CROP.start
         in_range = isinstance(size, int) and 1 <= size <= largest
         _check("size", size, in_range, f"an integer from 1 to {largest}")
         _check("camera", camera, camera in CAMERAS, " or ".join(map(repr, CAMERAS)))
         _check("workers", workers, isinstance(workers, int) and workers >= 1, "an integer above 0")
-        _check("render_mode", render_mode, render_mode in modes, " or ".join(map(repr, modes)))
-        self.render_mode = render_mode
+        super().__init__(render_mode)
         self.observation_space = gymnasium.spaces.Box(0, 255, (size, size, 6), np.uint8)
         self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (2,), np.float32)
-        self._state = None
         self._simulators = Simulators(size, camera, workers)
 
     def close(self):
         """Ends the simulators."""
         self._simulators.close()
 
-    def reset(self, *, seed=None, options=None):
-        """Starts an episode; returns the pictures, one after the other on the channel axis, uint8
-        (size, size, 6), and {"state": float64 (2, 8)}."""
-        super().reset(seed=seed)
-        if options and "state" in options:
-            self._state = _checked_states(np.asarray(options["state"])[None])[0].copy()
-        else:
-            self._state = self._warm_up()
-        return self._observe()
+    def _one_state(self, state):
+        return _checked_states(np.asarray(state)[None])[0].copy()
 
-    def step(self, action):
-        """Drives the joints for 0.02 s; returns pictures, 0.0, False, False, {"state": ...}."""
-        if self._state is None:
-            raise gymnasium.error.ResetNeeded("Call `reset` before the first `step`.")
-        self._state = self.step_states(self._state[None], np.asarray(action)[None])[0]
-        observation, info = self._observe()
-        return observation, 0.0, False, False, info
-
-    def render(self):
-        """Returns the latest picture, uint8 (size, size, 3); None where `render_mode` is None."""
-        if self.render_mode is None:
-            return None
-        if self._state is None:
-            raise gymnasium.error.ResetNeeded("Call `reset` before the first `render`.")
-        return self._observe()[0][..., 3:]
-
-    def _warm_up(self):
+    def _first_state(self):
         states = self.sample_states(self.np_random, 1)
         for action in self.np_random.uniform(-1, 1, (self.warm_up_steps, 1, 2)):
             states = self.step_states(states, action)
         return states[0]
 
-    def _observe(self):
-        return self.render_states(self._state[None])[0], {"state": self._state.copy()}
+    def _picture(self, observation):
+        return observation[..., 3:]
 
     def sample_states(self, rng, n):
         """Returns `n` first states of Reacher-v5, before any warm-up, float64 (n, 2, 8).

@@ -12,6 +12,7 @@ Source: Park et al., Learning Symmetric Embeddings for Equivariant World Models 
 import gymnasium
 import numpy as np
 
+from sen_tf.envs.episode import EpisodeEnv
 from sen_tf.envs.teapot_rendering import IMAGE_SHAPE, TeapotRenderer, as_rotations
 from sen_tf.groups import rotations
 
@@ -67,7 +68,7 @@ class RotationSpace(gymnasium.spaces.Box):
         return True
 
 
-class Teapot(gymnasium.Env):
+class Teapot(EpisodeEnv):
     """3D Teapot: a grey picture of 64 x 64 pixels of a teapot turned by actions.
 
     Through Gymnasium it is one episode: `reset` draws a state uniformly, or takes
@@ -86,52 +87,26 @@ class Teapot(gymnasium.Env):
         ValueError: for other `actions` or another `render_mode`.
     """
 
-    metadata = {"render_modes": ["rgb_array"], "render_fps": 4}
     group = rotations.SO3()
 
     def __init__(self, actions="small", render_mode=None):
         if actions not in ACTIONS:
             known = " or ".join(map(repr, ACTIONS))
             raise ValueError(f"Expected `actions` to be {known}; received actions={actions!r}")
-        if render_mode not in (None, *self.metadata["render_modes"]):
-            raise ValueError(
-                "Expected `render_mode` to be None or 'rgb_array'; "
-                f"received render_mode={render_mode!r}"
-            )
-        self.render_mode = render_mode
+        super().__init__(render_mode)
         self.observation_space = gymnasium.spaces.Box(0, 255, IMAGE_SHAPE, np.uint8)
         self.action_space = RotationSpace(ACTIONS[actions])
         self._draw_actions = ACTIONS[actions]
         self._renderer = TeapotRenderer()
-        self._state = None
 
-    def reset(self, *, seed=None, options=None):
-        """Starts an episode; returns the picture and {"state": rotation (3, 3)}."""
-        super().reset(seed=seed)
-        if options and "state" in options:
-            self._state = as_rotations("options['state']", options["state"], axes=0)
-        else:
-            self._state = self.sample_states(self.np_random, 1)[0]
-        return self._observe()
+    def _one_state(self, state):
+        return as_rotations("options['state']", state, axes=0)
 
-    def step(self, action):
-        """Turns the teapot; returns the picture, 0.0, False, False and {"state": ...}."""
-        if self._state is None:
-            raise gymnasium.error.ResetNeeded("Call `reset` before the first `step`.")
-        self._state = as_rotations("action", action, axes=0) @ self._state
-        observation, info = self._observe()
-        return observation, 0.0, False, False, info
+    def _one_action(self, action):
+        return as_rotations("action", action, axes=0)
 
-    def render(self):
-        """Returns the picture, uint8 (64, 64, 3), or None where `render_mode` is None."""
-        if self.render_mode is None:
-            return None
-        if self._state is None:
-            raise gymnasium.error.ResetNeeded("Call `reset` before the first `render`.")
-        return np.repeat(self._observe()[0], 3, axis=-1)
-
-    def _observe(self):
-        return self.render_states(self._state[None])[0], {"state": self._state.copy()}
+    def _picture(self, observation):
+        return np.repeat(observation, 3, axis=-1)
 
     def sample_states(self, rng, n):
         """Returns `n` states, (n, 3, 3), uniform over all rotations.

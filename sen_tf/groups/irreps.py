@@ -40,7 +40,7 @@ def spherical_harmonics(degree, v):
     Reference: Abramowitz and Stegun (1964), 8.5.3 for the recurrence.
     """
     _check_degrees(degree=degree)
-    x, y, z = np.moveaxis(_array("v", v, (3,)), -1, 0)
+    x, y, z = np.moveaxis(rotations.checked_array("v", v, (3,)), -1, 0)
     components = [None] * (2 * degree + 1)
     for m in range(degree + 1):
         ratio = math.factorial(degree - m) / math.factorial(degree + m)
@@ -73,7 +73,7 @@ def wigner_d(degree, r):
         ValueError: for another degree or shape.
     """
     _check_degrees(degree=degree)
-    r = _array("r", r, (3, 3))
+    r = rotations.checked_array("r", r, (3, 3))
     points = _spiral(4 * degree + 4)
     still = spherical_harmonics(degree, points)
     turned = spherical_harmonics(degree, points @ np.swapaxes(r, -1, -2))
@@ -147,7 +147,7 @@ def representation(degree, r):
         ValueError: as `wigner_d`.
     """
     _check_degrees(degree=degree)
-    r = _array("r", r, (3, 3))
+    r = rotations.checked_array("r", r, (3, 3))
     matrices = np.zeros((*r.shape[:-2], (degree + 1) ** 2, (degree + 1) ** 2))
     for part in range(degree + 1):
         matrices[..., block(part), block(part)] = wigner_d(part, r)
@@ -182,13 +182,3 @@ def _check_degrees(**degrees):
     for name, value in degrees.items():
         if not isinstance(value, int) or isinstance(value, bool) or value < 0:
             raise ValueError(f"Expected `{name}` to be an integer >= 0; received {name}={value!r}")
-
-
-def _array(name, values, shape):
-    values = np.asarray(values, dtype=np.float64)
-    if values.shape[-len(shape) :] != shape:
-        raise ValueError(
-            f"Expected `{name}` to have shape (..., {', '.join(map(str, shape))}); "
-            f"received {name} of shape {values.shape}"
-        )
-    return values

@@ -31,7 +31,7 @@ class SO3:
 
 def hat(v):
     """Returns skew matrices (..., 3, 3) of vectors (..., 3): hat(v) w = v x w."""
-    x, y, z = np.moveaxis(_array("v", v, (3,)), -1, 0)
+    x, y, z = np.moveaxis(checked_array("v", v, (3,)), -1, 0)
     o = np.zeros_like(x)
     return np.stack([np.stack(row, -1) for row in ([o, -z, y], [z, o, -x], [-y, x, o])], -2)
 
@@ -41,7 +41,7 @@ def vee(m):
 
     The symmetric part of a matrix that is not skew is ignored.
     """
-    m = _array("m", m, (3, 3))
+    m = checked_array("m", m, (3, 3))
     skew = (m - np.swapaxes(m, -1, -2)) / 2
     return np.stack([skew[..., 2, 1], skew[..., 0, 2], skew[..., 1, 0]], -1)
 
@@ -62,7 +62,7 @@ def log(r):
     Shepperd, *Quaternion from rotation matrix*, 1978). At pi, where both signs are right, one is
     chosen. Matrices are taken to be rotations, without a check.
     """
-    r = _array("r", r, (3, 3))
+    r = checked_array("r", r, (3, 3))
     trace = np.trace(r, axis1=-2, axis2=-1)
     products = np.empty((*r.shape[:-2], 4, 4))
     products[..., 0, 0] = 1 + trace
@@ -92,8 +92,8 @@ def gram_schmidt(u, v):
         ValueError: if a vector is zero or not finite, or `u` and `v` are parallel (the sine of
             their angle is under 1e-9).
     """
-    first = _unit("u", _array("u", u, (3,)))
-    second = _unit("v", _array("v", v, (3,)))
+    first = _unit("u", checked_array("u", u, (3,)))
+    second = _unit("v", checked_array("v", v, (3,)))
     for _ in range(2):  # the second pass removes the rounding errors that the first one magnifies
         second = _unit("v", _reject(second, first), smallest=1e-9)
     return np.stack([first, second, np.cross(first, second)], -1)
@@ -121,7 +121,8 @@ def _unit(name, v, smallest=0.0):
     return v / length
 
 
-def _array(name, values, shape):
+def checked_array(name, values, shape):
+    """Returns float64 `values`; ValueError unless their last axes have `shape`."""
     values = np.asarray(values, dtype=np.float64)
     if values.shape[-len(shape) :] != shape:
         raise ValueError(

@@ -1,0 +1,70 @@
+"""One episode through Gymnasium, of an environment that works on batches of states."""
+
+import gymnasium
+import numpy as np
+
+
+class EpisodeEnv(gymnasium.Env):
+    """`reset`, `step` and `render` in terms of the methods named after states.
+
+    Subclasses have `sample_states`, `step_states` and `render_states`, and say in `_one_state` what
+    state a user may start from. Rewards are 0 and an episode never ends.
+
+    Args:
+        render_mode: None, or "rgb_array", with which `render()` returns the picture.
+
+    Raises:
+        ValueError: for another `render_mode`.
+    """
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 4}
+
+    def __init__(self, render_mode=None):
+        if render_mode not in (None, *self.metadata["render_modes"]):
+            raise ValueError(
+                "Expected `render_mode` to be None or 'rgb_array'; "
+                f"received render_mode={render_mode!r}"
+            )
+        self.render_mode = render_mode
+        self._state = None
+
+    def reset(self, *, seed=None, options=None):
+        """Starts an episode, at `options["state"]` if given.
+
+        Returns:
+            The observation and {"state": the state}.
+        """
+        super().reset(seed=seed)
+        if options and "state" in options:
+            self._state = self._one_state(options["state"])
+        else:
+            self._state = self._first_state()
+        return self._observe()
+
+    def step(self, action):
+        """Takes one action; returns the observation, 0.0, False, False and {"state": ...}."""
+        if self._state is None:
+            raise gymnasium.error.ResetNeeded("Call `reset` before the first `step`.")
+        self._state = self.step_states(self._state[None], self._one_action(action)[None])[0]
+        observation, info = self._observe()
+        return observation, 0.0, False, False, info
+
+    def render(self):
+        """Returns the picture, uint8 (rows, columns, 3); None where `render_mode` is None."""
+        if self.render_mode is None:
+            return None
+        if self._state is None:
+            raise gymnasium.error.ResetNeeded("Call `reset` before the first `render`.")
+        return self._picture(self._observe()[0])
+
+    def _one_action(self, action):
+        return np.asarray(action)
+
+    def _first_state(self):
+        return self.sample_states(self.np_random, 1)[0]
+
+    def _picture(self, observation):
+        return observation
+
+    def _observe(self):
+        return self.render_states(self._state[None])[0], {"state": self._state.copy()}

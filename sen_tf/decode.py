@@ -69,7 +69,7 @@ def main(arguments):
     path = directory / "decoder.keras"
     decoder.save(path)
     file = generate.evaluation_file(options)
-    episodes = datasets.read_episodes(file, options.env, episodes=EXAMPLES, twins=False)
+    episodes = datasets.read_episodes(file, options.env, episodes=EXAMPLES)
     imagined = imagine(latents, decoder, episodes)
     difference = episodes.observations.astype(float) - imagined
     error = np.sqrt(np.square(difference / 255).mean(axis=(0, 2, 3, 4)))

@@ -4,8 +4,9 @@
   python -m sen_tf.evaluate --model_file=model.keras --env=cubes --dataset=data/evaluation.h5
 
 Hits@k and MRR rank the true latent state of each episode against the predictions of all, after 1, 5
-and 10 steps; ties count against the model. EE(S) and DIE compare with the same episodes transformed
-by every element of the group and rendered again.
+and 10 steps; ties count against the model. EE(S), DIE(S) of the features and DIE(model) of the
+predictions compare with the same episodes transformed by elements of the group and rendered again.
+For the Teapot, HH@1 compares with states near the true one, TH@1 with the views along a traversal.
 """
 
 import time
@@ -14,13 +15,21 @@ import numpy as np
 import tensorflow as tf
 
 from sen_tf import datasets, figures, generate, metrics, runs, settings
+from sen_tf.envs import teapot
 from sen_tf.groups import actions as group_actions
+from sen_tf.groups import rotations
 
-FLAGS = ("run", "model_file", "env", "dataset", "eval_episodes", "eval_steps", "sprites", "seed")
+FLAGS = (
+    *("run", "model_file", "env", "dataset", "eval_episodes", "eval_steps", "sprites"),
+    *("rotations", "seed"),
+)
 BATCH = 256
 HORIZONS = (1, 5, 10)
 TWIN_EPISODES = 1000
 """Episodes of which twins are compared: the embeddings of 10,000 do not fit in little memory."""
+HARD_NEGATIVES = (6, 18)
+TRAVERSALS = 100
+RENDERED = 2048
 
 
 class Latents:
@@ -39,7 +48,8 @@ class Latents:
         return _in_batches(self._embed, images)
 
     def rollout(self, states, actions):
-        return _in_batches(self._rollout, states, actions.astype(np.int32))
+        dtype = self.model.transition.inputs[1].dtype
+        return _in_batches(self._rollout, states, actions.astype(dtype))
 
 
 def _in_batches(function, *arrays):
@@ -54,14 +64,14 @@ def _in_batches(function, *arrays):
     return np.concatenate(parts)
 
 
-def evaluate(latents, path, env, group):
+def evaluate(latents, path, name, env):
     """Scores of a model on a file of evaluation episodes with twins; see the module.
 
     Args:
         latents: `Latents` of the model.
         path: File of episodes, as `sen_tf.generate --split=evaluation` writes it.
-        env: Name of the environment that the file must be of.
-        group: The environment's group.
+        name: Name of the environment that the file must be of.
+        env: The environment.
 
     Returns:
         A dict of numbers, ready for JSON.
@@ -69,7 +79,7 @@ def evaluate(latents, path, env, group):
 
     # One time after the other: 10,000 episodes' frames of all times are a gigabyte.
     def episodes_at(time):
-        return datasets.read_episodes(path, env, steps=(time,), twins=False)
+        return datasets.read_episodes(path, name, steps=(time,))
 
     first = episodes_at(0)
     start = latents.encode(first.observations[:, 0])
@@ -79,6 +89,9 @@ def evaluate(latents, path, env, group):
     for horizon in horizons:
         true = latents.encode(episodes_at(horizon).observations[:, 0])
         scores[str(horizon)] = metrics.ranking_metrics(true, predicted[:, horizon - 1])
+    symmetry = _symmetry(latents, path, name, env.group, horizons)
+    for horizon, error in symmetry.pop("die_model", {}).items():
+        scores[horizon]["die_model"] = error
     norms = np.linalg.norm(start.reshape(len(start), -1), axis=1)
     return {
         "episodes": len(first),
@@ -86,36 +99,81 @@ def evaluate(latents, path, env, group):
         "z_norm": float(norms.mean()),
         "z_spread": metrics.spread(start),
         "collapsed": metrics.is_collapsed(start),
-        "symmetry": _symmetry(latents, path, env, group),
+        "symmetry": symmetry,
+        **(_near_states(latents, env, len(first)) if isinstance(env, teapot.Teapot) else {}),
         "parameters": int(sum(np.prod(w.shape) for w in latents.model.trainable_variables)),
     }
 
 
-def _symmetry(latents, path, env, group):
-    """EE(S), DIE(S) and DIE(model) for each group element but the identity, and their means."""
-    episodes = datasets.read_episodes(path, env, steps=(0,), episodes=TWIN_EPISODES)
-    images = episodes.observations[:, 0]
-    features, states = latents.embed(images), latents.encode(images)
-    table = {}
-    for g, (turned, _) in episodes.twins.items():
-        turned_features = latents.embed(turned[:, 0])
-        table[str(g)] = {
+def _symmetry(latents, path, name, group, horizons):
+    """EE(S), DIE(S) for each twin's group element and on average, DIE(model) at each horizon."""
+
+    def outputs(twin=None):
+        episodes = datasets.read_episodes(path, name, (0,), TWIN_EPISODES, twin)
+        images = episodes.observations[:, 0]
+        predicted = latents.rollout(latents.encode(images), episodes.actions[:, : max(horizons)])
+        return episodes.twins, latents.embed(images), predicted
+
+    twins, features, predicted = outputs()
+    table, die_model = {}, {str(horizon): [] for horizon in horizons}
+    for number, element in twins.items():
+        _, turned_features, turned_predicted = outputs(number)
+        table[str(number)] = {
             "ee_embedding": metrics.equivariance_error(
-                act_on_features(features, group, g), turned_features
+                act_on_features(features, group, element), turned_features
             ),
             "die_embedding": _die(features, turned_features),
-            "die_model": _die(states, latents.encode(turned[:, 0])),
         }
-    names = ("ee_embedding", "die_embedding", "die_model")
-    mean = {name: float(np.mean([row[name] for row in table.values()])) for name in names}
-    return {"episodes": len(episodes), "mean": mean, "by_element": table} if table else {}
+        for horizon in horizons:
+            states = (states[:, horizon - 1] for states in (predicted, turned_predicted))
+            die_model[str(horizon)].append(_die(*states))
+    if not table:
+        return {}
+    names = ("ee_embedding", "die_embedding")
+    return {
+        "episodes": len(features),
+        "mean": {name: float(np.mean([row[name] for row in table.values()])) for name in names},
+        "by_element": table,
+        "die_model": {horizon: float(np.mean(errors)) for horizon, errors in die_model.items()},
+    }
 
 
 def act_on_features(features, group, g):
     """The full action of g on features: in space, and on the group axis where there is one."""
+    if features.ndim == 3:  # a rotation
+        return g @ features
     if features.ndim == 4:
         return group_actions.rotate_grid(features, group, g, axes=(1, 2))
     return group_actions.act_on_regular_image(features, group, g)
+
+
+def _near_states(latents, env, count):
+    """HH@1 after one step, and TH@1 along a traversal about each axis; see `metrics.ranking`."""
+    rng = np.random.default_rng(0)
+    states, actions = env.sample_states(rng, count), env.sample_actions(rng, count)
+    reached = env.step_states(states, actions)
+
+    def encode(states):
+        """Latent states of states (..., 3, 3), rendered a batch at a time."""
+        flat = states.reshape(-1, 3, 3)
+        batches = np.array_split(flat, -(-len(flat) // RENDERED))
+        encoded = np.concatenate([latents.encode(env.render_states(batch)) for batch in batches])
+        return encoded.reshape(*states.shape[:-2], *encoded.shape[1:])
+
+    predicted = latents.rollout(encode(states), actions[:, None])[:, 0]
+    true, negatives = encode(reached), encode(env.hard_negatives(reached, max(HARD_NEGATIVES)))
+    hard_hits = {
+        str(near): metrics.hard_hits(true, predicted, negatives[:, :near])
+        for near in HARD_NEGATIVES
+    }
+    starts, traversal_hits = states[:TRAVERSALS], {}
+    for axis, direction in teapot.AXES.items():
+        turn = rotations.exp(teapot.SMALL_ANGLE * np.array(direction))
+        turns = np.broadcast_to(turn, (len(starts), teapot.VIEWS, 3, 3))
+        views = encode(env.traversal(starts, axis))
+        hits = metrics.traversal_hits(views, latents.rollout(views[:, 0], turns))
+        traversal_hits[axis] = float(hits.mean())
+    return {"hard_hits": hard_hits, "traversal_hits": traversal_hits}
 
 
 def _die(x, gx):
@@ -125,17 +183,19 @@ def _die(x, gx):
 
 def table(scores):
     """The scores as a text table."""
-    lines = ["  steps   Hits@1   Hits@5  Hits@10      MRR"]
+    lines = ["  steps   Hits@1   Hits@5  Hits@10      MRR  DIE(model)"]
     for horizon, row in scores["steps"].items():
         cells = [100 * row[name] for name in ("hits@1", "hits@5", "hits@10", "mrr")]
-        lines.append(f"  {horizon:>5}" + "".join(f"{cell:8.1f}%" for cell in cells))
+        error = f"{row['die_model']:12.4f}" if "die_model" in row else ""
+        lines.append(f"  {horizon:>5}" + "".join(f"{cell:8.1f}%" for cell in cells) + error)
     lines.append(f"  {scores['episodes']:,} evaluation episodes; ties count against the model")
     if scores["symmetry"]:
         mean = scores["symmetry"]["mean"]
-        lines.append(
-            f"  EE(S) {mean['ee_embedding']:.3f}   DIE(S) {mean['die_embedding']:.4f}   "
-            f"DIE(model) {mean['die_model']:.4f}"
-        )
+        lines.append(f"  EE(S) {mean['ee_embedding']:.3f}   DIE(S) {mean['die_embedding']:.4f}")
+    for title, name in (("HH@1 among", "hard_hits"), ("TH@1", "traversal_hits")):
+        if name in scores:
+            cells = [f"{key} {100 * value:.1f}%" for key, value in scores[name].items()]
+            lines.append(f"  {title} " + "   ".join(cells))
     lines.append(
         f"  |z| {scores['z_norm']:.2f}   spread of z {scores['z_spread']:.3f}   "
         f"{scores['parameters']:,} parameters"
@@ -155,7 +215,7 @@ def main(arguments):
     begun = time.perf_counter()
     file = options.dataset or generate.evaluation_file(options)
     latents = Latents(model)
-    scores = evaluate(latents, file, options.env, generate.make_env(options).group)
+    scores = evaluate(latents, file, options.env, generate.make_env(options))
     print(table(scores))
     path = directory / runs.EVALUATION
     runs.write_json(path, scores)

@@ -26,7 +26,7 @@ def draw_model(latents, path, env, directory):
     """
     directory = pathlib.Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    episodes = datasets.read_episodes(path, env, episodes=CANDIDATES, twins=False)
+    episodes = datasets.read_episodes(path, env, episodes=CANDIDATES)
     count, times = episodes.observations.shape[:2]
     frames = episodes.observations.reshape(-1, *episodes.observations.shape[2:])
     states = latents.encode(frames)

@@ -10,16 +10,27 @@ environment's group: the same transitions, transformed and rendered again.
 import functools
 import pathlib
 
+import gymnasium
+import numpy as np
+
 from sen_tf import datasets, settings
 from sen_tf.envs import ENVS
 
-FLAGS = ("env", "split", "episodes", "steps", "actions", "headings", "sprites", "seed", "output")
+FLAGS = (
+    *("env", "split", "episodes", "steps", "actions", "headings", "sprites", "rotations"),
+    *("seed", "output"),
+)
+# Flags that are arguments of an environment.
+ENV_FLAGS = {"shapes": ("sprites",), "teapot": ("rotations",)}
 
 
 def make_env(options):
-    """The environment of `options.env`, with the options that it has."""
-    further = {"sprites": options.sprites} if options.env == "shapes" else {}
-    return ENVS[options.env].make(**further)
+    """The environment of `options.env`, with the arguments that flags set."""
+    return ENVS[options.env].make(**_env_arguments(options))
+
+
+def _env_arguments(options):
+    return {name: getattr(options, name) for name in ENV_FLAGS.get(options.env, ())}
 
 
 def generate(options, split, path, episodes, steps, seed, actions=(), headings=()):
@@ -51,7 +62,7 @@ def generate(options, split, path, episodes, steps, seed, actions=(), headings=(
             "steps": steps,
             "actions": list(actions),
             "headings": list(headings),
-            "sprites": options.sprites,
+            **_env_arguments(options),
         },
     )
 
@@ -75,15 +86,22 @@ def check_episodes(episodes, env, path):
     expected, came = env.observation_space.shape, episodes.observations.shape[2:]
     if came != expected:
         raise datasets.DatasetError(f"Cannot use {path}: its images are {came}, not {expected}.")
-    actions, count = episodes.actions, int(env.action_space.n)
-    if (
-        actions.ndim != 2
-        or actions.dtype.kind != "i"
-        or not 0 <= actions.min() <= actions.max() < count
-    ):
-        raise datasets.DatasetError(
-            f"Cannot use {path}: its actions are not numbers 0..{count - 1}."
-        )
+    space, actions = env.action_space, episodes.actions
+    if isinstance(space, gymnasium.spaces.Discrete):
+        lowest, highest, expected = 0, space.n - 1, f"numbers 0..{space.n - 1}"
+    else:
+        lowest, highest = space.low, space.high
+        expected = f"of shape {space.shape}, from {lowest.min()} to {highest.max()}"
+    if actions.shape[2:] != space.shape or not _within(actions, lowest, highest):
+        raise datasets.DatasetError(f"Cannot use {path}: its actions are not {expected}.")
+
+
+def _within(actions, lowest, highest):
+    """Whether actions, whole numbers where the bounds are, lie in the bounds."""
+    whole = isinstance(highest, int | np.integer)
+    return (actions.dtype.kind == "i" or not whole) and bool(
+        ((lowest <= actions) & (actions <= highest)).all()
+    )
 
 
 def evaluation_file(options):
@@ -98,8 +116,8 @@ def evaluation_file(options):
 
 
 def _path(options, name):
-    sprites = f"-{options.sprites}" if options.env == "shapes" else ""
-    return pathlib.Path(options.data_dir) / f"{options.env}{sprites}-{name}.h5"
+    parts = [options.env, *_env_arguments(options).values(), name]
+    return pathlib.Path(options.data_dir) / f"{'-'.join(parts)}.h5"
 
 
 def _limit(given, trained_on, training):

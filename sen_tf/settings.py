@@ -20,7 +20,7 @@ from sen_tf.envs.block_pushing import DIRECTION_NAMES
 
 PRESETS = ("quick", "laptop", "paper")
 RECIPES = ("fast", "paper")
-ARMS = ("sen", "nonequivariant", "fully_equivariant")
+ARMS = ("sen", "nonequivariant", "fully_equivariant", "tfn")
 PRECISIONS = ("auto", "float32", "mixed_float16", "mixed_bfloat16")
 STRATEGIES = ("auto", "default", "mirrored")
 SPLITS = ("train", "evaluation")
@@ -51,7 +51,12 @@ _FLAGS = {
         "contrast of actions); auto takes paper under the paper preset, else fast.",
         {"enum_values": ["auto", *RECIPES]},
     ),
-    "model": (_ENUM, "sen", "Which of the paper's three models to train.", {"enum_values": ARMS}),
+    "model": (
+        _ENUM,
+        "sen",
+        "Which of the paper's models to train; tfn, a tensor-field transition, is the Teapot's.",
+        {"enum_values": ARMS},
+    ),
     "seed": (_INT, 1, "Seed of data, weights, order and negatives.", {"lower_bound": 0}),
     "output": (
         _STRING,
@@ -93,6 +98,13 @@ _FLAGS = {
         "Shapes only: paper draws triangles, symmetric draws diamonds in their place, so that a "
         "turned board looks turned.",
         {"enum_values": ["paper", "symmetric"]},
+    ),
+    "rotations": (
+        _ENUM,
+        "large",
+        "Teapot only: which rotations are actions, small turns about an axis (2 pi / 30) or large, "
+        "uniform over all.",
+        {"enum_values": ["large", "small"]},
     ),
     "train_episodes": (_INT, 1000, "Training episodes.", {"lower_bound": 2}),
     "train_steps": (_INT, 100, "Steps of a training episode.", {"lower_bound": 1}),
@@ -167,6 +179,15 @@ _FLAGS = {
 }
 
 
+# Flags that one environment has.
+_OWNERS = {
+    "sprites": "shapes",
+    "rotations": "teapot",
+    "headings": "rush_hour",
+    "train_headings": "rush_hour",
+}
+
+
 class UsageError(ValueError):
     """The command line asks for something that cannot be done; the message is one line."""
 
@@ -196,8 +217,8 @@ def parse(arguments, names, resolve_preset=None):
         A namespace with one attribute a flag; `given` holds the names set on the command line.
 
     Raises:
-        UsageError: For an unknown flag, a bad value, an argument that is no flag, or headings that
-            the environment's objects do not have.
+        UsageError: For an unknown flag, a bad value, an argument that is no flag, or a flag of
+            another environment.
     """
     first = _parsed(arguments)
     # A saved flagfile holds the flags of all programs; only those typed are asked for.
@@ -215,14 +236,16 @@ def parse(arguments, names, resolve_preset=None):
     values = _parsed([f"--flagfile={path}" for path in files] + arguments)
     resolved = {name: values[name].value for name in _FLAGS}
     resolved |= {"preset": preset, "recipe": recipe}
+    for name in given & set(_OWNERS):
+        # With --run, the run says the environment.
+        if env != _OWNERS[name] and not resolved["run"]:
+            raise UsageError(f"--{name} is for --env={_OWNERS[name]}, not for {env}")
     for name in ("headings", "train_headings"):
-        _check_headings(name, resolved[name] or [], env)
+        _check_headings(name, resolved[name] or [])
     return types.SimpleNamespace(**resolved, given=given)
 
 
-def _check_headings(flag, headings, env):
-    if headings and env != "rush_hour":
-        raise UsageError(f"--{flag} is for --env=rush_hour: the objects of {env} have no headings")
+def _check_headings(flag, headings):
     unknown = [name for name in headings if name not in DIRECTION_NAMES]
     if unknown:
         raise UsageError(

@@ -21,7 +21,7 @@ from sen_tf import arms, datasets, devices, evaluate, export, figures, generate,
 FLAGS = (
     *("env", "preset", "recipe", "model", "seed", "output", "data_dir", "dataset"),
     *("train_episodes", "train_steps", "train_actions", "train_headings"),
-    *("eval_episodes", "eval_steps", "sprites"),
+    *("eval_episodes", "eval_steps", "sprites", "rotations"),
     *("filters", "hidden", "epochs", "batch_size", "learning_rate", "schedule", "action_contrast"),
     *("hinge", "sigma", "variant", "negatives", "validation", "precision", "strategy"),
 )
@@ -147,7 +147,7 @@ def finish(model, options, directory, checkpoint, begun):
     checkpoint.load_best(model)
     latents = evaluate.Latents(model)
     file = generate.evaluation_file(options)
-    scores = evaluate.evaluate(latents, file, options.env, generate.make_env(options).group)
+    scores = evaluate.evaluate(latents, file, options.env, generate.make_env(options))
     written = [directory / runs.MODEL]
     model.save(directory / runs.MODEL)
     written.append(export.export_encoder(model, directory / "serving" / "encoder"))

@@ -1,6 +1,6 @@
 """Episodes: collected from an environment, stored in HDF5, fed to training as transitions."""
 
-from sen_tf.datasets.collect import EpisodeBlock, collect, uniform_policy
+from sen_tf.datasets.collect import EpisodeBlock, Twin, collect, uniform_policy
 from sen_tf.datasets.pipeline import Subset, split, steps_per_epoch, transitions
 from sen_tf.datasets.store import DatasetError, Episodes, read_episodes, write_episodes
 
@@ -9,6 +9,7 @@ __all__ = [
     "EpisodeBlock",
     "Episodes",
     "Subset",
+    "Twin",
     "collect",
     "read_episodes",
     "split",

@@ -3,16 +3,31 @@
 A behaviour policy is a TensorFlow Probability distribution over actions, or any object with its
 `sample(shape, seed)`, where the seed is a pair of int32: actions do not depend on the state. A twin
 of an episode under a group element g is the same episode with every state transformed by g and
-*rendered again*, and with transformed actions; its pixels are never rotated.
+*rendered again*, and with transformed actions; its pixels are never rotated. A finite group gives a
+twin an element, a continuous one a twin each of a few drawn elements, the same for all episodes.
 """
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 import gymnasium
 import numpy as np
 
 BLOCK = 64  # episodes simulated and rendered together; memory is proportional to it
+DRAWN_ELEMENTS = 7  # of a continuous group, as many as D4 has but the identity
+
+
+class Twin(NamedTuple):
+    """Episodes transformed by a group element, as arrays like theirs.
+
+    element: number of the element of a finite group, or a matrix.
+    """
+
+    observations: np.ndarray
+    actions: np.ndarray
+    element: int | np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,27 +35,29 @@ class EpisodeBlock:
     """B episodes of T steps.
 
     observations: (B, T + 1, H, W, C) uint8, one frame more than there are steps.
-    actions: (B, T) int64, or (B, T, A) float32 for continuous actions.
-    twins: for each group element but the identity, its number and the transformed
-        (observations, actions); empty if they were not asked for.
+    actions: (B, T) int64, or (B, T, ...) float32 for continuous actions.
+    twins: a `Twin` for each group element but the identity, or each drawn one, counted from 1;
+        empty if they were not asked for.
     """
 
     observations: np.ndarray
     actions: np.ndarray
-    twins: dict[int, tuple[np.ndarray, np.ndarray]]
+    twins: dict[int, Twin]
 
 
 def uniform_policy(env, actions: Sequence[str] | None = None):
     """The uniform distribution over an environment's actions, or over the named ones.
 
     Args:
-        env: an environment with `action_names` and an `action_space` that is Discrete or a Box.
+        env: an environment with `action_names`, and with `sample_actions` or an `action_space`
+            that is Discrete or a Box.
         actions: names such as ["up", "right", "down"], each standing for one or more action
             numbers; for a Box, one name, which stands for a smaller box. None for all actions.
 
     Returns:
         For Discrete actions, a `tfp.distributions.Categorical` over all action numbers, int64;
-        those that are not named have probability 0. For a Box, a `tfp.distributions.Uniform`.
+        those that are not named have probability 0. For a Box, a `tfp.distributions.Uniform`. With
+        `sample_actions`, what samples by it.
 
     Raises:
         ValueError: a name is unknown, no name is given, or several are for a Box.
@@ -48,11 +65,24 @@ def uniform_policy(env, actions: Sequence[str] | None = None):
     names = None if actions is None else list(actions)
     unknown = [name for name in names or [] if name not in env.action_names]
     if unknown or names == []:
-        known = ", ".join(env.action_names)
+        known = ", ".join(env.action_names) or "none"
         came = ", ".join(map(repr, unknown)) or "none"
         raise ValueError(f"`actions` must be names out of: {known}; got {came}.")
+    if hasattr(env, "sample_actions"):
+        return _DrawnActions(env)
     box = isinstance(env.action_space, gymnasium.spaces.Box)
     return (_uniform_in_box if box else _uniform_over_numbers)(env, names)
+
+
+@dataclasses.dataclass(frozen=True)
+class _DrawnActions:
+    """The distribution that an environment's `sample_actions` draws from."""
+
+    env: gymnasium.Env
+
+    def sample(self, shape, seed):
+        actions = self.env.sample_actions(np.random.default_rng(seed), math.prod(shape))
+        return actions.reshape(*shape, *actions.shape[1:])
 
 
 def _uniform_over_numbers(env, names):
@@ -115,12 +145,21 @@ def collect(
 
 def _blocks(env, policy, episodes, steps, seed, twins, first_states):
     warm_up = getattr(env, "warm_up_steps", 0)
+    elements = _elements(env.group, seed) if twins else {}
     for block in range(-(-episodes // BLOCK)):
         count = min(BLOCK, episodes - block * BLOCK)
         seed_sequence = np.random.SeedSequence(seed, spawn_key=(block,))
         first, actions = _draw(first_states, policy, warm_up + steps, seed_sequence)
         states = _simulate(env, first[:count], actions[:count])
-        yield _render(env, states[:, warm_up:], actions[:count, warm_up:], twins)
+        yield _render(env, states[:, warm_up:], actions[:count, warm_up:], elements)
+
+
+def _elements(group, seed):
+    """The group elements of the twins: all of a finite group but the identity, or drawn ones."""
+    if hasattr(group, "elements"):
+        return {g: g for g in group.elements if g}
+    drawn = group.sample(np.random.default_rng(seed), DRAWN_ELEMENTS)
+    return dict(enumerate(drawn, start=1))
 
 
 def _draw(first_states, policy, steps, seed_sequence):
@@ -141,16 +180,16 @@ def _simulate(env, first, actions):
     return np.stack(states, axis=1)
 
 
-def _render(env, states, actions, twins):
-    elements = [g for g in env.group.elements if g] if twins else []
-    return EpisodeBlock(
-        _frames(env, states),
-        actions,
-        {
-            g: (_frames(env, env.transform(states, g)), env.transform_action(actions, g))
-            for g in elements
-        },
-    )
+def _render(env, states, actions, elements):
+    twins = {
+        number: Twin(
+            _frames(env, env.transform(states, g)),
+            env.transform_action(actions, g).astype(actions.dtype),
+            g,
+        )
+        for number, g in elements.items()
+    }
+    return EpisodeBlock(_frames(env, states), actions, twins)
 
 
 def _frames(env, states):

@@ -94,7 +94,7 @@ def transitions(
 
     Returns:
         (dataset, steps_per_epoch). A batch is a dict of "obs" and "next_obs", (B, H, W, C) uint8,
-        and "action", (B,) int32 or (B, A) float32.
+        and "action", (B,) int32 or (B, ...) float32.
 
     Raises:
         ValueError: there are fewer transitions than `batch_size` and the remainder is dropped,

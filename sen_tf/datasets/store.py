@@ -4,9 +4,9 @@ Our own format, version 1, has the root attributes `format` ("sen_tf"), `format_
 `split`, `seed`, `group` and `settings` (JSON), and
 
     observations            (E, T + 1, H, W, C) uint8, each frame once
-    actions                 (E, T) int64, or (E, T, A) float32
-    twins/<g>/observations  the episodes transformed by group element g = 1, ..., |G| - 1
-    twins/<g>/actions
+    actions                 (E, T) int64, or (E, T, ...) float32
+    twins/<n>/observations  the episodes transformed by a group element, which is the attribute
+    twins/<n>/actions       `element` of twins/<n>: its number, then n, or a matrix
 
 It also reads the files of the code published with Park et al. (2022), root datasets `obs`,
 `action`, `next_obs` with obs (E, T, C, H, W) in [0, 1], and those of C-SWM (Kipf et al., 2020), one
@@ -26,6 +26,8 @@ import h5py
 import numpy as np
 import tqdm
 
+from sen_tf.datasets.collect import Twin
+
 FORMAT = "sen_tf"
 VERSION = 1
 COMPRESSION = {"compression": "gzip", "compression_opts": 1, "fletcher32": True}
@@ -44,8 +46,8 @@ class Episodes:
     """E episodes of T steps, in memory.
 
     observations: (E, len(steps), H, W, C) uint8, the frames at the times `steps`.
-    actions: (E, T) int64, or (E, T, A) float32.
-    twins: for each group element g > 0 in the file, (observations, actions) transformed by g.
+    actions: (E, T) int64, or (E, T, ...) float32.
+    twins: the group element of each twin in the file, counted from 1: its number, or a matrix.
     env: name of the environment; None if the file does not say.
     attrs: the file's attributes, `settings` decoded.
     steps: the times of the frames, all of 0, ..., T unless some were chosen on reading.
@@ -53,7 +55,7 @@ class Episodes:
 
     observations: np.ndarray
     actions: np.ndarray
-    twins: dict[int, tuple[np.ndarray, np.ndarray]]
+    twins: dict[int, int | np.ndarray]
     env: str | None
     attrs: dict
     steps: tuple[int, ...]
@@ -116,22 +118,24 @@ def _write_blocks(file, blocks, episodes, title):
             count = len(block.actions)
             if written + count > episodes:
                 raise ValueError(f"`blocks` must hold {episodes} episodes; got more.")
-            parts = {"/": (block.observations, block.actions)}
-            parts |= {f"twins/{g}": twin for g, twin in block.twins.items()}
-            for name, (frames, actions) in parts.items():
+            parts = {"/": block} | {f"twins/{n}": twin for n, twin in block.twins.items()}
+            for name, part in parts.items():
                 group = file.require_group(name)
                 if written == 0:
-                    _create(group, episodes, frames, actions)
-                group["observations"][written : written + count] = frames
-                group["actions"][written : written + count] = actions
+                    _create(group, episodes, part)
+                group["observations"][written : written + count] = part.observations
+                group["actions"][written : written + count] = part.actions
             written += count
             bar.update(count)
     if written != episodes:
         raise ValueError(f"`blocks` must hold {episodes} episodes; got {written}.")
 
 
-def _create(group, episodes, frames, actions):
-    """Makes the two datasets of a part of the file, for episodes like those of the first block."""
+def _create(group, episodes, part):
+    """Makes the datasets of a part of the file, for episodes like those of the first block."""
+    frames, actions = part.observations, part.actions
+    if isinstance(part, Twin):
+        group.attrs["element"] = part.element
     times = frames.shape[1]
     # A power of two, so that chunks do not straddle blocks and none is compressed twice.
     rows = min(2 ** (max(1, CHUNK_FRAMES // times).bit_length() - 1), episodes)
@@ -150,7 +154,7 @@ def read_episodes(
     env: str | None = None,
     steps: Sequence[int] | None = None,
     episodes: int | None = None,
-    twins: bool = True,
+    twin: int | None = None,
 ) -> Episodes:
     """Reads a file of episodes into memory.
 
@@ -160,7 +164,7 @@ def read_episodes(
             and is taken as it is.
         steps: times of the frames to keep, such as (0, 1, 5, 10); None for all.
         episodes: how many episodes to keep, the first ones; None, or more than there are, for all.
-        twins: whether to read the twins as well.
+        twin: number of the twin to read in place of the episodes, out of `Episodes.twins`.
 
     Returns:
         The `Episodes`. Beside them, memory is needed for one block of frames only.
@@ -173,7 +177,7 @@ def read_episodes(
     try:
         with h5py.File(path, "r") as file:
             advised = env or file.attrs.get("env")
-            return _read(file, env, steps, episodes, twins)
+            return _read(file, env, steps, episodes, twin)
     except FileNotFoundError as error:
         problem, cause = "there is no such file", error
     except _Problem as error:
@@ -199,18 +203,16 @@ class _Source:
     frames: Callable[[slice], np.ndarray]
 
 
-def _read(file, env, steps, count, with_twins):
+def _read(file, env, steps, count, twin):
     attrs = dict(file.attrs)
     twins = {}
     if "format" in attrs or "observations" in file:
         _check_attributes(attrs, env)
         attrs["settings"] = json.loads(attrs["settings"])
         source = _own_source(file)
-        parts = file.get("twins", {}) if with_twins else {}
-        twins = {int(g): _own_source(part) for g, part in parts.items()}
-        for g, twin in twins.items():
-            if (twin.shape, twin.actions.shape) != (source.shape, source.actions.shape):
-                raise _Problem(f"its twins/{g} have another shape than its episodes")
+        twins = _twin_elements(file, source)
+        if twin is not None:
+            source = _own_source(file["twins"][str(twin)])
     elif "0" in file:
         source = _cswm_source(file)
     elif "obs" in file:
@@ -221,11 +223,24 @@ def _read(file, env, steps, count, with_twins):
     return Episodes(
         _load(source, steps, count),
         source.actions[:count],
-        {g: (_load(twin, steps, count), twin.actions[:count]) for g, twin in sorted(twins.items())},
+        twins,
         attrs.get("env"),
         attrs,
         steps,
     )
+
+
+def _twin_elements(file, episodes):
+    """The group element of each twin, all checked to be like the episodes."""
+    elements = {}
+    for number in sorted(map(int, file.get("twins", {}))):
+        part = file[f"twins/{number}"]
+        source = _own_source(part)
+        if (source.shape, source.actions.shape) != (episodes.shape, episodes.actions.shape):
+            raise _Problem(f"its twins/{number} have another shape than its episodes")
+        # Files from before continuous groups do not say the element: it is the number.
+        elements[number] = part.attrs.get("element", number)
+    return elements
 
 
 def _load(source, steps, episodes):

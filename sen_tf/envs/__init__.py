@@ -2,8 +2,9 @@
 
 An environment is a `gymnasium.Env` that also works on batches of states: `sample_states`,
 `step_states`, `render_states`, and knows its symmetry: `group`, `transform(states, g)`,
-`transform_action(actions, g)`. `action_names` names sets of actions. `warm_up_steps` is how many
-steps of a behaviour policy lie between a state of `sample_states` and an episode.
+`transform_action(actions, g)`. `action_names` names sets of actions; `sample_actions` draws them,
+where actions are not just numbers or a box. `warm_up_steps` is how many steps of a behaviour policy
+lie between a state of `sample_states` and an episode.
 
 Example:
     >>> env = make("shapes", sprites="symmetric")
@@ -17,7 +18,7 @@ from collections.abc import Callable
 
 import gymnasium
 
-from sen_tf.envs import block_pushing, rush_hour
+from sen_tf.envs import block_pushing, reacher, rush_hour, teapot
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,14 +58,23 @@ ENVS = {
             rush_hour.RushHour,
             "Rush Hour: five triangles on a 5x5 board that move relative to their headings",
         ),
+        EnvSpec(
+            "reacher",
+            "sen_tf/Reacher-v0",
+            reacher.Reacher,
+            "Reacher: two links in a plane, driven by two torques, seen by a tilted camera",
+        ),
+        EnvSpec(
+            "teapot",
+            "sen_tf/Teapot-v0",
+            teapot.Teapot,
+            "3D Teapot: a grey picture of a teapot, turned by rotations of 3-space",
+        ),
     )
 }
 
 for _spec in ENVS.values():
     gymnasium.register(_spec.gym_id, entry_point=f"{_spec.make.__module__}:{_spec.make.__name__}")
-# For Gymnasium alone: the programs take what is in `ENVS`, for which there are models to train.
-gymnasium.register("sen_tf/Teapot-v0", entry_point="sen_tf.envs.teapot:Teapot")
-gymnasium.register("sen_tf/Reacher-v0", entry_point="sen_tf.envs.reacher:Reacher")
 
 
 def make(name, **kwargs):

@@ -18,6 +18,7 @@ Source: Park et al., Learning Symmetric Embeddings for Equivariant World Models 
 5; the simulator is Todorov et al., MuJoCo (IROS 2012).
 """
 
+import functools
 import os
 
 import gymnasium
@@ -46,8 +47,8 @@ class Reacher(EpisodeEnv, gymnasium.utils.EzPickle):
             128 of the published code, can be halved even once.
         camera: "tilted" by 45 degrees, as Reacher-v5's, or "above": then turning the arm turns its
             picture too, but for the light on the floor.
-        workers: number of processes that simulate and draw; None for as many as there are cores.
-            States and pictures do not depend on it.
+        workers: number of processes that simulate and draw, started when they are first needed;
+            None for as many as there are cores. States and pictures do not depend on it.
         render_mode: None, or "rgb_array", with which `render()` returns the latest picture.
 
     Attributes:
@@ -57,9 +58,10 @@ class Reacher(EpisodeEnv, gymnasium.utils.EzPickle):
 
     Raises:
         ValueError: for another `size`, `camera`, `workers` or `render_mode`.
-        gymnasium.error.DependencyNotInstalled: where MuJoCo, or a library by which it draws without
-            a screen, is missing. The environment variable MUJOCO_GL chooses that library; where it
-            is not set, it is the first that works of EGL and OSMesa.
+        gymnasium.error.DependencyNotInstalled: at the first state or picture, where MuJoCo, or a
+            library by which it draws without a screen, is missing. The environment variable
+            MUJOCO_GL chooses that library; where it is not set, it is the first that works of EGL
+            and OSMesa.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 50}
@@ -78,7 +80,11 @@ class Reacher(EpisodeEnv, gymnasium.utils.EzPickle):
         super().__init__(render_mode)
         self.observation_space = gymnasium.spaces.Box(0, 255, (size, size, 6), np.uint8)
         self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (2,), np.float32)
-        self._simulators = Simulators(size, camera, workers)
+        self._arguments = size, camera, workers
+
+    @functools.cached_property
+    def _simulators(self):
+        return Simulators(*self._arguments)
 
     def close(self):
         """Ends the simulators."""

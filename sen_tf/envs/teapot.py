@@ -76,7 +76,7 @@ class Teapot(EpisodeEnv):
     on batches and leave the episode alone.
 
     Args:
-        actions: which actions are drawn: "small", the six turns by 2 pi / 30 about x, y and z and
+        rotations: which actions are drawn: "small", the six turns by 2 pi / 30 about x, y and z and
             back, or "large", uniform over all rotations. Every rotation can be taken.
         render_mode: None, or "rgb_array", with which `render()` returns the picture in RGB.
 
@@ -84,19 +84,22 @@ class Teapot(EpisodeEnv):
         group: SO(3); an element is a rotation, a matrix (3, 3).
 
     Raises:
-        ValueError: for other `actions` or another `render_mode`.
+        ValueError: for other `rotations` or another `render_mode`.
     """
 
     group = rotations.SO3()
+    action_names = {}  # the constructor chooses the actions
 
-    def __init__(self, actions="small", render_mode=None):
-        if actions not in ACTIONS:
+    def __init__(self, rotations="large", render_mode=None):
+        if rotations not in ACTIONS:
             known = " or ".join(map(repr, ACTIONS))
-            raise ValueError(f"Expected `actions` to be {known}; received actions={actions!r}")
+            raise ValueError(
+                f"Expected `rotations` to be {known}; received rotations={rotations!r}"
+            )
         super().__init__(render_mode)
         self.observation_space = gymnasium.spaces.Box(0, 255, IMAGE_SHAPE, np.uint8)
-        self.action_space = RotationSpace(ACTIONS[actions])
-        self._draw_actions = ACTIONS[actions]
+        self.action_space = RotationSpace(ACTIONS[rotations])
+        self._draw_actions = ACTIONS[rotations]
         self._renderer = TeapotRenderer()
 
     def _one_state(self, state):

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from sen_tf.datasets import collect, uniform_policy
+from sen_tf.envs.teapot import Teapot
 from sen_tf.groups import actions as group_actions
 
 
@@ -59,7 +60,8 @@ def test_first_episodes_do_not_depend_on_how_many_follow(board):
 def test_twins_are_the_transformed_episodes(board):
     (block,) = collect(board, uniform_policy(board), episodes=9, steps=4, seed=2, twins=True)
     assert list(block.twins) == [1, 2, 3]
-    for g, (frames, actions) in block.twins.items():
+    for g, (frames, actions, element) in block.twins.items():
+        assert element == g
         # The white pixel has no orientation, so rendering again equals turning the picture.
         expected = group_actions.rotate_grid(block.observations, board.group, g, axes=(2, 3))
         np.testing.assert_array_equal(frames, expected)
@@ -124,10 +126,27 @@ def test_reacher(make_reacher):
     )
     np.testing.assert_array_equal(one.observations, two.observations)
     assert list(one.twins) == list(range(1, 8))
-    for g, (frames, actions) in one.twins.items():
+    for g, (frames, actions, _) in one.twins.items():
         np.testing.assert_array_equal(frames, two.twins[g][0])
         np.testing.assert_array_equal(actions, one.actions * (1 if g < 4 else -1))
         assert (frames != one.observations).any(axis=(2, 3, 4)).all()
+
+
+def test_teapot():
+    env = Teapot()
+    policy = uniform_policy(env)
+    (block,) = collect(env, policy, episodes=3, steps=1, seed=5, twins=True)
+    assert block.observations.shape == (3, 2, 64, 64, 1)
+    assert block.actions.shape == (3, 1, 3, 3) and block.actions.dtype == np.float32
+    (longer,) = collect(env, policy, episodes=5, steps=1, seed=5, twins=True)
+    np.testing.assert_array_equal(longer.actions[:3], block.actions)
+    assert list(block.twins) == list(range(1, 8))
+    for number, (frames, actions, g) in block.twins.items():
+        np.testing.assert_array_equal(g, longer.twins[number].element)
+        np.testing.assert_allclose(actions, g @ block.actions @ g.T, atol=1e-6)
+        assert (frames != block.observations).any(axis=(2, 3, 4)).all()
+    with pytest.raises(ValueError, match="names out of: none; got 'small'"):
+        uniform_policy(env, ["small"])
 
 
 def test_errors(board):

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from sen_tf.datasets import (
     DatasetError,
     EpisodeBlock,
+    Twin,
     collect,
     read_episodes,
     uniform_policy,
@@ -25,7 +26,8 @@ def random_block(rng, episodes, steps, frame, twins, continuous=False):
         frames = rng.integers(0, 256, (episodes, steps + 1, *frame), np.uint8)
         return frames, actions.astype(np.float32 if continuous else np.int64)
 
-    return EpisodeBlock(*part(), {g: part() for g in range(1, twins + 1)})
+    elements = {g: np.full((3, 3), float(g)) if continuous else g for g in range(1, twins + 1)}
+    return EpisodeBlock(*part(), {g: Twin(*part(), element) for g, element in elements.items()})
 
 
 def write(path, blocks, **changes):
@@ -33,15 +35,12 @@ def write(path, blocks, **changes):
     write_episodes(path, blocks, **{"episodes": episodes, **ATTRIBUTES, **changes})
 
 
-def assert_same(data, blocks, steps):
-    parts = [(data.observations, data.actions)] + [data.twins[g] for g in sorted(data.twins)]
-    came = [[(b.observations, b.actions), *b.twins.values()] for b in blocks]
-    for (frames, actions), written in zip(parts, zip(*came, strict=True), strict=True):
-        written_frames = np.concatenate([part[0] for part in written])
-        np.testing.assert_array_equal(frames, written_frames[:, list(steps)])
-        written_actions = np.concatenate([part[1] for part in written])
-        np.testing.assert_array_equal(actions, written_actions)
-        assert actions.dtype == written_actions.dtype
+def assert_same(data, parts, steps):
+    frames = np.concatenate([part.observations for part in parts])
+    np.testing.assert_array_equal(data.observations, frames[:, list(steps)])
+    actions = np.concatenate([part.actions for part in parts])
+    np.testing.assert_array_equal(data.actions, actions)
+    assert data.actions.dtype == actions.dtype
 
 
 @settings(deadline=None, max_examples=30)
@@ -57,7 +56,13 @@ def test_round_trip(tmp_path_factory, data):
     path = tmp_path_factory.mktemp("store") / "episodes.h5"
     write(path, blocks)
     read = read_episodes(path, env="cubes", steps=times)
-    assert_same(read, blocks, range(steps + 1) if times is None else times)
+    times = range(steps + 1) if times is None else times
+    assert_same(read, blocks, times)
+    assert list(read.twins) == list(blocks[0].twins)
+    for number, element in read.twins.items():
+        twins = [block.twins[number] for block in blocks]
+        np.testing.assert_array_equal(element, twins[0].element)
+        assert_same(read_episodes(path, steps=times, twin=number), twins, times)
     assert len(read) == sum(sizes)
     assert read.env == "cubes" and read.attrs["settings"] == {"a": [1]}
     assert (read.attrs["seed"], read.attrs["split"], read.attrs["group"]) == (5, "train", "C4")

@@ -226,7 +226,7 @@ def test_without_a_library_to_draw_with(env, monkeypatch, wanted, tried):
     reacher_simulator._working_backend.cache_clear()
     expected = rf"^.*`apt install libosmesa6`.*libegl1.*\({tried}.*\)\.$"
     with pytest.raises(gymnasium.error.DependencyNotInstalled, match=expected):
-        reacher.Reacher()
+        reacher.Reacher().reset()
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
-from sen_tf import envs
 from sen_tf.envs.teapot import AXES, SMALL_ACTIONS, Teapot
 from sen_tf.groups import rotations
 
@@ -142,14 +141,10 @@ def test_the_right_hand_rule_in_the_axes_of_the_picture(env):
 def test_gymnasium_takes_the_environment(actions):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        made = gymnasium.make("sen_tf/Teapot-v0", actions=actions, render_mode="rgb_array")
+        made = gymnasium.make("sen_tf/Teapot-v0", rotations=actions, render_mode="rgb_array")
         check_env(made.unwrapped)
         pickle.loads(pickle.dumps(made.spec))
     assert isinstance(made.unwrapped, Teapot)
-
-
-def test_it_is_not_among_those_of_the_programs():
-    assert "teapot" not in envs.ENVS
 
 
 @pytest.mark.parametrize("actions", ACTIONS)
@@ -225,7 +220,7 @@ def test_reset_comes_first():
         (lambda env, s: env.traversal(s, "x"), "`axis`.*pitch, yaw, roll.*'x'"),
         (lambda env, s: env.reset(options={"state": s}), r"options\['state'\].*\(3, 3\)"),
         (lambda env, s: env.action_space.sample(mask=1), "`mask`"),
-        (lambda env, s: Teapot("medium"), "`actions`.*'small' or 'large'.*'medium'"),
+        (lambda env, s: Teapot("medium"), "`rotations`.*'small' or 'large'.*'medium'"),
         (lambda env, s: Teapot(render_mode="human"), "`render_mode`.*'human'"),
     ],
 )

@@ -6,6 +6,8 @@
 - `fully_equivariant`: the embedding commutes too, with turning the pixels.
 """
 
+import math
+
 import numpy as np
 
 from sen_tf.models import ContrastiveWorldModel, embeddings, encoders, transitions
@@ -14,6 +16,8 @@ OBJECTS = 5
 IMAGE_SHAPE = (50, 50, 3)
 BOARD = 5
 HEADINGS = 4
+REACHER_IMAGE_SHAPE = (129, 129, 6)
+TORQUES = 2
 
 
 def cubes(arm, hidden, filters, dtype):
@@ -73,7 +77,37 @@ def _object_networks(arm, features_shape, hidden, dtype, moves=transitions.MOVES
     )
 
 
-ARMS = {"cubes": cubes, "rush_hour": rush_hour, "shapes": shapes}
+def reacher(arm, hidden, filters, dtype):
+    """Embedding, encoder and transition for Reacher; see `make_model`.
+
+    A plain network has as many weights as one of D4, of 8 elements, when it is sqrt(8) times as
+    wide: 512 channels for the published 181 fields. The published equivariant embedding has 6
+    fields where the plain one has 32 channels, and regular features.
+    """
+    if arm == "fully_equivariant":
+        fields = max(1, 3 * filters // 16)
+        embedding = embeddings.group_dilated_embedding(
+            "D4", REACHER_IMAGE_SHAPE, filters=fields, dtype=dtype
+        )
+    else:
+        embedding = embeddings.dilated_embedding(REACHER_IMAGE_SHAPE, filters=filters, dtype=dtype)
+    features_shape = embedding.output_shape[1:]
+    if arm == "nonequivariant":
+        hidden = round(hidden * math.sqrt(8))
+        encoder, transition = encoders.image_encoder, transitions.torque_transition
+    else:
+        encoder, transition = encoders.d4_image_encoder, transitions.d4_torque_transition
+    return (
+        embedding,
+        encoder(features_shape, hidden, dtype=dtype),
+        transition(TORQUES, hidden, dtype=dtype),
+    )
+
+
+ARMS = {"cubes": cubes, "reacher": reacher, "rush_hour": rush_hour, "shapes": shapes}
+
+WITH_OBJECTS = ("cubes", "rush_hour", "shapes")
+"""Environments whose latent states have an axis of objects, over which energies are averaged."""
 
 
 def make_model(env, arm, hidden=256, filters=32, dtype=None, **world):
@@ -82,13 +116,24 @@ def make_model(env, arm, hidden=256, filters=32, dtype=None, **world):
     Args:
         env: Name of the environment, such as `"cubes"`.
         arm: `"sen"`, `"nonequivariant"` or `"fully_equivariant"`.
-        hidden: Width of encoder and transition in fields; plain networks are twice as wide.
-        filters: Channels of the embedding; where it is equivariant, half as many fields.
+        hidden: Width of encoder and transition in fields; plain networks are wider by the square
+            root of the group's order.
+        filters: Channels of the embedding; where it is equivariant, fewer fields.
         dtype: Dtype policy; `None` takes the global one.
         **world: Further arguments of `ContrastiveWorldModel`, such as `hinge`.
     """
     embedding, encoder, transition = ARMS[env](arm, hidden, filters, dtype)
-    model = ContrastiveWorldModel(embedding, encoder, transition, dtype=dtype, name=arm, **world)
+    model = ContrastiveWorldModel(
+        embedding,
+        encoder,
+        transition,
+        object_axis=env in WITH_OBJECTS,
+        dtype=dtype,
+        name=arm,
+        **world,
+    )
     image = np.zeros((1, *embedding.input_shape[1:]), np.uint8)
-    model({"obs": image, "next_obs": image, "action": np.zeros(1, np.int32)})
+    action = transition.inputs[1]
+    action = np.zeros((1, *action.shape[1:]), action.dtype)
+    model({"obs": image, "next_obs": image, "action": action})
     return model

@@ -3,14 +3,24 @@
 Each function returns a `keras.Model` from images `(batch, rows, columns, channels)`, scaled to
 [0, 1], to features in [0, 1]: one map an object, `(batch, rows, columns, objects)`, or, where
 objects have a heading, one map an object and group element, `(batch, rows, columns, |group|,
-objects)`.
+objects)`. The features of the dilated embeddings, which see no objects, are any numbers.
 """
+
+import functools
 
 import keras
 
 from sen_tf.layers import FieldBatchNormalization, GroupConv2D, LiftingConv2D, ProjectionConv2D
 
-NORMALIZATION = {"momentum": 0.9, "epsilon": 1e-5}
+DILATIONS = (2, 4, 8, 16, 32)
+
+
+def norm_relu(dtype):
+    """Batch normalization a field, then ReLU: a list of layers."""
+    return [
+        FieldBatchNormalization(momentum=0.9, epsilon=1e-5, dtype=dtype),
+        keras.layers.ReLU(dtype=dtype),
+    ]
 
 
 def conv_embedding(image_shape, objects, filters=(32, 32, 32), dtype=None, name="embedding"):
@@ -29,8 +39,7 @@ def conv_embedding(image_shape, objects, filters=(32, 32, 32), dtype=None, name=
     for width in filters:
         layers += [
             keras.layers.Conv2D(width, 3, padding="same", dtype=dtype),
-            FieldBatchNormalization(**NORMALIZATION, dtype=dtype),
-            keras.layers.ReLU(dtype=dtype),
+            *norm_relu(dtype),
         ]
     layers.append(
         keras.layers.Conv2D(objects, 3, padding="same", activation="sigmoid", dtype=dtype)
@@ -55,8 +64,7 @@ def group_conv_embedding(
         conv = GroupConv2D if index else LiftingConv2D
         layers += [
             conv(group, width, 3, padding="same", dtype=dtype),
-            FieldBatchNormalization(**NORMALIZATION, dtype=dtype),
-            keras.layers.ReLU(dtype=dtype),
+            *norm_relu(dtype),
         ]
     layers.append(
         ProjectionConv2D(group, objects, 3, padding="same", activation="sigmoid", dtype=dtype)
@@ -81,8 +89,7 @@ def cell_embedding(
     layers = [
         keras.Input(image_shape),
         keras.layers.Conv2D(filters, cell, strides=cell, dtype=dtype),
-        FieldBatchNormalization(**NORMALIZATION, dtype=dtype),
-        keras.layers.ReLU(dtype=dtype),
+        *norm_relu(dtype),
         keras.layers.Conv2D(elements * objects, 1, activation="sigmoid", dtype=dtype),
     ]
     if elements > 1:
@@ -105,9 +112,53 @@ def group_cell_embedding(
         [
             keras.Input(image_shape),
             LiftingConv2D(group, filters, cell, strides=cell, dtype=dtype),
-            FieldBatchNormalization(**NORMALIZATION, dtype=dtype),
-            keras.layers.ReLU(dtype=dtype),
+            *norm_relu(dtype),
             GroupConv2D(group, objects, 1, activation="sigmoid", dtype=dtype),
         ],
         name=name,
     )
+
+
+def dilated_embedding(image_shape, channels=8, filters=32, dtype=None, name="embedding"):
+    """Plain 3x3 convolutions whose dilations let each feature see the whole picture.
+
+    Args:
+        image_shape, dtype, name: As in `conv_embedding`.
+        channels: Maps that come out, a quarter of the image's rows and columns.
+        filters: Channels of the six hidden convolutions.
+
+    Reference: Park et al. (2022), appendix, Reacher.
+    """
+    conv = keras.layers.Conv2D
+    return _dilated(conv, conv, image_shape, channels, filters, dtype, name)
+
+
+def group_dilated_embedding(
+    group, image_shape, channels=8, filters=6, dtype=None, name="embedding"
+):
+    """`dilated_embedding` in group convolutions: from trivial to regular features.
+
+    Args:
+        group: Group that acts on the pixels, such as `"D4"`.
+        image_shape, dtype, name: As in `conv_embedding`.
+        channels: Regular fields that come out.
+        filters: Regular fields of the six hidden convolutions.
+
+    Raises:
+        ValueError: For an image whose rows or columns cannot be halved twice without losing the
+            symmetry, such as 128; 129 can.
+
+    Reference: Park et al. (2022), appendix, fully equivariant model of Reacher. The published
+    kernels are band-limited (6 of 9 dimensions of each 3x3 kernel); these are full.
+    """
+    lift, conv = (functools.partial(layer, group) for layer in (LiftingConv2D, GroupConv2D))
+    return _dilated(lift, conv, image_shape, channels, filters, dtype, name)
+
+
+def _dilated(first, conv, image_shape, channels, filters, dtype, name):
+    halve = {"strides": 2, "padding": "same", "dtype": dtype}
+    layers = [keras.Input(image_shape), first(filters, 3, **halve), *norm_relu(dtype)]
+    for dilation in DILATIONS:
+        layers.append(conv(filters, 3, padding="same", dilation_rate=dilation, dtype=dtype))
+        layers += norm_relu(dtype)
+    return keras.Sequential([*layers, conv(channels, 3, **halve)], name=name)

@@ -1,13 +1,28 @@
-"""Encoders: from symmetric features to the latent state, the same network for every object."""
+"""Encoders: from symmetric features to the latent state.
+
+Where features show objects, one network encodes each of them; else it encodes the whole picture.
+"""
 
 import functools
 import math
 
 import keras
 
-from sen_tf.layers import FieldLayerNormalization, GroupDense, GroupFlatten, QuadrantLifting
+from sen_tf.layers import (
+    FieldLayerNormalization,
+    GroupConv2D,
+    GroupDense,
+    GroupFlatten,
+    LiftingConv2D,
+    QuadrantLifting,
+    SpatialPooling2D,
+)
+from sen_tf.models.embeddings import norm_relu
 
 EPSILON = 1e-5
+
+SIDE = 33
+"""Pixels that the image encoders halve four times, always about a centre pixel: 17, 9, 5, 3."""
 
 
 def state_dtype(dtype):
@@ -86,3 +101,79 @@ def object_encoder(features_shape, hidden=(512, 512), latent=2, dtype=None, name
         keras.layers.Reshape((objects, math.prod(features_shape[:-1])), dtype=dtype),
     ]
     return keras.Sequential(layers + mlp(keras.layers.Dense, hidden, latent, dtype), name=name)
+
+
+def d4_image_encoder(features_shape, hidden=181, latent=4, dtype=None, name="encoder"):
+    """Convolutions that commute with D4 down to one pixel, then dense layers at it.
+
+    Args:
+        features_shape: `(33, 33, channels)`, or `(33, 33, 8, channels)` for features that are a
+            function on D4 at each pixel.
+        hidden: Width of the five hidden layers, in fields.
+        latent: Regular fields of the latent state.
+        dtype: Dtype policy of the layers.
+        name: Name of the model.
+
+    Returns:
+        Model to latent states `(batch, 8, latent)`.
+
+    Raises:
+        ValueError: For features of other than 33x33 pixels.
+
+    Reference: Park et al. (2022), appendix, Reacher. The published one strides over 32, 16, 8, 4
+    and 2 pixels, which no element of D4 but the identity commutes with.
+    """
+    first = GroupConv2D if len(features_shape) == 4 else LiftingConv2D
+    first, conv, pool = (
+        functools.partial(layer, "D4") for layer in (first, GroupConv2D, SpatialPooling2D)
+    )
+    dense = group_dense("D4")
+    layers = _to_one_pixel(first, conv, pool, features_shape, hidden, dtype)
+    layers.append(keras.layers.Reshape((8, hidden), dtype=dtype))
+    return keras.Sequential(layers + _at_one_pixel(dense, hidden, latent, dtype), name=name)
+
+
+def image_encoder(features_shape, hidden=512, latent=4, dtype=None, name="encoder"):
+    """Plain convolutions and dense layers, of the sizes of `d4_image_encoder`.
+
+    Args:
+        features_shape: `(33, 33, channels)`.
+        hidden, latent, dtype, name: As in `d4_image_encoder`.
+
+    Returns:
+        Model to latent states `(batch, latent)`.
+
+    Raises:
+        ValueError: For features of other than 33x33 pixels.
+
+    Reference: Park et al. (2022), appendix, Reacher, non-equivariant model.
+    """
+    conv, pool = keras.layers.Conv2D, keras.layers.MaxPooling2D
+    layers = _to_one_pixel(conv, conv, pool, features_shape, hidden, dtype)
+    layers.append(keras.layers.Reshape((hidden,), dtype=dtype))
+    dense = _at_one_pixel(keras.layers.Dense, hidden, latent, dtype)
+    return keras.Sequential(layers + dense, name=name)
+
+
+def _to_one_pixel(first, conv, pool, features_shape, hidden, dtype):
+    """Two halvings by a convolution and a pooling each, then one 3x3 window: a list of layers."""
+    if tuple(features_shape[:2]) != (SIDE, SIDE):
+        raise ValueError(
+            f"`features_shape` must be of {SIDE} x {SIDE} pixels, which end on one; an embedding "
+            f"that halves twice makes them of images of {4 * SIDE - 3} x {4 * SIDE - 3}; got "
+            f"{tuple(features_shape)}."
+        )
+    layers = [keras.Input(features_shape)]
+    for halving in (first, conv):
+        layers.append(halving(hidden, 3, strides=2, padding="same", dtype=dtype))
+        layers += norm_relu(dtype)
+        layers.append(pool(3, strides=2, padding="same", dtype=dtype))
+    return [*layers, conv(hidden, 3, dtype=dtype), *norm_relu(dtype)]
+
+
+def _at_one_pixel(dense, hidden, latent, dtype):
+    """What 1x1 convolutions are on one pixel: two hidden dense layers and the linear last one."""
+    layers = []
+    for _ in range(2):
+        layers += [dense(hidden, dtype=dtype), *norm_relu(dtype)]
+    return [*layers, dense(latent, dtype=state_dtype(dtype))]

@@ -79,3 +79,51 @@ def _graph(dense, state_shape, action_layers, hidden, dtype, name):
         name="graph",
     )
     return keras.Model([state, action], graph(state, condition), name=name)
+
+
+def torque_transition(torques, hidden=512, latent=4, dtype=None, name="transition"):
+    """Plain dense layers from a state and the torques at its joints.
+
+    Args:
+        torques: Number of joints.
+        hidden: Width of the two hidden layers.
+        latent: Width of a state.
+        dtype: Dtype policy of the layers.
+        name: Name of the model.
+
+    Returns:
+        Model from `[state (batch, latent), action (batch, torques)]` to the change of the state.
+
+    Reference: Park et al. (2022), appendix, Reacher, non-equivariant model.
+    """
+    return _dense(keras.layers.Dense, (latent,), torques, [], hidden, dtype, name)
+
+
+def d4_torque_transition(torques, hidden=181, latent=4, dtype=None, name="transition"):
+    """Dense layers that commute with D4, whose reflections negate torques.
+
+    Args:
+        torques, dtype, name: As in `torque_transition`.
+        hidden: Width of the two hidden layers, in fields.
+        latent: Regular fields of a state.
+
+    Returns:
+        Model from `[state (batch, 8, latent), action (batch, torques)]` to the change.
+
+    Reference: Park et al. (2022), appendix, Reacher. The published one gives each torque as the
+    pair (a, -a), which a reflection exchanges, and has no LayerNorm.
+    """
+    door = ToRegular("D4", f"{torques} sign", dtype=state_dtype(dtype))
+    return _dense(group_dense("D4"), (8, latent), torques, [door], hidden, dtype, name)
+
+
+def _dense(dense, state_shape, torques, action_layers, hidden, dtype, name):
+    state = keras.Input(state_shape, name="state")
+    action = keras.Input((torques,), dtype="float32", name="action")
+    condition = action
+    for layer in action_layers:
+        condition = layer(condition)
+    change = keras.layers.Concatenate(dtype=state_dtype(dtype))([state, condition])
+    for layer in mlp(dense, (hidden, hidden), state_shape[-1], dtype, changes_states=True):
+        change = layer(change)
+    return keras.Model([state, action], change, name=name)

@@ -132,8 +132,13 @@ def make_model(env, arm, hidden=256, filters=32, dtype=None, **world):
         name=arm,
         **world,
     )
-    image = np.zeros((1, *embedding.input_shape[1:]), np.uint8)
-    action = transition.inputs[1]
-    action = np.zeros((1, *action.shape[1:]), action.dtype)
-    model({"obs": image, "next_obs": image, "action": action})
+    model(blank_transitions(model, 1))
     return model
+
+
+def blank_transitions(model, count):
+    """A batch of `count` transitions of zeros, of the shapes and types that the model takes."""
+    image = np.zeros((count, *model.embedding.input_shape[1:]), np.uint8)
+    action = model.transition.inputs[1]
+    action = np.zeros((count, *action.shape[1:]), action.dtype)
+    return {"obs": image, "next_obs": image, "action": action}

@@ -78,9 +78,7 @@ def explain_preset(options):
 def measure_rate(options, batch_size=32):
     """Transitions a second in training the model of the flags on this machine."""
     model = build_model(options, devices.resolve_precision(options.precision), steps=2)
-    images = np.zeros((batch_size, *model.embedding.input_shape[1:]), np.uint8)
-    actions = np.zeros(batch_size, np.int32)
-    batch = {"obs": images, "next_obs": images, "action": actions}
+    batch = arms.blank_transitions(model, batch_size)
     model.train_on_batch(batch)
     begun = time.perf_counter()
     model.train_on_batch(batch)

@@ -3,7 +3,8 @@
   python -m sen_tf.decode --run=runs/cubes-sen
 
 The decoder sees states of true training frames only. Decoded rollouts are therefore pictures of the
-states that the model predicts, from the first frame and the actions alone.
+states that the model predicts, from the first frame and the actions alone. Without --epochs, it is
+trained on about 100,000 frames in all.
 """
 
 import sys
@@ -18,12 +19,23 @@ from sen_tf.models import decoders
 FLAGS = ("run", "epochs", "learning_rate", "seed")
 BATCH = 64
 EXAMPLES = 6
+FRAMES_SEEN = 100_000
+"""About how many frames a decoder is trained on in all, unless `--epochs` says otherwise."""
+FRAME_BYTES = 2**30
+"""How much memory the frames that it is trained on may take."""
 
 
-def frame_batches(latents, episodes, seed):
-    """Batches of (latent state, image in [0, 1]) of all frames, shuffled, and their number."""
+def sample_frames(episodes, seed):
+    """Frames `(n, H, W, C)` of all times of the episodes: all, or as many as memory allows."""
     frames = episodes.observations.reshape(-1, *episodes.observations.shape[2:])
-    states = latents.encode(frames)
+    count = FRAME_BYTES // frames[0].nbytes
+    if count >= len(frames):
+        return frames
+    return frames[np.random.default_rng(seed).choice(len(frames), count, replace=False)]
+
+
+def frame_batches(states, frames, seed):
+    """Batches of (latent state, image in [0, 1]) of all frames, shuffled."""
     numbers = tf.data.Dataset.range(len(frames)).shuffle(len(frames), seed=seed)
 
     def gather(number):
@@ -32,22 +44,34 @@ def frame_batches(latents, episodes, seed):
 
     with tf.device("/CPU:0"):
         images, known = tf.constant(frames), tf.constant(states)
-    batches = numbers.batch(BATCH).map(gather).prefetch(2)
-    return batches, -(-len(frames) // BATCH)
+    return numbers.batch(BATCH).map(gather).prefetch(2)
 
 
 def train_decoder(latents, episodes, options):
-    """A decoder, trained for `options.epochs` passes over the frames of the episodes."""
+    """A decoder of the model's latent states, trained on frames of the episodes.
+
+    Args:
+        latents: `evaluate.Latents` of the model.
+        episodes: The `Episodes` it was trained on.
+        options: `learning_rate`, `seed` and `epochs`, passes over the frames; `None` for as many as
+            come to about `FRAMES_SEEN` frames.
+    """
     keras.utils.set_random_seed(options.seed)
+    frames = sample_frames(episodes, options.seed)
+    states = latents.encode(frames)
     model = latents.model
-    batches, steps = frame_batches(latents, episodes, options.seed)
-    decoder = decoders.object_decoder(
-        model.encoder.output_shape[1:], model.embedding.input_shape[1:], dtype=model.dtype_policy
-    )
-    rate = keras.optimizers.schedules.CosineDecay(options.learning_rate, options.epochs * steps)
+    make = decoders.object_decoder if model.object_axis else decoders.image_decoder
+    decoder = make(states.shape[1:], frames.shape[1:], dtype=model.dtype_policy)
+    epochs = options.epochs or max(1, round(FRAMES_SEEN / len(frames)))
+    steps = -(-len(frames) // BATCH)
+    rate = keras.optimizers.schedules.CosineDecay(options.learning_rate, epochs * steps)
     decoder.compile(keras.optimizers.Adam(rate), loss="mse", jit_compile=False)
-    verbose = 1 if sys.stdout.isatty() else 2
-    decoder.fit(batches, epochs=options.epochs, shuffle=False, verbose=verbose)
+    decoder.fit(
+        frame_batches(states, frames, options.seed),
+        epochs=epochs,
+        shuffle=False,
+        verbose=1 if sys.stdout.isatty() else 2,
+    )
     return decoder
 
 
@@ -63,7 +87,9 @@ def imagine(latents, decoder, episodes):
 def main(arguments):
     options = settings.parse(arguments, FLAGS)
     model, directory = runs.open_model(options)
+    passes = options.epochs if "epochs" in options.given else None
     options = runs.with_flags_of_run(options)
+    options.epochs = passes  # not those of the model
     latents = evaluate.Latents(model)
     decoder = train_decoder(latents, generate.training_episodes(options), options)
     path = directory / "decoder.keras"
@@ -82,6 +108,7 @@ def main(arguments):
     for draw, name in ((figures.draw_decoded, "decoded.png"), (figures.animate, "decoded.gif")):
         picture = draw(episodes.observations, imagined, directory / "figures" / name)
         print(f"wrote {picture}")
+    runs.log_pictures(directory, [directory / "figures" / "decoded.png"])
 
 
 if __name__ == "__main__":

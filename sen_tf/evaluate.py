@@ -220,6 +220,7 @@ def main(arguments):
     path = directory / runs.EVALUATION
     runs.write_json(path, scores)
     drawn = figures.draw_model(latents, file, options.env, directory / "figures")
+    runs.log_pictures(directory, drawn)
     print(f"evaluated in {time.perf_counter() - begun:.0f} s; wrote {path}")
     for picture in drawn:
         print(f"wrote {picture}")

@@ -1,18 +1,24 @@
-"""Pictures of a run: loss curves, the latent space, and what a rollout predicts."""
+"""Pictures of a run: loss curves, the latent space, and what a rollout predicts.
+
+Of stacked frames, the channels of which are those of several pictures, the last picture is shown.
+"""
 
 import pathlib
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 from PIL import Image
 
-from sen_tf import datasets
+from sen_tf import datasets, latent_figures
 
 STRIPS = 4
 CANDIDATES = 250
-"""Episodes among whose frames the nearest to a prediction is looked for."""
+"""Episodes among whose frames the nearest to a prediction is looked for, if they are small."""
+CANDIDATE_BYTES = 2**27
+"""How much memory the frames of more than `STRIPS` episodes may take."""
+ANIMATED_PIXELS = 150
+"""About how high a frame of an animation is."""
 
 
 def draw_model(latents, path, env, directory):
@@ -21,19 +27,19 @@ def draw_model(latents, path, env, directory):
     Args:
         latents: Computes `encode(images)` and `rollout(states, actions)` of it in batches.
         path: File of evaluation episodes.
-        env: Name of the environment that the file must be of.
+        env: Name of the environment that the file must be of, a row of `latent_figures.DRAW`.
         directory: Where the pictures go.
     """
     directory = pathlib.Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    episodes = datasets.read_episodes(path, env, episodes=CANDIDATES)
+    episodes = _read_candidates(path, env)
     count, times = episodes.observations.shape[:2]
     frames = episodes.observations.reshape(-1, *episodes.observations.shape[2:])
     states = latents.encode(frames)
     by_time = states.reshape(count, times, *states.shape[1:])
     predicted = latents.rollout(by_time[:, 0], episodes.actions)
     return [
-        draw_latents(states, directory / "latents.png"),
+        latent_figures.DRAW[env](by_time, predicted, directory / "latents.png"),
         draw_rollouts(episodes.observations, by_time, predicted, directory / "rollouts.png"),
     ]
 
@@ -58,29 +64,8 @@ def draw_history(history, path):
         axes.legend(frameon=False)
     figure.axes[1].set_ylim(-0.2, 1.02)
     figure.axes[1].set_title("0: nothing moves, 1: perfect", fontsize=9)
-    return _save(figure, path)
-
-
-def draw_latents(states, path):
-    """Draws each object's latent states, projected on their two main axes; returns the path.
-
-    Args:
-        states: Latent states `(N, objects, ...)`; for a grid world each object's states should
-            form the grid.
-        path: Where the picture goes.
-    """
-    objects = states.shape[1]
-    figure = Figure(figsize=(2.6 * objects, 2.9), layout="constrained")
-    for index, axes in enumerate(figure.subplots(1, objects, squeeze=False)[0]):
-        points = states[:, index].reshape(len(states), -1)
-        points = points - points.mean(axis=0)
-        _, sizes, directions = np.linalg.svd(points, full_matrices=False)
-        x, y = (points @ directions[:2].T).T
-        axes.scatter(x, y, s=2, alpha=0.2, linewidths=0)
-        share = (sizes[:2] ** 2).sum() / max((sizes**2).sum(), 1e-12)
-        axes.set(title=f"object {index}: {share:.0%} of variance", aspect="equal")
-        axes.tick_params(labelsize=6)
-    return _save(figure, path)
+    figure.savefig(path)
+    return path
 
 
 def draw_rollouts(frames, states, predicted, path):
@@ -119,11 +104,19 @@ def animate(frames, decoded, path):
     Args:
         frames, decoded, path: As in `draw_decoded`.
     """
-    both = np.concatenate([frames, decoded], axis=2)  # one above the other
-    wide = np.concatenate(list(both), axis=2).repeat(3, axis=1).repeat(3, axis=2)
+    both = np.concatenate([_picture(frames), _picture(decoded)], axis=2)  # one above the other
+    scale = max(1, ANIMATED_PIXELS // frames.shape[2])
+    wide = np.concatenate(list(both), axis=2).repeat(scale, axis=1).repeat(scale, axis=2)
     pictures = [Image.fromarray(image) for image in wide]
     pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=500, loop=0)
     return path
+
+
+def _read_candidates(path, env):
+    """The first episodes of a file, no more than `CANDIDATES` and `CANDIDATE_BYTES` allow."""
+    one = datasets.read_episodes(path, env, episodes=1)
+    count = max(STRIPS, CANDIDATE_BYTES // one.observations.nbytes)
+    return datasets.read_episodes(path, env, episodes=min(CANDIDATES, count))
 
 
 def _draw_strips(above, below, path, label, mark=False):
@@ -147,16 +140,17 @@ def _draw_strips(above, below, path, label, mark=False):
             _show(grid[2 * strip + 1, time], image, colour)
     for time in range(times):
         grid[0, time].set_title(f"t = {time}", fontsize=8)
-    return _save(figure, path)
+    figure.savefig(path)
+    return path
+
+
+def _picture(frames):
+    """The RGB picture `(..., H, W, 3)` in frames `(..., H, W, C)`: the last one, or a grey one."""
+    return np.broadcast_to(frames[..., -3:], (*frames.shape[:-1], 3))
 
 
 def _show(axes, image, colour):
-    axes.imshow(image, interpolation="nearest")
+    axes.imshow(_picture(image))
     axes.set(xticks=[], yticks=[])
     for spine in axes.spines.values():
         spine.set(color=colour, linewidth=2)
-
-
-def _save(figure, path):
-    FigureCanvasAgg(figure).print_png(path)
-    return path

@@ -17,6 +17,7 @@ import time
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from sen_tf import settings
 
@@ -86,6 +87,21 @@ def write_json(path, value):
     aside = path.with_name(f".{path.name}.tmp")
     aside.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
     os.replace(aside, path)
+
+
+def log_pictures(directory, paths):
+    """Shows PNG files in the TensorBoard of a run, each under its name without the ending.
+
+    Args:
+        directory: The run's directory, in `logs/figures` of which an event file is written.
+        paths: The files.
+    """
+    writer = tf.summary.create_file_writer(str(pathlib.Path(directory) / "logs" / "figures"))
+    with writer.as_default():
+        for path in map(pathlib.Path, paths):
+            picture = tf.io.decode_png(path.read_bytes(), channels=3)
+            tf.summary.image(path.stem, picture[None], step=0)
+    writer.close()
 
 
 class Checkpoint(keras.callbacks.Callback):

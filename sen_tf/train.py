@@ -151,6 +151,7 @@ def finish(model, options, directory, checkpoint, begun):
     written.append(export.export_encoder(model, directory / "serving" / "encoder"))
     written += figures.draw_model(latents, file, options.env, directory / "figures")
     written.append(figures.draw_history(checkpoint.history, directory / "figures" / "training.png"))
+    runs.log_pictures(directory, (directory / "figures").glob("*.png"))
     last = checkpoint.history[-1]
     summary = {
         "env": options.env,

@@ -39,6 +39,20 @@ def make_reacher():
     return make
 
 
+@pytest.fixture(scope="session")
+def count_pixels():
+    """Counts the pixels of a picture file that have exactly a colour, as Matplotlib names it."""
+    from matplotlib.colors import to_rgb
+    from PIL import Image
+
+    def count(path, colour):
+        with Image.open(path) as picture:
+            pixels = np.asarray(picture.convert("RGB"))
+        return np.count_nonzero((pixels == np.round(255 * np.array(to_rgb(colour)))).all(axis=-1))
+
+    return count
+
+
 class Import(NamedTuple):
     """An import of a source file: the module's full name, its file if it is ours, and whether it
     waits inside a function until that is called."""

@@ -179,6 +179,31 @@ def kernel_blocks(group):
     return [irrep.matrices.transpose(1, 2, 0) for irrep in irreps(group)]
 
 
+def irreducible_parts(group):
+    """Returns orthonormal coordinates of functions on C_n or D_n, part by irreducible part.
+
+    A part changes by its own representation: if x has the coordinates c[i] = sum_g basis[i, g] x[g]
+    in it, then h x, (h x)[g] = x[h^-1 g], has rho(h) c. The copies h x of one x hence lie in a
+    point where rho is trivial, in two opposite ones where it is a sign, and on a circle where it is
+    a rotation. A rotation of D_n occurs twice; that the columns of rho stand for its two planes is
+    a choice, the one of `fourier_blocks`.
+
+    Args:
+        group: C_n or D_n, or its name; ValueError for others.
+
+    Returns:
+        A list of pairs: the irreducible `Representation` rho, and its basis, a float64 array of
+        shape (rho.dimension, |G|). All rows together form an orthogonal |G| x |G| matrix.
+
+    Reference: Serre, *Linear Representations of Finite Groups*, sections 2.2 to 2.4.
+    """
+    return [
+        (irrep, np.sqrt(irrep.dimension / irrep.group.order) * irrep.matrices[:, :, column].T)
+        for irrep in irreps(group)
+        for column in range(_multiplicity(irrep))
+    ]
+
+
 def _direct_sum(terms):
     group = terms[0].group
     for term in terms:
@@ -195,10 +220,14 @@ def _direct_sum(terms):
     return Representation(group, _sum_name(term.name for term in terms), matrices)
 
 
+def _multiplicity(irrep):
+    """How often an irreducible representation of C_n or D_n occurs among functions on the group."""
+    return irrep.dimension // {"real": 1, "complex": 2}[irrep.kind]
+
+
 def _coefficients(irrep):
-    rows = irrep.dimension // {"real": 1, "complex": 2}[irrep.kind]
     scale = np.sqrt(irrep.dimension / irrep.group.order)
-    return scale * irrep.matrices[:, :rows, :].transpose(2, 1, 0)
+    return scale * irrep.matrices[:, : _multiplicity(irrep), :].transpose(2, 1, 0)
 
 
 def _check_homomorphism(group, name, matrices):

@@ -26,27 +26,81 @@ def object_decoder(
     """
     objects, rows, columns = state_shape[0], *image_shape[:2]
     layers = [
-        keras.Input(state_shape),
-        keras.layers.Reshape((objects, math.prod(state_shape[1:])), dtype=dtype),
-        # What a latent's scale is, training decides; this makes it one, from the data.
-        keras.layers.BatchNormalization(dtype=dtype),
-    ]
-    for width in hidden:
-        layers.append(keras.layers.Dense(width, activation="relu", dtype=dtype))
-    layers += [
+        *_dense_layers(state_shape, (objects, math.prod(state_shape[1:])), hidden, dtype),
         keras.layers.Dense(rows * columns, dtype=dtype),
         keras.layers.Permute((2, 1), dtype=dtype),
         keras.layers.Reshape((rows, columns, objects), dtype=dtype),
     ]
     for width in filters:
-        layers += [
-            keras.layers.Conv2DTranspose(width, 3, padding="same", dtype=dtype),
-            keras.layers.BatchNormalization(dtype=dtype),
-            keras.layers.ReLU(dtype=dtype),
-        ]
-    layers.append(
-        keras.layers.Conv2DTranspose(
-            image_shape[-1], 3, padding="same", activation="sigmoid", dtype="float32"
-        )
-    )
+        layers += _hidden_convolution(width, dtype)
+    layers.append(_last_convolution(image_shape[-1]))
     return keras.Sequential(layers, name=name)
+
+
+def image_decoder(
+    state_shape,
+    image_shape,
+    hidden=(512, 512),
+    filters=(64, 64, 32, 32),
+    dtype=None,
+    name="decoder",
+):
+    """Dense layers that draw one small image, then transposed convolutions that double its size.
+
+    Args:
+        state_shape: Shape of a latent state, all axes of which are read as one.
+        image_shape: `(rows, columns, channels)`; the small image has `rows` and `columns` halved,
+            and rounded up, once for each of `filters`.
+        hidden: Widths of the hidden dense layers.
+        filters: Channels of the small image, and of the hidden transposed convolutions.
+        dtype: Dtype policy of the layers.
+        name: Name of the model.
+
+    Returns:
+        A `keras.Model` from states `(batch, ...)` to images `(batch, rows, columns, channels)` in
+        [0, 1].
+
+    Reference: Park et al. (2022), appendix, decoder of Reacher; the sizes are ours.
+    """
+    sizes = [tuple(image_shape[:2])]
+    for _ in filters:
+        sizes.append(tuple((length + 1) // 2 for length in sizes[-1]))
+    *larger, smallest = sizes
+    layers = [
+        *_dense_layers(state_shape, (math.prod(state_shape),), hidden, dtype),
+        keras.layers.Dense(math.prod(smallest) * filters[0], activation="relu", dtype=dtype),
+        keras.layers.Reshape((*smallest, filters[0]), dtype=dtype),
+    ]
+    for width, size in zip(filters[1:], larger[:0:-1], strict=True):
+        layers += _hidden_convolution(width, dtype, **_doubling(size))
+    layers.append(_last_convolution(image_shape[-1], **_doubling(larger[0])))
+    return keras.Sequential(layers, name=name)
+
+
+def _dense_layers(state_shape, flat_shape, hidden, dtype):
+    return [
+        keras.Input(state_shape),
+        keras.layers.Reshape(flat_shape, dtype=dtype),
+        # What a latent's scale is, training decides; this makes it one, from the data.
+        keras.layers.BatchNormalization(dtype=dtype),
+        *(keras.layers.Dense(width, activation="relu", dtype=dtype) for width in hidden),
+    ]
+
+
+def _doubling(size):
+    """Arguments of a 3x3 transposed convolution from `(size + 1) // 2` pixels to `size`."""
+    return {"strides": 2, "output_padding": tuple(1 - length % 2 for length in size)}
+
+
+def _hidden_convolution(width, dtype, **arguments):
+    return [
+        keras.layers.Conv2DTranspose(width, 3, padding="same", dtype=dtype, **arguments),
+        keras.layers.BatchNormalization(dtype=dtype),
+        keras.layers.ReLU(dtype=dtype),
+    ]
+
+
+def _last_convolution(channels, **arguments):
+    return keras.layers.Conv2DTranspose(
+        channels, 3, padding="same", activation="sigmoid", dtype="float32", **arguments
+    )

@@ -92,6 +92,30 @@ def test_fourier_block_shapes():
     assert shapes("D3") == [(1, 1, 6)] * 2 + [(2, 2, 6)]
 
 
+@pytest.mark.parametrize("name", GROUPS)
+def test_irreducible_parts_turn_by_their_representations(name):
+    group = get(name)
+    parts = representations.irreducible_parts(group)
+    every = np.concatenate([basis for _, basis in parts])
+    np.testing.assert_allclose(every @ every.T, np.eye(group.order), atol=1e-12)
+    x = np.random.default_rng(0).normal(size=group.order)
+    for g in group.elements:
+        turned = actions.act_on_regular(x, group, g, axis=0)
+        for irrep, basis in parts:
+            np.testing.assert_allclose(basis @ turned, irrep.matrices[g] @ (basis @ x), atol=1e-12)
+
+
+def test_irreducible_parts_are_lines_and_planes():
+    def parts(name):
+        return [(repr(irrep), len(b)) for irrep, b in representations.irreducible_parts(name)]
+
+    lines = [("trivial", 1), ("sign", 1)]
+    assert parts("C4") == [*lines, ("rotation(1)", 2)]
+    assert parts("D4") == [*lines, ("sign_r", 1), ("sign_rf", 1), *[("rotation(1)", 2)] * 2]
+    with pytest.raises(ValueError, match="cyclic or dihedral"):
+        representations.irreducible_parts(KLEIN)
+
+
 def test_published_c4_layer_in_fourier_blocks():
     vectors = np.load(PARITY / "i_c4conv.npz")
     x, y = vectors["x"], vectors["y"] - vectors["bias"]

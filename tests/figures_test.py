@@ -1,0 +1,120 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from sen_tf import datasets, figures
+from sen_tf.groups import rotations
+
+IMAGES = {"cubes": (50, 50, 3), "reacher": (129, 129, 6), "teapot": (64, 64, 1)}
+STEPS = 2
+
+
+def pixels(path):
+    with Image.open(path) as picture:
+        return np.asarray(picture.convert("RGB"))
+
+
+def frames(shape, episodes=6, times=STEPS + 1):
+    """Frames of one colour each, `(episodes, times, ...)` of a shape; no two are alike."""
+    colours = np.arange(episodes * times * shape[-1], dtype=np.uint8)
+    return np.broadcast_to(
+        colours.reshape(episodes, times, 1, 1, -1), (episodes, times, *shape)
+    ).copy()
+
+
+class Latents:
+    """Of each environment states of the right shape, which a rollout leaves as they are."""
+
+    def __init__(self, env):
+        self.env = env
+
+    def encode(self, images):
+        colour = images[:, 0, 0, 0].astype(float)
+        if self.env == "teapot":
+            return rotations.exp(colour[:, None] * [0.01, 0.02, 0])
+        size = {"cubes": (5, 4, 2), "reacher": (8, 4)}[self.env]
+        return np.sin(colour[:, None] * np.arange(1, np.prod(size) + 1)).reshape(-1, *size)
+
+    def rollout(self, states, actions):
+        return np.repeat(states[:, None], actions.shape[1], axis=1)
+
+
+def write(path, env, episodes=6):
+    actions = {
+        "cubes": np.zeros((episodes, STEPS), np.int64),
+        "reacher": np.zeros((episodes, STEPS, 2), np.float32),
+        "teapot": np.zeros((episodes, STEPS, 3, 3), np.float32),
+    }[env]
+    block = datasets.EpisodeBlock(frames(IMAGES[env], episodes), actions, {})
+    about = {"env": env, "split": "evaluation", "seed": 0, "group": "C1", "settings": {}}
+    datasets.write_episodes(path, [block], episodes=episodes, **about)
+
+
+@pytest.mark.parametrize("env", IMAGES)
+def test_a_model_is_drawn(env, tmp_path):
+    write(tmp_path / "episodes.h5", env)
+    files = figures.draw_model(Latents(env), tmp_path / "episodes.h5", env, tmp_path / "figures")
+    assert files == [tmp_path / "figures" / name for name in ("latents.png", "rollouts.png")]
+    for file in files:
+        assert pixels(file).std() > 5
+    assert pixels(files[1]).shape == (880, 100 * (STEPS + 1), 3)
+
+
+def test_large_frames_come_from_fewer_episodes(tmp_path, monkeypatch):
+    write(tmp_path / "episodes.h5", "reacher", episodes=12)
+    size = frames(IMAGES["reacher"], 1).nbytes
+    read = []
+    monkeypatch.setattr(Latents, "rollout", lambda self, z, a: read.append(len(z)) or z[:, None])
+    monkeypatch.setattr(figures, "draw_rollouts", lambda *_: None)
+    for limit in (20 * size, 7 * size, 1 * size):
+        monkeypatch.setattr(figures, "CANDIDATE_BYTES", limit)
+        figures.draw_model(Latents("reacher"), tmp_path / "episodes.h5", "reacher", tmp_path)
+    assert read == [12, 7, figures.STRIPS]
+
+
+@pytest.mark.parametrize("shape", IMAGES.values())
+def test_rollouts_show_the_last_picture_and_mark_what_was_found(shape, tmp_path, count_pixels):
+    images = np.zeros((4, 2, *shape), np.uint8)
+    images[..., -3:] = np.arange(10, 90, 10).reshape(4, 2, 1, 1, 1)
+    images[..., :-3] = 200  # the earlier of two stacked pictures
+    states = np.arange(8.0).reshape(4, 2, 1)
+    predicted = states[:, 1:].copy()
+    predicted[0] = states[3, 1]
+    path = figures.draw_rollouts(images, states, predicted, tmp_path / "rollouts.png")
+    assert count_pixels(path, "tab:green") > 2 * count_pixels(path, "tab:red") > 100
+    # Each once above; below, the first found the last of the fourth, the others their own.
+    for grey, times in {10: 1, 20: 1, 30: 1, 40: 2, 50: 1, 60: 2, 70: 1, 80: 3}.items():
+        shown = count_pixels(path, np.full(3, grey / 255))
+        assert shown == pytest.approx(times * 90**2, rel=0.15), grey
+    assert count_pixels(path, np.full(3, 200 / 255)) < 100
+
+
+@pytest.mark.parametrize(
+    ("shape", "scale"), [((50, 50, 3), 3), ((129, 129, 6), 1), ((64, 64, 1), 2)]
+)
+def test_animations_show_the_last_picture(shape, scale, tmp_path):
+    true = frames(shape, episodes=2)
+    path = figures.animate(true, 255 - true, tmp_path / "animation.gif")
+    with Image.open(path) as animation:
+        assert animation.n_frames == STEPS + 1
+        for time in range(STEPS + 1):
+            animation.seek(time)
+            shown = np.asarray(animation.convert("RGB"))
+            assert shown.shape == (scale * 2 * shape[0], scale * 2 * shape[1], 3)
+            half, wide = scale * shape[0], scale * shape[1]
+            for episode in range(2):
+                colour = np.broadcast_to(true[episode, time, 0, 0, -3:], 3)
+                column = wide * episode + wide // 2
+                np.testing.assert_allclose(shown[half // 2, column], colour, atol=2)
+                np.testing.assert_allclose(shown[half + half // 2, column], 255 - colour, atol=2)
+
+
+def test_history_has_both_curves(tmp_path, count_pixels):
+    history = [
+        {"transitions": 100 * n, "loss": 1 / n, "skill": 1 - 1 / n, "val_loss": 2 / n}
+        for n in (1, 2)
+    ]
+    path = figures.draw_history(history, tmp_path / "training.png")
+    assert count_pixels(path, "tab:blue") > 100 and count_pixels(path, "tab:orange") > 50
+    figures.draw_history([{**row, "val_loss": row["loss"]} for row in history], path)
+    assert count_pixels(path, "tab:blue") > 100  # the skill's

@@ -28,7 +28,9 @@ ARROWS = {
     "settings": "envs",
     "testing": "groups metrics",
 }
-PROGRAMS = {"decode", "evaluate", "export", "generate", "reproduce", "train"}
+PROGRAMS = {
+    *("decode", "evaluate", "export", "generate", "reproduce", "sequence_labelling", "train")
+}
 
 # Others' packages that a room may import when it is imported itself; others wait in functions.
 AT_IMPORT = {

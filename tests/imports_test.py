@@ -24,6 +24,7 @@ ARROWS = {
     "losses": "",
     "metrics": "groups",
     "models": "layers losses groups",
+    "published": "",
     "runs": "settings",
     "settings": "envs",
     "testing": "groups metrics",

@@ -14,7 +14,7 @@ import time
 import numpy as np
 import tensorflow as tf
 
-from sen_tf import datasets, figures, generate, metrics, runs, settings
+from sen_tf import datasets, figures, generate, latent_figures, metrics, runs, settings
 from sen_tf.envs import teapot
 from sen_tf.groups import actions as group_actions
 from sen_tf.groups import rotations
@@ -152,28 +152,56 @@ def _near_states(latents, env, count):
     rng = np.random.default_rng(0)
     states, actions = env.sample_states(rng, count), env.sample_actions(rng, count)
     reached = env.step_states(states, actions)
-
-    def encode(states):
-        """Latent states of states (..., 3, 3), rendered a batch at a time."""
-        flat = states.reshape(-1, 3, 3)
-        batches = np.array_split(flat, -(-len(flat) // RENDERED))
-        encoded = np.concatenate([latents.encode(env.render_states(batch)) for batch in batches])
-        return encoded.reshape(*states.shape[:-2], *encoded.shape[1:])
-
-    predicted = latents.rollout(encode(states), actions[:, None])[:, 0]
-    true, negatives = encode(reached), encode(env.hard_negatives(reached, max(HARD_NEGATIVES)))
-    hard_hits = {
-        str(near): metrics.hard_hits(true, predicted, negatives[:, :near])
-        for near in HARD_NEGATIVES
+    predicted = latents.rollout(_encode_states(latents, env, states), actions[:, None])[:, 0]
+    near = env.hard_negatives(reached, max(HARD_NEGATIVES))
+    true, near = (_encode_states(latents, env, each) for each in (reached, near))
+    hard_hits = {str(n): metrics.hard_hits(true, predicted, near[:, :n]) for n in HARD_NEGATIVES}
+    traversal_hits = {
+        axis: float(
+            metrics.traversal_hits(*_traverse(latents, env, states[:TRAVERSALS], axis)).mean()
+        )
+        for axis in teapot.AXES
     }
-    starts, traversal_hits = states[:TRAVERSALS], {}
-    for axis, direction in teapot.AXES.items():
-        turn = rotations.exp(teapot.SMALL_ANGLE * np.array(direction))
-        turns = np.broadcast_to(turn, (len(starts), teapot.VIEWS, 3, 3))
-        views = encode(env.traversal(starts, axis))
-        hits = metrics.traversal_hits(views, latents.rollout(views[:, 0], turns))
-        traversal_hits[axis] = float(hits.mean())
     return {"hard_hits": hard_hits, "traversal_hits": traversal_hits}
+
+
+def _traverse(latents, env, starts, axis):
+    """Encoded views (n, V, ...) of traversals about an axis, and predictions from the first."""
+    views = _encode_states(latents, env, env.traversal(starts, axis))
+    turn = rotations.exp(teapot.SMALL_ANGLE * np.array(teapot.AXES[axis]))
+    turns = np.broadcast_to(turn, (len(starts), teapot.VIEWS, 3, 3))
+    return views, latents.rollout(views[:, 0], turns)
+
+
+def _encode_states(latents, env, states):
+    """Latent states of the teapot's states (..., 3, 3), rendered a batch at a time."""
+    flat = states.reshape(-1, 3, 3)
+    batches = np.array_split(flat, -(-len(flat) // RENDERED))
+    encoded = np.concatenate([latents.encode(env.render_states(batch)) for batch in batches])
+    return encoded.reshape(*states.shape[:-2], *encoded.shape[1:])
+
+
+def draw(latents, path, name, env, directory):
+    """Draws the pictures of a model into `figures` of a run's directory, and shows them in its
+    TensorBoard.
+
+    Args:
+        latents, path, name, env: As in `evaluate`.
+        directory: The run's directory.
+
+    Returns:
+        The files written.
+    """
+    drawn = figures.draw_model(latents, path, name, directory / "figures")
+    if isinstance(env, teapot.Teapot):
+        start = env.sample_states(np.random.default_rng(0), 1)
+        traversals = [_traverse(latents, env, start, axis) for axis in teapot.AXES]
+        views, predicted = (np.concatenate(parts) for parts in zip(*traversals, strict=True))
+        file = directory / "figures" / "traversals.png"
+        names = tuple(teapot.AXES)
+        drawn.append(latent_figures.draw_frames_along_traversal(views, predicted, file, names))
+    runs.log_pictures(directory, drawn)
+    return drawn
 
 
 def _die(x, gx):
@@ -215,12 +243,12 @@ def main(arguments):
     begun = time.perf_counter()
     file = options.dataset or generate.evaluation_file(options)
     latents = Latents(model)
-    scores = evaluate(latents, file, options.env, generate.make_env(options))
+    env = generate.make_env(options)
+    scores = evaluate(latents, file, options.env, env)
     print(table(scores))
     path = directory / runs.EVALUATION
     runs.write_json(path, scores)
-    drawn = figures.draw_model(latents, file, options.env, directory / "figures")
-    runs.log_pictures(directory, drawn)
+    drawn = draw(latents, file, options.env, env, directory)
     print(f"evaluated in {time.perf_counter() - begun:.0f} s; wrote {path}")
     for picture in drawn:
         print(f"wrote {picture}")

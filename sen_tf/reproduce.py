@@ -6,7 +6,6 @@ Writes table.md and table.json into the output directory, beside one run an arm 
 runs are kept and an interrupted one resumes when the same command is given again.
 """
 
-import dataclasses
 import json
 import pathlib
 import subprocess
@@ -16,113 +15,9 @@ import time
 import numpy as np
 
 from sen_tf import runs, settings
+from sen_tf.published import METRICS, TABLES
 
 FLAGS = ("table", "preset", "recipe", "seed", "seeds", "output", "data_dir")
-TITLES = {
-    "hits@1": "Hits@1 %",
-    "hits@10": "Hits@10 %",
-    "mrr": "MRR %",
-    "ee_embedding": "EE(S)",
-    "die_model": "DIE(model) x 1e-2",
-}
-LOWER_IS_BETTER = {"ee_embedding", "die_model"}
-
-
-@dataclasses.dataclass(frozen=True)
-class Table:
-    """What a table of the paper compares.
-
-    env: the environment.
-    flags: what differs from its flagfile.
-    published: for each arm, {metric: (mean, standard deviation)} where it is printed; 0 for a
-        deviation that is not.
-    """
-
-    env: str
-    flags: tuple[str, ...]
-    published: dict[str, dict[str, tuple[float, float]]]
-
-    @property
-    def metrics(self):
-        """The metrics that are printed for some arm, or all where none is printed."""
-        printed = {name for row in self.published.values() for name in row}
-        return [name for name in TITLES if name in (printed or TITLES)]
-
-
-# Park et al. (2022): Hits and MRR after 10 steps among 10,000 in percent, EE(S), DIE in hundredths.
-TABLES = {
-    "shapes-limited": Table(
-        "shapes",
-        (),
-        {
-            "nonequivariant": {"hits@10": (2.8, 0.6), "mrr": (5.3, 0.4), "ee_embedding": (0, 0)},
-            "sen": {
-                "hits@10": (100, 0),
-                "mrr": (99.9, 0),
-                "ee_embedding": (0, 0),
-                "die_model": (0, 0),
-            },
-        },
-    ),
-    "cubes-limited": Table(
-        "cubes",
-        (),
-        {
-            "nonequivariant": {
-                "hits@1": (52.3, 14),
-                "mrr": (61.8, 0),
-                "ee_embedding": (0.98, 0),
-                "die_model": (18.1, 0),
-            },
-            "fully_equivariant": {
-                "hits@1": (83.7, 36),
-                "mrr": (86.0, 0),
-                "ee_embedding": (0.81, 0),
-                "die_model": (1.5, 0),
-            },
-            "sen": {
-                "hits@1": (99.9, 0),
-                "mrr": (100, 0),
-                "ee_embedding": (0.96, 0),
-                "die_model": (0.5, 0),
-            },
-        },
-    ),
-    "rush_hour": Table(
-        "rush_hour",
-        (),
-        {
-            "nonequivariant": {
-                "hits@1": (95.8, 0.7),
-                "mrr": (97.9, 0),
-                "ee_embedding": (0, 0),
-                "die_model": (0, 0),
-            },
-            "fully_equivariant": {
-                "hits@1": (92.3, 2.3),
-                "mrr": (96.0, 0),
-                "ee_embedding": (0, 0),
-                "die_model": (0, 0),
-            },
-            "sen": {
-                "hits@1": (92.4, 5.6),
-                "mrr": (96.0, 0),
-                "ee_embedding": (0, 0),
-                "die_model": (0, 0),
-            },
-        },
-    ),
-    # Not published: the row of 3D Blocks with all actions repeats that of another environment.
-    "cubes": Table(
-        "cubes",
-        ("--train_actions=", "--train_episodes=1000", "--train_steps=100"),
-        dict.fromkeys(settings.ARMS, {}),
-    ),
-    # Not published either: limited headings are our reading of the experiment.
-    "rush_hour-limited": Table(
-        "rush_hour", ("--train_headings=up",), dict.fromkeys(settings.ARMS, {})
-    ),
-}
 
 
 def train_all(table, options, directory):
@@ -149,11 +44,11 @@ def train_all(table, options, directory):
 
 def _train(table, options, arm, seed, run):
     """One run in a process of its own, so that none inherits the memory of the one before."""
-    flags = {
-        **{"env": table.env, "model": arm, "seed": seed, "preset": options.preset},
-        **{"recipe": options.recipe, "data_dir": options.data_dir, "output": run},
-    }
-    command = [sys.executable, "-m", "sen_tf.train", *table.flags]
+    flags = {"model": arm, "seed": seed, "output": run}
+    if table.env:
+        flags |= {"env": table.env, "preset": options.preset}
+        flags |= {"recipe": options.recipe, "data_dir": options.data_dir}
+    command = [sys.executable, "-m", f"sen_tf.{table.program}", *table.flags]
     result = subprocess.run([*command, *(f"--{name}={value}" for name, value in flags.items())])
     if result.returncode == 130:
         raise KeyboardInterrupt
@@ -161,22 +56,23 @@ def _train(table, options, arm, seed, run):
         raise settings.UsageError(f"training {arm}, seed {seed}, failed; see above")
 
 
-def measured(summaries, metric):
-    """Mean and standard deviation over runs of a metric at the last horizon, in its table's unit.
+def measured(summaries, metric, horizon=None):
+    """Mean and standard deviation over runs of a metric, in its table's unit.
 
     Args:
         summaries: What `metrics.json` of each run holds.
-        metric: A name of `TITLES`.
+        metric: A name of `METRICS`.
+        horizon: Steps predicted; the last horizon that was scored if None.
     """
-    values = []
-    for summary in summaries:
-        scores = summary["scores"]
-        last = scores["steps"][max(scores["steps"], key=int)]
-        symmetry = scores["symmetry"]["mean"]
-        values.append(
-            symmetry[metric] if metric == "ee_embedding" else 100 * {**symmetry, **last}[metric]
-        )
+    values = [_score(summary["scores"], metric, horizon) for summary in summaries]
     return float(np.mean(values)), float(np.std(values))
+
+
+def _score(scores, metric, horizon):
+    value = scores
+    for name in METRICS[metric].path.split("/"):
+        value = value[str(horizon or max(value, key=int)) if name == "horizon" else name]
+    return METRICS[metric].unit * value
 
 
 def verdict(metric, ours, published):
@@ -186,7 +82,7 @@ def verdict(metric, ours, published):
     """
     if published is None:
         return "no published value"
-    sign = -1 if metric in LOWER_IS_BETTER else 1
+    sign = -1 if METRICS[metric].lower_is_better else 1
     ahead = sign * (ours[0] - published[0])
     rounding = 0.05
     if ahead > max(ours[1], published[1], rounding):
@@ -199,7 +95,8 @@ def compare(table, summaries):
     cells = []
     for arm, done in summaries.items():
         for metric in table.metrics:
-            ours, published = measured(done, metric), table.published[arm].get(metric)
+            ours = measured(done, metric, table.horizon)
+            published = table.published[arm].get(metric)
             cells.append(
                 {
                     "arm": arm,
@@ -219,10 +116,8 @@ def markdown(cells, summaries, title):
     lines = [
         f"# {title}",
         "",
-        f"Seeds {seeds}; {first['transitions_seen']:,} transitions seen, preset "
-        f"{first['preset']}, {first['scores']['episodes']:,} evaluation episodes, "
-        f"{first['precision']}; {first['machine']}. Ties count against the model. Mean ± standard "
-        "deviation over seeds; 0 where none is printed.",
+        f"Seeds {seeds}; {_budget(first)}; {first['machine']}. Mean ± standard deviation over "
+        "seeds; 0 where none is printed.",
         "",
         "| arm | metric | ours | published | |",
         "|---|---|---|---|---|",
@@ -230,9 +125,21 @@ def markdown(cells, summaries, title):
     for cell in cells:
         ours = "{:.3g} ± {:.2g}".format(*cell["ours"])
         published = "{:g} ± {:g}".format(*cell["published"]) if cell["published"] else ""
-        name = TITLES[cell["metric"]]
+        name = METRICS[cell["metric"]].title
         lines.append(f"| {cell['arm']} | {name} | {ours} | {published} | {cell['verdict']} |")
     return "\n".join(lines) + "\n"
+
+
+def _budget(summary):
+    """What a world model, or else a labeller of sequences, was trained on and scored with."""
+    scores = summary["scores"]
+    if "transitions_seen" in summary:
+        return (
+            f"{summary['transitions_seen']:,} transitions seen, preset {summary['preset']}, "
+            f"{scores['episodes']:,} evaluation episodes, {summary['precision']}; ties count "
+            "against the model"
+        )
+    return f"{summary['sequences_seen']:,} sequences seen, {scores['sequences']:,} to test"
 
 
 def main(arguments):
@@ -242,7 +149,7 @@ def main(arguments):
     directory.mkdir(parents=True, exist_ok=True)
     summaries = train_all(table, options, directory)
     cells = compare(table, summaries)
-    text = markdown(cells, summaries, f"{options.table}, {options.preset} preset")
+    text = markdown(cells, summaries, options.table)
     runs.write_json(directory / "table.json", cells)
     (directory / "table.md").write_text(text, encoding="utf-8")
     print(text)

@@ -24,7 +24,10 @@ ARMS = ("sen", "nonequivariant", "fully_equivariant", "tfn")
 PRECISIONS = ("auto", "float32", "mixed_float16", "mixed_bfloat16")
 STRATEGIES = ("auto", "default", "mirrored")
 SPLITS = ("train", "evaluation")
-TABLES = ("shapes-limited", "cubes", "cubes-limited", "rush_hour", "rush_hour-limited")
+TABLES = (
+    *("shapes-limited", "cubes", "cubes-limited", "rush_hour", "rush_hour-limited"),
+    *("reacher", "reacher-limited", "teapot-large", "teapot-small", "sequence"),
+)
 
 _INT, _FLOAT, _STRING, _LIST, _ENUM = (
     flags.DEFINE_integer,

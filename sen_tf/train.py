@@ -145,13 +145,13 @@ def finish(model, options, directory, checkpoint, begun):
     checkpoint.load_best(model)
     latents = evaluate.Latents(model)
     file = generate.evaluation_file(options)
-    scores = evaluate.evaluate(latents, file, options.env, generate.make_env(options))
+    env = generate.make_env(options)
+    scores = evaluate.evaluate(latents, file, options.env, env)
     written = [directory / runs.MODEL]
     model.save(directory / runs.MODEL)
     written.append(export.export_encoder(model, directory / "serving" / "encoder"))
-    written += figures.draw_model(latents, file, options.env, directory / "figures")
+    written += evaluate.draw(latents, file, options.env, env, directory)
     written.append(figures.draw_history(checkpoint.history, directory / "figures" / "training.png"))
-    runs.log_pictures(directory, (directory / "figures").glob("*.png"))
     last = checkpoint.history[-1]
     summary = {
         "env": options.env,

@@ -25,11 +25,14 @@ ARROWS = {
     "losses": "",
     "metrics": "groups",
     "models": "layers losses groups",
+    "published": "",
     "runs": "settings",
     "settings": "envs",
     "testing": "groups metrics",
 }
-PROGRAMS = {"decode", "evaluate", "export", "generate", "reproduce", "train"}
+PROGRAMS = {
+    *("decode", "evaluate", "export", "generate", "reproduce", "sequence_labelling", "train")
+}
 
 # Others' packages that a room may import when it is imported itself; others wait in functions.
 AT_IMPORT = {

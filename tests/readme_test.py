@@ -6,7 +6,7 @@ import shlex
 
 import pytest
 
-from sen_tf import decode, evaluate, export, generate, reproduce, train
+from sen_tf import decode, evaluate, export, generate, published, reproduce, train
 
 README = (pathlib.Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 PROGRAMS = {
@@ -43,8 +43,8 @@ def workplace(tmp_path_factory):
     folder = tmp_path_factory.mktemp("readme")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        table = reproduce.Table("cubes", TINY, {"sen": {}})
-        patch.setitem(reproduce.TABLES, "cubes-limited", table)
+        table = published.Table("cubes", TINY, {"sen": {}})
+        patch.setitem(published.TABLES, "cubes-limited", table)
         # The programs that it runs are found from elsewhere too.
         patch.setenv("PYTHONPATH", str(pathlib.Path(reproduce.__file__).parents[1]))
         for program, arguments in commands():

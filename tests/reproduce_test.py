@@ -1,10 +1,11 @@
 """Tables of the paper: which runs they ask for, and what is said of their scores."""
 
 import json
+import subprocess
 
 import pytest
 
-from sen_tf import reproduce, runs, settings, train
+from sen_tf import published, reproduce, runs, sequence_labelling, settings, train
 
 
 def summary(seed, hits, ee):
@@ -21,13 +22,41 @@ def summary(seed, hits, ee):
     }
 
 
-def test_tables_have_flags_that_training_takes():
-    assert set(reproduce.TABLES) == set(settings.TABLES)
-    for table in reproduce.TABLES.values():
-        options = settings.parse([f"--env={table.env}", *table.flags], train.FLAGS)
-        assert options.env == table.env
-        assert set(table.published) <= set(settings.ARMS)
-        assert table.metrics
+def teapot_summary(seed, hard_hits, traversal_hits):
+    done = summary(seed, 0.5, 0.06)
+    done["scores"] |= {"hard_hits": hard_hits, "traversal_hits": traversal_hits}
+    return done
+
+
+def sequence_summary(seed, unseen):
+    return {
+        **{"seed": seed, "sequences_seen": 4000, "machine": "a machine"},
+        "scores": {
+            "sequences": 200,
+            "accuracy": {"seen": 0.9, "unseen": unseen},
+            "symmetry": {"mean": {"ee_embedding": 0.03}},
+        },
+    }
+
+
+def test_every_table_can_be_asked_for():
+    assert set(published.TABLES) == set(settings.TABLES)
+
+
+@pytest.mark.parametrize("name", published.TABLES)
+def test_tables_have_arms_and_flags_that_their_program_takes(name):
+    table = published.TABLES[name]
+    programs = {"train": train, "sequence_labelling": sequence_labelling}
+    env = [f"--env={table.env}"] if table.env else []
+    for arm in table.published:
+        command = [*env, *table.flags, f"--model={arm}"]
+        assert settings.parse(command, programs[table.program].FLAGS).model == arm
+    assert table.metrics
+
+
+def test_a_table_shows_what_is_printed_for_some_arm_and_what_is_named():
+    table = published.Table("cubes", (), {"sen": {"mrr": (99, 0)}}, unpublished=("hits@1",))
+    assert table.metrics == ["hits@1", "mrr"]
 
 
 @pytest.mark.parametrize(
@@ -51,6 +80,63 @@ def test_scores_are_those_of_the_last_horizon_over_all_seeds():
     assert reproduce.measured(done, "hits@1") == pytest.approx((80, 10))
     assert reproduce.measured(done, "ee_embedding") == pytest.approx((1.5, 0.5))
     assert reproduce.measured(done, "die_model") == pytest.approx((2, 0))
+
+
+def test_scores_are_those_of_the_horizon_that_the_table_names():
+    done = [summary(1, 0.9, 1.0), summary(2, 0.7, 2.0)]
+    assert reproduce.measured(done, "hits@1", horizon=1) == (100, 0)
+    table = published.TABLES["reacher"]
+    cells = reproduce.compare(table, {"sen": done})
+    ours = {cell["metric"]: cell["ours"] for cell in cells}
+    assert ours == {"hits@10": (100, 0), "mrr": (100, 0), "ee_embedding": (1.5, 0.5)}
+    verdicts = {cell["metric"]: cell["verdict"] for cell in cells}
+    assert verdicts == {"hits@10": "reached", "mrr": "better", "ee_embedding": "not reached"}
+
+
+def test_the_teapot_is_compared_by_hard_hits_and_traversals():
+    done = teapot_summary(1, {"6": 0.9, "18": 1.0}, {"pitch": 1.0, "yaw": 0.5, "roll": 1.0})
+    arms = ("nonequivariant", "sen", "tfn")
+    cells = reproduce.compare(published.TABLES["teapot-large"], dict.fromkeys(arms, [done]))
+    found = {(cell["arm"], cell["metric"]): cell for cell in cells}
+    assert found["sen", "hard_hits@6"]["ours"] == (90, 0)
+    assert found["sen", "hard_hits@18"]["verdict"] == "reached"
+    assert found["sen", "traversal_yaw"]["verdict"] == "not reached"
+    assert found["nonequivariant", "traversal_yaw"]["ours"] == (50, 0)
+    assert found["nonequivariant", "traversal_yaw"]["verdict"] == "better"
+    assert found["sen", "die_model"]["ours"] == pytest.approx((2, 0))
+    assert found["tfn", "hard_hits@18"]["verdict"] == "no published value"
+    small = reproduce.compare(published.TABLES["teapot-small"], {"tfn": [done]})
+    assert [cell["metric"] for cell in small] == ["hard_hits@6", "ee_embedding"]
+
+
+def test_sequences_are_compared_with_nothing_printed():
+    summaries = {
+        "nonequivariant": [sequence_summary(1, 0.8)],
+        "sen": [sequence_summary(1, 0.875)],
+    }
+    cells = reproduce.compare(published.TABLES["sequence"], summaries)
+    assert {cell["verdict"] for cell in cells} == {"no published value"}
+    text = reproduce.markdown(cells, summaries, "sequence")
+    assert "Seeds 1; 4,000 sequences seen, 200 to test; a machine." in text
+    assert "| sen | accuracy, shifts unseen % | 87.5 ± 0 |  | no published value |" in text
+
+
+def test_commands_are_those_of_the_table_s_program(tmp_path, monkeypatch):
+    commands = []
+
+    def fake(command):
+        commands.append(command)
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(subprocess, "run", fake)
+    options = settings.parse(["--preset=quick"], reproduce.FLAGS)
+    for name in ("cubes", "sequence"):
+        reproduce._train(published.TABLES[name], options, "sen", 4, tmp_path)
+    cubes, sequence = (command[1:] for command in commands)
+    assert cubes[:3] == ["-m", "sen_tf.train", "--train_actions="]
+    assert {"--env=cubes", "--preset=quick", "--recipe=fast", "--seed=4"} < set(cubes)
+    output = f"--output={tmp_path}"
+    assert sequence == ["-m", "sen_tf.sequence_labelling", "--model=sen", "--seed=4", output]
 
 
 def test_finished_runs_are_kept_and_the_others_trained(tmp_path, monkeypatch, capsys):
@@ -77,8 +163,8 @@ def test_finished_runs_are_kept_and_the_others_trained(tmp_path, monkeypatch, ca
 
 def test_a_table_of_one_arm_is_trained_in_processes_of_its_own(tmp_path, monkeypatch, capfd):
     tiny = ("--train_episodes=100", "--eval_episodes=40", "--hidden=8", "--epochs=1")
-    table = reproduce.Table("shapes", tiny, {"sen": {"mrr": (99.9, 0)}})
-    monkeypatch.setitem(reproduce.TABLES, "shapes-limited", table)
+    table = published.Table("shapes", tiny, {"sen": {"mrr": (99.9, 0)}})
+    monkeypatch.setitem(published.TABLES, "shapes-limited", table)
     command = ["--table=shapes-limited", "--preset=quick", "--seeds=1", f"--output={tmp_path}/t"]
     reproduce.main([*command, f"--data_dir={tmp_path}"])
     assert "1 of 1: sen, seed 1" in capfd.readouterr().out

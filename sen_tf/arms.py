@@ -4,16 +4,28 @@
   commute with the group.
 - `nonequivariant`: everything plain, at about the same number of weights.
 - `fully_equivariant`: the embedding commutes too, with turning the pixels.
+
+The teapot has `tfn` for the last: an equivariant transition that is learnt.
 """
+
+import functools
 
 import numpy as np
 
-from sen_tf.models import ContrastiveWorldModel, embeddings, encoders, transitions
+from sen_tf.models import (
+    ContrastiveWorldModel,
+    embeddings,
+    encoders,
+    rotation_transitions,
+    transitions,
+)
 
 OBJECTS = 5
 IMAGE_SHAPE = (50, 50, 3)
 BOARD = 5
 HEADINGS = 4
+TEAPOT_SHAPE = (64, 64, 1)
+WITHOUT_OBJECTS = ("teapot",)
 
 
 def cubes(arm, hidden, filters, dtype):
@@ -60,6 +72,24 @@ def rush_hour(arm, hidden, filters, dtype):
     return embedding, *_object_networks(arm, features_shape, hidden, dtype, moves)
 
 
+def teapot(arm, hidden, filters, dtype):
+    """Embedding, encoder and transition for 3D Teapot; see `make_model`.
+
+    The embedding makes rotations, which are the states, and the arms differ in the transition: the
+    product a z for `sen`, tensor-field layers for `tfn`, plain dense layers for `nonequivariant`.
+    """
+    makers = {
+        "sen": rotation_transitions.product_transition,
+        "tfn": functools.partial(rotation_transitions.tensor_field_transition, hidden // 8),
+        "nonequivariant": functools.partial(rotation_transitions.dense_transition, hidden),
+    }
+    if arm not in makers:
+        raise ValueError(f"`arm` of teapot must be one of {', '.join(makers)}, got {arm!r}.")
+    embedding = embeddings.rotation_embedding(TEAPOT_SHAPE, (filters,) * 4, (hidden, hidden), dtype)
+    encoder = encoders.identity_encoder(embedding.output_shape[1:], dtype)
+    return embedding, encoder, makers[arm](dtype=dtype)
+
+
 def _object_networks(arm, features_shape, hidden, dtype, moves=transitions.MOVES_CLOCKWISE):
     if arm == "nonequivariant":
         hidden = 2 * hidden
@@ -73,7 +103,7 @@ def _object_networks(arm, features_shape, hidden, dtype, moves=transitions.MOVES
     )
 
 
-ARMS = {"cubes": cubes, "rush_hour": rush_hour, "shapes": shapes}
+ARMS = {"cubes": cubes, "rush_hour": rush_hour, "shapes": shapes, "teapot": teapot}
 
 
 def make_model(env, arm, hidden=256, filters=32, dtype=None, **world):
@@ -81,14 +111,26 @@ def make_model(env, arm, hidden=256, filters=32, dtype=None, **world):
 
     Args:
         env: Name of the environment, such as `"cubes"`.
-        arm: `"sen"`, `"nonequivariant"` or `"fully_equivariant"`.
-        hidden: Width of encoder and transition in fields; plain networks are twice as wide.
+        arm: `"sen"`, `"nonequivariant"` or `"fully_equivariant"`; of the teapot `"sen"`, `"tfn"` or
+            `"nonequivariant"`.
+        hidden: Width of encoder and transition in fields; plain networks are twice as wide. Of the
+            teapot, width of the dense layers of embedding and plain transition.
         filters: Channels of the embedding; where it is equivariant, half as many fields.
         dtype: Dtype policy; `None` takes the global one.
         **world: Further arguments of `ContrastiveWorldModel`, such as `hinge`.
     """
     embedding, encoder, transition = ARMS[env](arm, hidden, filters, dtype)
-    model = ContrastiveWorldModel(embedding, encoder, transition, dtype=dtype, name=arm, **world)
+    model = ContrastiveWorldModel(
+        embedding,
+        encoder,
+        transition,
+        object_axis=env not in WITHOUT_OBJECTS,
+        dtype=dtype,
+        name=arm,
+        **world,
+    )
     image = np.zeros((1, *embedding.input_shape[1:]), np.uint8)
-    model({"obs": image, "next_obs": image, "action": np.zeros(1, np.int32)})
+    _, action = transition.inputs
+    action = np.zeros((1, *action.shape[1:]), action.dtype)
+    model({"obs": image, "next_obs": image, "action": action})
     return model

@@ -1,14 +1,21 @@
 """Embeddings: from images to features with a known symmetry.
 
 Each function returns a `keras.Model` from images `(batch, rows, columns, channels)`, scaled to
-[0, 1], to features in [0, 1]: one map an object, `(batch, rows, columns, objects)`, or, where
-objects have a heading, one map an object and group element, `(batch, rows, columns, |group|,
-objects)`.
+[0, 1], to features. Of objects these are maps in [0, 1]: one an object, `(batch, rows, columns,
+objects)`, or, where objects have a heading, one an object and group element, `(batch, rows,
+columns, |group|, objects)`. Of a body that turns it is a rotation, `(batch, 3, 3)`.
 """
 
 import keras
 
-from sen_tf.layers import FieldBatchNormalization, GroupConv2D, LiftingConv2D, ProjectionConv2D
+from sen_tf.layers import (
+    FieldBatchNormalization,
+    GramSchmidt,
+    GroupConv2D,
+    LiftingConv2D,
+    ProjectionConv2D,
+)
+from sen_tf.models.encoders import mlp, state_dtype
 
 NORMALIZATION = {"momentum": 0.9, "epsilon": 1e-5}
 
@@ -111,3 +118,32 @@ def group_cell_embedding(
         ],
         name=name,
     )
+
+
+def rotation_embedding(
+    image_shape, filters=(32, 32, 32, 32), hidden=(256, 256), dtype=None, name="embedding"
+):
+    """3x3 convolutions of stride 2, then dense layers to two vectors, then their rotation.
+
+    Args:
+        image_shape, dtype, name: As in `conv_embedding`.
+        filters: Channels of the convolutions, each of which halves the image.
+        hidden: Widths of the dense layers before the last.
+
+    Returns:
+        Model to rotations `(batch, 3, 3)`, in the variable dtype of the policy.
+
+    Reference: Park et al. (2022), appendix, 3D Teapot.
+    """
+    layers = [keras.Input(image_shape)]
+    for width in filters:
+        layers += [
+            keras.layers.Conv2D(width, 3, strides=2, padding="same", dtype=dtype),
+            FieldBatchNormalization(**NORMALIZATION, dtype=dtype),
+            keras.layers.ReLU(dtype=dtype),
+        ]
+    layers.append(keras.layers.Flatten(dtype=dtype))
+    layers += mlp(keras.layers.Dense, hidden, 6, dtype)
+    layers.append(keras.layers.Reshape((2, 3), dtype=state_dtype(dtype)))
+    layers.append(GramSchmidt(dtype=state_dtype(dtype)))
+    return keras.Sequential(layers, name=name)

@@ -86,3 +86,18 @@ def object_encoder(features_shape, hidden=(512, 512), latent=2, dtype=None, name
         keras.layers.Reshape((objects, math.prod(features_shape[:-1])), dtype=dtype),
     ]
     return keras.Sequential(layers + mlp(keras.layers.Dense, hidden, latent, dtype), name=name)
+
+
+def identity_encoder(features_shape, dtype=None, name="encoder"):
+    """Features that are the latent states already.
+
+    Args:
+        features_shape: Shape of the features of one sample, such as `(3, 3)` for rotations.
+        dtype: Dtype policy; features and states have its variable dtype.
+        name: Name of the model.
+
+    Reference: Park et al. (2022), section 5, 3D Teapot.
+    """
+    states = state_dtype(dtype)
+    layers = [keras.Input(features_shape, dtype=states), keras.layers.Identity(dtype=states)]
+    return keras.Sequential(layers, name=name)

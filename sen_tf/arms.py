@@ -4,13 +4,22 @@
   commute with the group.
 - `nonequivariant`: everything plain, at about the same number of weights.
 - `fully_equivariant`: the embedding commutes too, with turning the pixels.
+
+The teapot has `tfn` for the last: an equivariant transition that is learnt.
 """
 
+import functools
 import math
 
 import numpy as np
 
-from sen_tf.models import ContrastiveWorldModel, embeddings, encoders, transitions
+from sen_tf.models import (
+    ContrastiveWorldModel,
+    embeddings,
+    encoders,
+    rotation_transitions,
+    transitions,
+)
 
 OBJECTS = 5
 IMAGE_SHAPE = (50, 50, 3)
@@ -18,6 +27,7 @@ BOARD = 5
 HEADINGS = 4
 REACHER_IMAGE_SHAPE = (129, 129, 6)
 TORQUES = 2
+TEAPOT_IMAGE_SHAPE = (64, 64, 1)
 
 
 def cubes(arm, hidden, filters, dtype):
@@ -64,6 +74,26 @@ def rush_hour(arm, hidden, filters, dtype):
     return embedding, *_object_networks(arm, features_shape, hidden, dtype, moves)
 
 
+def teapot(arm, hidden, filters, dtype):
+    """Embedding, encoder and transition for 3D Teapot; see `make_model`.
+
+    The embedding makes rotations, which are the states, and the arms differ in the transition: the
+    product a z for `sen`, tensor-field layers for `tfn`, plain dense layers for `nonequivariant`.
+    """
+    makers = {
+        "sen": rotation_transitions.product_transition,
+        "tfn": functools.partial(rotation_transitions.tensor_field_transition, hidden // 8),
+        "nonequivariant": functools.partial(rotation_transitions.dense_transition, hidden),
+    }
+    if arm not in makers:
+        raise ValueError(f"`arm` of teapot must be one of {', '.join(makers)}, got {arm!r}.")
+    embedding = embeddings.rotation_embedding(
+        TEAPOT_IMAGE_SHAPE, (filters,) * 4, (hidden, hidden), dtype
+    )
+    encoder = encoders.identity_encoder(embedding.output_shape[1:], dtype)
+    return embedding, encoder, makers[arm](dtype=dtype)
+
+
 def _object_networks(arm, features_shape, hidden, dtype, moves=transitions.MOVES_CLOCKWISE):
     if arm == "nonequivariant":
         hidden = 2 * hidden
@@ -104,7 +134,13 @@ def reacher(arm, hidden, filters, dtype):
     )
 
 
-ARMS = {"cubes": cubes, "reacher": reacher, "rush_hour": rush_hour, "shapes": shapes}
+ARMS = {
+    "cubes": cubes,
+    "reacher": reacher,
+    "rush_hour": rush_hour,
+    "shapes": shapes,
+    "teapot": teapot,
+}
 
 WITH_OBJECTS = ("cubes", "rush_hour", "shapes")
 """Environments whose latent states have an axis of objects, over which energies are averaged."""
@@ -115,9 +151,10 @@ def make_model(env, arm, hidden=256, filters=32, dtype=None, **world):
 
     Args:
         env: Name of the environment, such as `"cubes"`.
-        arm: `"sen"`, `"nonequivariant"` or `"fully_equivariant"`.
+        arm: `"sen"`, `"nonequivariant"` or `"fully_equivariant"`; of the teapot `"sen"`, `"tfn"` or
+            `"nonequivariant"`.
         hidden: Width of encoder and transition in fields; plain networks are wider by the square
-            root of the group's order.
+            root of the group's order. Of the teapot, width of the dense layers.
         filters: Channels of the embedding; where it is equivariant, fewer fields.
         dtype: Dtype policy; `None` takes the global one.
         **world: Further arguments of `ContrastiveWorldModel`, such as `hinge`.

@@ -68,6 +68,11 @@ def on_positions(x, group, g):
     return x @ CUBE_ROTATIONS[g].T
 
 
+def on_matrices(x, group, g):
+    """The rotation times matrices, column by column."""
+    return CUBE_ROTATIONS[g] @ x
+
+
 def on_cartesian(rank):
     """The action of a rotation on scalars, vectors or matrices, before the channels."""
 
@@ -319,6 +324,13 @@ def graphs():
     )
 
 
+def gram_schmidt():
+    yield (
+        "GramSchmidt-pairs",
+        LayerCase(layers.GramSchmidt, (BATCH, 4, 2, 3), CUBE, on_positions, on_matrices),
+    )
+
+
 def tensor_fields():
     rng = np.random.default_rng(0)
     positions = rng.standard_normal((BATCH, 4, 3)).astype("float32")
@@ -374,6 +386,7 @@ ROWS = dict(
         poolings(),
         doors(),
         graphs(),
+        gram_schmidt(),
         tensor_fields(),
     )
 )

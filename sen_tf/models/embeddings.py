@@ -1,26 +1,25 @@
 """Embeddings: from images to features with a known symmetry.
 
 Each function returns a `keras.Model` from images `(batch, rows, columns, channels)`, scaled to
-[0, 1], to features in [0, 1]: one map an object, `(batch, rows, columns, objects)`, or, where
-objects have a heading, one map an object and group element, `(batch, rows, columns, |group|,
-objects)`. The features of the dilated embeddings, which see no objects, are any numbers.
+[0, 1], to features. Of objects these are maps in [0, 1]: one an object, `(batch, rows, columns,
+objects)`, or, where objects have a heading, one an object and group element, `(batch, rows,
+columns, |group|, objects)`. Of a body that turns it is a rotation, `(batch, 3, 3)`. Those of the
+dilated embeddings, which see no objects, are maps of any numbers.
 """
 
 import functools
 
 import keras
 
-from sen_tf.layers import FieldBatchNormalization, GroupConv2D, LiftingConv2D, ProjectionConv2D
+from sen_tf.layers import (
+    GramSchmidt,
+    GroupConv2D,
+    LiftingConv2D,
+    ProjectionConv2D,
+)
+from sen_tf.models.blocks import mlp, norm_relu, state_dtype
 
 DILATIONS = (2, 4, 8, 16, 32)
-
-
-def norm_relu(dtype):
-    """Batch normalization a field, then ReLU: a list of layers."""
-    return [
-        FieldBatchNormalization(momentum=0.9, epsilon=1e-5, dtype=dtype),
-        keras.layers.ReLU(dtype=dtype),
-    ]
 
 
 def conv_embedding(image_shape, objects, filters=(32, 32, 32), dtype=None, name="embedding"):
@@ -162,3 +161,31 @@ def _dilated(first, conv, image_shape, channels, filters, dtype, name):
         layers.append(conv(filters, 3, padding="same", dilation_rate=dilation, dtype=dtype))
         layers += norm_relu(dtype)
     return keras.Sequential([*layers, conv(channels, 3, **halve)], name=name)
+
+
+def rotation_embedding(
+    image_shape, filters=(32, 32, 32, 32), hidden=(256, 256), dtype=None, name="embedding"
+):
+    """3x3 convolutions of stride 2, then dense layers to two vectors, then their rotation.
+
+    Args:
+        image_shape, dtype, name: As in `conv_embedding`.
+        filters: Channels of the convolutions, each of which halves the image.
+        hidden: Widths of the dense layers before the last.
+
+    Returns:
+        Model to rotations `(batch, 3, 3)`, in the variable dtype of the policy.
+
+    Reference: Park et al. (2022), appendix, 3D Teapot.
+    """
+    layers = [keras.Input(image_shape)]
+    for width in filters:
+        layers += [
+            keras.layers.Conv2D(width, 3, strides=2, padding="same", dtype=dtype),
+            *norm_relu(dtype),
+        ]
+    layers.append(keras.layers.Flatten(dtype=dtype))
+    layers += mlp(keras.layers.Dense, hidden, 6, dtype)
+    layers.append(keras.layers.Reshape((2, 3), dtype=state_dtype(dtype)))
+    layers.append(GramSchmidt(dtype=state_dtype(dtype)))
+    return keras.Sequential(layers, name=name)

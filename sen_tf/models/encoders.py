@@ -9,56 +9,16 @@ import math
 import keras
 
 from sen_tf.layers import (
-    FieldLayerNormalization,
     GroupConv2D,
-    GroupDense,
     GroupFlatten,
     LiftingConv2D,
     QuadrantLifting,
     SpatialPooling2D,
 )
-from sen_tf.models.embeddings import norm_relu
-
-EPSILON = 1e-5
+from sen_tf.models.blocks import group_dense, mlp, norm_relu, state_dtype
 
 SIDE = 33
 """Pixels that the image encoders halve four times, always about a centre pixel: 17, 9, 5, 3."""
-
-
-def state_dtype(dtype):
-    """The dtype of states: the policy's variable dtype, float32 under mixed precision.
-
-    A state differs from the next by little and may lie far from zero: bfloat16, with its 8 bits,
-    would round the difference away.
-    """
-    return keras.dtype_policies.get(dtype or keras.config.dtype_policy()).variable_dtype
-
-
-def mlp(dense, hidden, outputs, dtype=None, changes_states=False):
-    """`dense(width) ReLU, dense(width) LayerNorm ReLU, ..., dense(outputs)`: a list of layers.
-
-    Args:
-        dense: Makes a linear layer, called as `dense(units, dtype=..., kernel_initializer=...)`.
-        hidden: Widths of the hidden layers; the first has no normalization.
-        outputs: Width of the last, linear layer, which makes states and computes in their dtype.
-        dtype: Dtype policy of the others.
-        changes_states: Whether the layers go from states to changes of states: then the first
-            computes in their dtype too, and the last starts at zero, at "nothing moves".
-    """
-    start = "zeros" if changes_states else "glorot_uniform"
-    layers = []
-    for index, width in enumerate(hidden):
-        wide = changes_states and index == 0
-        layers.append(dense(width, dtype=state_dtype(dtype) if wide else dtype))
-        if index:
-            layers.append(FieldLayerNormalization(epsilon=EPSILON, dtype=dtype))
-        layers.append(keras.layers.ReLU(dtype=dtype))
-    return [*layers, dense(outputs, dtype=state_dtype(dtype), kernel_initializer=start)]
-
-
-def group_dense(group):
-    """A maker of `GroupDense` layers of one group, for `mlp`."""
-    return functools.partial(GroupDense, group)
 
 
 def c4_object_encoder(features_shape, hidden=(256, 256), latent=2, dtype=None, name="encoder"):
@@ -177,3 +137,18 @@ def _at_one_pixel(dense, hidden, latent, dtype):
     for _ in range(2):
         layers += [dense(hidden, dtype=dtype), *norm_relu(dtype)]
     return [*layers, dense(latent, dtype=state_dtype(dtype))]
+
+
+def identity_encoder(features_shape, dtype=None, name="encoder"):
+    """Features that are the latent states already.
+
+    Args:
+        features_shape: Shape of the features of one sample, such as `(3, 3)` for rotations.
+        dtype: Dtype policy; features and states have its variable dtype.
+        name: Name of the model.
+
+    Reference: Park et al. (2022), section 5, 3D Teapot.
+    """
+    states = state_dtype(dtype)
+    layers = [keras.Input(features_shape, dtype=states), keras.layers.Identity(dtype=states)]
+    return keras.Sequential(layers, name=name)

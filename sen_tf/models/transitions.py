@@ -9,7 +9,7 @@ docs/results.md). The published code starts at random.
 import keras
 
 from sen_tf.layers import ObjectGraph, OneHotActions, ToRegular
-from sen_tf.models.encoders import group_dense, mlp, state_dtype
+from sen_tf.models.blocks import group_dense, mlp, state_dtype
 
 MOVES_CLOCKWISE = "permutation(3,0,1,2)"
 """How a quarter turn counter-clockwise acts on the moves up, right, down, left."""

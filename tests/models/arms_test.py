@@ -55,7 +55,7 @@ def size(model):
     return sum(int(np.prod(weight.shape)) for weight in model.trainable_variables)
 
 
-@pytest.fixture(params=arms.ARMS)
+@pytest.fixture(params=["cubes", "rush_hour", "shapes"])
 def env(request):
     return request.param
 

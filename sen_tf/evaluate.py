@@ -39,7 +39,7 @@ class Latents:
         self.model = model
         self._encode = tf.function(model.encode, reduce_retracing=True)
         self._embed = tf.function(model.embed, reduce_retracing=True)
-        self._rollout = tf.function(model.rollout, reduce_retracing=True)
+        self._rollout = tf.function(model.rollout)  # traced anew for each number of steps
 
     def encode(self, images):
         return _in_batches(self._encode, images)

@@ -31,11 +31,14 @@ def make_reacher():
     from sen_tf.envs.reacher import Reacher
 
     def make(**arguments):
+        env = Reacher(**arguments)
         try:
-            return Reacher(**arguments)
+            env.step_states(*first)
         except gymnasium.error.DependencyNotInstalled as error:
             pytest.skip(str(error))
+        return env
 
+    first = Reacher().sample_states(np.random.default_rng(0), 1), np.zeros((1, 2))
     return make
 
 

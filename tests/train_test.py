@@ -10,6 +10,7 @@ import h5py
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from sen_tf import datasets, decode, evaluate, export, generate, runs, settings, train
@@ -48,6 +49,32 @@ def test_a_run_leaves_what_it_says(workplace):
     assert (run / "serving" / "encoder" / "1" / "saved_model.pb").exists()
     assert list((run / "logs").rglob("events.*"))
     assert settings.load(run / runs.FLAGS).hidden == 8
+
+
+@pytest.mark.parametrize("env, arm", [("rush_hour", "sen"), ("teapot", "tfn"), ("reacher", "sen")])
+def test_every_environment_trains(tmp_path, make_reacher, env, arm):
+    if env == "reacher":
+        make_reacher()  # or skips
+    size = ["--train_episodes=40", "--train_steps=2", "--eval_episodes=8", "--eval_steps=1"]
+    size += [
+        "--hidden=8",
+        "--filters=4",
+        "--epochs=1",
+        "--batch_size=16",
+        "--preset=quick",
+        "--precision=float32",
+    ]
+    train.main([f"--env={env}", f"--model={arm}", *size, *places(tmp_path, "run")])
+    scores = json.loads((tmp_path / "run" / runs.METRICS).read_text())["scores"]
+    assert 0 <= scores["steps"]["1"]["hits@10"] <= 1
+    assert 0 < scores["symmetry"]["mean"]["ee_embedding"] < 2  # of an untrained embedding
+    assert ("hard_hits" in scores) == (env == "teapot")
+    assert (tmp_path / "run" / "figures" / "traversals.png").exists() == (env == "teapot")
+    model = keras.models.load_model(tmp_path / "run" / runs.MODEL)
+    images = np.zeros((2, *model.embedding.input_shape[1:]), np.uint8)
+    served = tf.saved_model.load(tmp_path / "run" / "serving" / "encoder" / "1")
+    state = served.signatures["encode"](image=tf.constant(images))["state"]
+    np.testing.assert_allclose(state, model.encode(images), atol=1e-4)
 
 
 def test_a_finished_run_is_not_trained_again(workplace, capsys):

@@ -1,16 +1,12 @@
 import pathlib
-import pickle
 import subprocess
 import sys
-import warnings
 
-import gymnasium
 import numpy as np
 import pytest
-from gymnasium.utils.env_checker import check_env
 
 from sen_tf import envs
-from sen_tf.envs import ENVS, block_pushing, rendering
+from sen_tf.envs import block_pushing, rendering
 
 
 @pytest.fixture(scope="module")
@@ -90,32 +86,6 @@ def test_action_names(env):
     assert sorted(np.concatenate(list(env.action_names.values()))) == list(range(20))
 
 
-@pytest.mark.parametrize("name", ENVS)
-def test_gymnasium_takes_the_environment(name):
-    spec = ENVS[name]
-    assert spec.name == name and spec.description
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        made = gymnasium.make(spec.gym_id, render_mode="rgb_array")
-        check_env(made.unwrapped)
-        pickle.loads(pickle.dumps(made.spec))
-    assert isinstance(made.unwrapped, spec.make)
-
-
-@pytest.mark.parametrize("name", ENVS)
-def test_same_seed_same_episode(name):
-    def episode(seed):
-        env = envs.make(name)
-        env.action_space.seed(seed)
-        frames = [env.reset(seed=seed)[0]]
-        for _ in range(20):
-            frames.append(env.step(env.action_space.sample())[0])
-        return np.stack(frames + [env.reset()[0]])
-
-    np.testing.assert_array_equal(episode(3), episode(3))
-    assert (episode(3) != episode(4)).any()
-
-
 def test_episode_agrees_with_the_batch_methods(env, states):
     observation, info = env.reset(options={"state": states[0]})
     np.testing.assert_array_equal(observation, env.render_states(states[:1])[0])
@@ -131,13 +101,6 @@ def test_no_picture_without_a_render_mode():
     env = envs.make("shapes")
     env.reset(seed=0)
     assert env.render() is None
-
-
-def test_reset_comes_first():
-    env = envs.make("shapes", render_mode="rgb_array")
-    for call in (lambda: env.step(0), env.render):
-        with pytest.raises(gymnasium.error.ResetNeeded):
-            call()
 
 
 @pytest.mark.parametrize(

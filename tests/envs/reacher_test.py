@@ -213,12 +213,6 @@ def test_pickle_makes_an_environment_of_its_own(small, states):
     assert small.render_states(states[:2]).any()
 
 
-def test_reset_comes_first(small):
-    for call in (lambda: small.step(np.zeros(2)), small.render):
-        with pytest.raises(gymnasium.error.ResetNeeded):
-            call()
-
-
 @pytest.mark.parametrize("wanted, tried", [("", "egl: .*; osmesa: "), ("osmesa", "osmesa: ")])
 def test_without_a_library_to_draw_with(env, monkeypatch, wanted, tried):
     monkeypatch.setenv("MUJOCO_GL", wanted)

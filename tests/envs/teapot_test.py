@@ -1,10 +1,5 @@
-import pickle
-import warnings
-
-import gymnasium
 import numpy as np
 import pytest
-from gymnasium.utils.env_checker import check_env
 
 from sen_tf.envs.teapot import AXES, SMALL_ACTIONS, Teapot
 from sen_tf.groups import rotations
@@ -137,30 +132,6 @@ def test_the_right_hand_rule_in_the_axes_of_the_picture(env):
     assert (down @ spout)[1] > 0.9 and (front @ spout)[2] < -0.9
 
 
-@pytest.mark.parametrize("actions", ACTIONS)
-def test_gymnasium_takes_the_environment(actions):
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        made = gymnasium.make("sen_tf/Teapot-v0", rotations=actions, render_mode="rgb_array")
-        check_env(made.unwrapped)
-        pickle.loads(pickle.dumps(made.spec))
-    assert isinstance(made.unwrapped, Teapot)
-
-
-@pytest.mark.parametrize("actions", ACTIONS)
-def test_same_seed_same_episode(actions):
-    def episode(seed):
-        env = Teapot(actions)
-        env.action_space.seed(seed)
-        frames = [env.reset(seed=seed)[0]]
-        for _ in range(5):
-            frames.append(env.step(env.action_space.sample())[0])
-        return np.stack(frames + [env.reset()[0]])
-
-    np.testing.assert_array_equal(episode(3), episode(3))
-    assert (episode(3) != episode(4)).any()
-
-
 def test_episode_agrees_with_the_batch_methods(env, states, actions):
     observation, info = env.reset(options={"state": states[0]})
     np.testing.assert_array_equal(observation, env.render_states(states[:1])[0])
@@ -195,13 +166,6 @@ def test_no_picture_without_a_render_mode():
     env = Teapot()
     env.reset(seed=0)
     assert env.render() is None
-
-
-def test_reset_comes_first():
-    env = Teapot(render_mode="rgb_array")
-    for call in (lambda: env.step(np.eye(3)), env.render):
-        with pytest.raises(gymnasium.error.ResetNeeded):
-            call()
 
 
 @pytest.mark.parametrize(

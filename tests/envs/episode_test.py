@@ -1,0 +1,49 @@
+"""Every environment as Gymnasium sees it: one episode."""
+
+import pickle
+import warnings
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+
+from sen_tf import envs
+from sen_tf.envs import ENVS
+
+
+@pytest.fixture(params=ENVS, scope="module")
+def spec(request, make_reacher):
+    if request.param == "reacher":
+        make_reacher(size=9, workers=1)  # or skips
+    return ENVS[request.param]
+
+
+def test_gymnasium_takes_the_environment(spec):
+    assert spec.description
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        made = gymnasium.make(spec.gym_id, render_mode="rgb_array")
+        check_env(made.unwrapped)
+        pickle.loads(pickle.dumps(made.spec))
+    assert isinstance(made.unwrapped, spec.make)
+
+
+def test_same_seed_same_episode(spec):
+    def episode(seed):
+        env = envs.make(spec.name)
+        env.action_space.seed(seed)
+        frames = [env.reset(seed=seed)[0]]
+        for _ in range(10):
+            frames.append(env.step(env.action_space.sample())[0])
+        return np.stack([*frames, env.reset()[0]])
+
+    np.testing.assert_array_equal(episode(3), episode(3))
+    assert (episode(3) != episode(4)).any()
+
+
+def test_reset_comes_first(spec):
+    env = envs.make(spec.name, render_mode="rgb_array")
+    for call in (lambda: env.step(env.action_space.sample()), env.render):
+        with pytest.raises(gymnasium.error.ResetNeeded):
+            call()

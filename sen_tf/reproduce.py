@@ -124,7 +124,7 @@ def markdown(cells, summaries, title):
     ]
     for cell in cells:
         ours = "{:.3g} ± {:.2g}".format(*cell["ours"])
-        published = "{:g} ± {:g}".format(*cell["published"]) if cell["published"] else ""
+        published = "{:.3g} ± {:g}".format(*cell["published"]) if cell["published"] else ""
         name = METRICS[cell["metric"]].title
         lines.append(f"| {cell['arm']} | {name} | {ours} | {published} | {cell['verdict']} |")
     return "\n".join(lines) + "\n"

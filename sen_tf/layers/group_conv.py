@@ -25,6 +25,7 @@ from keras import ops
 
 from sen_tf.groups import actions
 from sen_tf.layers.block_diagonal import block_diagonal_product, is_worthwhile
+from sen_tf.layers.dilated_conv import conv2d
 from sen_tf.layers.expanded_kernel import ExpandedKernel
 
 
@@ -160,14 +161,7 @@ class _GridConv2D(ExpandedKernel):
     def _convolve(self, inputs):
         shape = ops.shape(inputs)
         x = ops.reshape(inputs, (*shape[:3], -1)) if self.regular_input else inputs
-        x = ops.conv(
-            x,
-            self.expanded_kernel(),
-            strides=self.strides,
-            padding=self.padding,
-            dilation_rate=self.dilation_rate,
-            data_format="channels_last",
-        )
+        x = conv2d(x, self.expanded_kernel(), self.strides, self.padding, self.dilation_rate)
         if self.regular_output:
             x = ops.reshape(x, (*ops.shape(x)[:3], self.group.order, self.filters))
         return x

@@ -5,10 +5,11 @@ from keras import ops
 
 from sen_tf.groups import finite, representations
 
-BLOCK_DIAGONAL_FROM = 128
-"""Channels and filters from which the block-diagonal form is used. Forward and backward of dense
-layers on 2 loaded CPU cores, widths 32, 64, 181 and 256: float32 gained from 64 on; bfloat16 lost
-at 64 and gained at 181 and 256. Between 64 and 181 nothing was measured."""
+BLOCK_DIAGONAL_FROM = 96
+"""Channels and filters from which the block-diagonal form is used. On loaded CPU cores, forward and
+backward of dense layers of widths 32, 64, 181 and 256: float32 gained from 64 on; bfloat16 lost at
+64 and gained at 181 and 256. Training steps of Reacher (3x3 convolutions under D4, bfloat16) of
+widths 48, 96 and 181: lost at 48, gained at 96 and 181. On GPUs nothing was measured."""
 
 
 def is_worthwhile(group, channels, filters):

@@ -20,10 +20,10 @@ def conv2d(x, kernel, strides, padding, dilation_rate):
         padding: `"valid"` or `"same"`.
         dilation_rate: Distance between the kernel's samples in pixels.
     """
-    if dilation_rate > 1 and keras.backend.backend() == "tensorflow" and _can_dilate(x.dtype):
-        import tensorflow as tf
-
-        return tf.nn.conv2d(x, kernel, strides, padding.upper(), dilations=dilation_rate)
+    dtype = keras.backend.standardize_dtype(x.dtype)
+    tensorflow = keras.backend.backend() == "tensorflow"
+    if dilation_rate > 1 and tensorflow and _has_gradients(dtype):
+        return _direct(x, kernel, strides, padding, dilation_rate, dtype)
     return ops.conv(
         x,
         kernel,
@@ -34,18 +34,35 @@ def conv2d(x, kernel, strides, padding, dilation_rate):
     )
 
 
+def _direct(x, kernel, strides, padding, dilation_rate, dtype):
+    import tensorflow as tf
+
+    channels, filters = kernel.shape[2:]
+    if dtype in ("bfloat16", "float16") and (channels % 16 or filters % 16):
+        # On CPUs the gradients read past the end of their arrays, and crash for large rates, but
+        # for whole vectors of channels (TensorFlow 2.21: bfloat16, 24, 40 or 88 channels).
+        zeros = (0, -channels % 16)
+        x = ops.pad(x, [(0, 0), (0, 0), (0, 0), zeros])
+        kernel = ops.pad(kernel, [(0, 0), (0, 0), zeros, (0, -filters % 16)])
+    y = tf.nn.conv2d(x, kernel, strides, padding.upper(), dilations=dilation_rate)
+    return y[..., :filters]
+
+
 @functools.cache
-def _can_dilate(dtype):
-    """Whether TensorFlow has both gradients of a dilated convolution here: on some CPUs not."""
+def _has_gradients(dtype):
+    """Whether TensorFlow has both gradients of a dilated convolution here: on CPUs not always."""
     import tensorflow as tf
 
     with tf.init_scope():
-        x, kernel = tf.ones((1, 3, 3, 1), dtype), tf.ones((3, 3, 1, 1), dtype)
+        x, kernel = tf.ones((1, 3, 3, 16), dtype), tf.ones((3, 3, 16, 16), dtype)
+        how = {"strides": [1] * 4, "padding": "SAME", "dilations": [1, 2, 2, 1]}
         try:
-            with tf.GradientTape() as tape:
-                tape.watch([x, kernel])
-                y = tf.nn.conv2d(x, kernel, 1, "SAME", dilations=2)
-            tape.gradient(y, [x, kernel])
+            tf.raw_ops.Conv2DBackpropInput(
+                input_sizes=x.shape, filter=kernel, out_backprop=x, **how
+            )
+            tf.raw_ops.Conv2DBackpropFilter(
+                input=x, filter_sizes=kernel.shape, out_backprop=x, **how
+            )
         except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError):
             return False
     return True

@@ -12,8 +12,8 @@ which h moves pixel q of the window, and x(h)[q] the input at q seen from each p
 
     y(g) = sum_h sum_q x(h)[h q] K(s)[s q],   s = g^-1 h,
 
-a product with a kernel on the group whose channels are those of all q. It takes patches, and saves
-most of the multiplications; both give the same numbers up to rounding.
+a product with a kernel on the group whose channels are those of all q. Taking the patches costs
+less than the multiplications it saves; both give the same numbers up to rounding.
 
 They commute exactly with C1, C2, C4, D1, D2 and D4 when the sampled grid maps to itself; a size for
 which it does not is refused.

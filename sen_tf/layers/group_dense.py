@@ -6,6 +6,7 @@ from keras import ops
 from sen_tf.layers.block_diagonal import block_diagonal_product, is_worthwhile
 from sen_tf.layers.expanded_kernel import ExpandedKernel
 
+
 @keras.saving.register_keras_serializable("sen_tf")
 class GroupDense(ExpandedKernel):
     """The linear maps that commute with the group: `y(g) = sum_h x(h) K(g^-1 h) + b`.

@@ -67,7 +67,7 @@ class Table:
         return [name for name in METRICS if name in shown]
 
 
-# The printed EE of rotations is mean |g S(o) - S(g o)| itself: 2.41 is what unrelated rotations have,
+# The printed EE of rotations is mean |g S(o) - S(g o)| itself: 2.41 is what unrelated ones have,
 # 16 sqrt(2) / (3 pi). We divide by mean |S(o)|, which is this for every rotation.
 _ROTATION = 3**0.5
 _ARMS = ("nonequivariant", "fully_equivariant", "sen")

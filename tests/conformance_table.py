@@ -98,16 +98,17 @@ GRIDS = {
 def convolutions():
     """All grids for C4 and D4, the first two for the smaller groups."""
     parts = {
-        layers.LiftingConv2D: (False, actions.act_on_regular_image),
-        layers.GroupConv2D: (True, actions.act_on_regular_image),
-        layers.ProjectionConv2D: (True, on_pixels),
+        (layers.LiftingConv2D, ""): (False, actions.act_on_regular_image),
+        (layers.GroupConv2D, ""): (True, actions.act_on_regular_image),
+        (layers.GroupConv2D, "-block_diagonal"): (True, actions.act_on_regular_image),
+        (layers.ProjectionConv2D, ""): (True, on_pixels),
     }
-    for (layer, (regular, act_out)), group in itertools.product(parts.items(), GRID_GROUPS):
+    for ((layer, form), (regular, act_out)), group in itertools.product(parts.items(), GRID_GROUPS):
         order = groups.get(group).order
         for name in GRIDS if group in ("C4", "D4") else list(GRIDS)[:2]:
             side, arguments = GRIDS[name]
             yield (
-                f"{layer.__name__}-{group}-{name}",
+                f"{layer.__name__}-{group}-{name}{form}",
                 LayerCase(
                     lambda layer=layer, group=group, arguments=arguments: layer(
                         group, 2, activation="relu", **arguments

@@ -18,7 +18,7 @@ def test_every_public_layer_has_a_row():
 @pytest.mark.parametrize("name", ROWS)
 def test_layer(name, check, monkeypatch):
     least = 1 if name.endswith("block_diagonal") else 1000
-    monkeypatch.setattr("sen_tf.layers.group_dense.BLOCK_DIAGONAL_FROM", least)
+    monkeypatch.setattr("sen_tf.layers.block_diagonal.BLOCK_DIAGONAL_FROM", least)
     check(ROWS[name])
 
 

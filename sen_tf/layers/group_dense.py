@@ -1,16 +1,10 @@
 """Dense layers between functions on a finite group."""
 
 import keras
-import numpy as np
 from keras import ops
 
-from sen_tf.groups import finite, representations
+from sen_tf.layers.block_diagonal import block_diagonal_product, is_worthwhile
 from sen_tf.layers.expanded_kernel import ExpandedKernel
-
-BLOCK_DIAGONAL_FROM = 128
-"""Channels and filters from which the block-diagonal form is used. Forward and backward on 2 loaded
-CPU cores, widths 32, 64, 181 and 256: float32 gained from 64 on; bfloat16 lost at 64 and gained at
-181 and 256. Between 64 and 181 nothing was measured."""
 
 
 @keras.saving.register_keras_serializable("sen_tf")
@@ -58,57 +52,15 @@ class GroupDense(ExpandedKernel):
         return ops.reshape(kernel, (order * channels, order * self.filters))
 
     def call(self, inputs):
-        shape = ops.shape(inputs)
-        order = self.group.order
-        if self._is_block_diagonal(inputs.shape[-1]):
-            x = self._block_diagonal(ops.reshape(inputs, (-1, order, inputs.shape[-1])))
+        order, channels = self.group.order, inputs.shape[-1]
+        if is_worthwhile(self.group, channels, self.filters):
+            x = ops.transpose(ops.reshape(inputs, (-1, order, channels)), (1, 0, 2))
+            kernel = ops.cast(self.kernel, self.compute_dtype)
+            x = ops.transpose(block_diagonal_product(self.group, x, kernel), (1, 0, 2))
         else:
-            x = ops.reshape(inputs, (-1, order * inputs.shape[-1]))
+            x = ops.reshape(inputs, (-1, order * channels))
             x = ops.matmul(x, self.expanded_kernel())
-        return self.finish(ops.reshape(x, (*shape[:-1], self.filters)))
-
-    def _is_block_diagonal(self, channels):
-        wide = min(channels, self.filters) >= BLOCK_DIAGONAL_FROM
-        return wide and self.group.order > 1 and _has_known_blocks(self.group)
-
-    def _block_diagonal(self, x):
-        """The product by way of the irreducible representations, on (rows, |G|, channels)."""
-        order, channels = x.shape[1:]
-        bases = representations.fourier_blocks(self.group)
-        fourier = np.concatenate([basis.reshape(-1, order) for basis in bases])
-        fourier = ops.convert_to_tensor(fourier, dtype=self.compute_dtype)
-        kernel = ops.cast(self.kernel, self.compute_dtype)
-        x = ops.reshape(ops.transpose(x, (1, 0, 2)), (order, -1))
-        x = ops.matmul(fourier, x)
-        parts, start = [], 0
-        for basis, kernel_block in zip(
-            bases, representations.kernel_blocks(self.group), strict=True
-        ):
-            copies, dimension = basis.shape[:2]
-            block = ops.convert_to_tensor(kernel_block, dtype=self.compute_dtype)
-            # (copies in, channels, copies out, filters): M[a, b] maps copy b to copy a.
-            matrix = ops.transpose(ops.tensordot(block, kernel, axes=1), (1, 2, 0, 3))
-            matrix = ops.reshape(matrix, (copies * channels, copies * self.filters))
-            end = start + copies * dimension
-            part = _swap(ops.reshape(x[start:end], (copies, -1, channels)))
-            part = ops.matmul(ops.reshape(part, (-1, copies * channels)), matrix)
-            part = _swap(ops.reshape(part, (-1, copies, self.filters)))
-            parts.append(ops.reshape(part, (copies * dimension, -1)))
-            start = end
-        x = ops.matmul(ops.transpose(fourier), ops.concatenate(parts, axis=0))
-        return ops.transpose(ops.reshape(x, (order, -1, self.filters)), (1, 0, 2))
+        return self.finish(ops.reshape(x, (*ops.shape(inputs)[:-1], self.filters)))
 
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], self.filters)
-
-
-def _has_known_blocks(group):
-    try:
-        finite.family(group)
-    except ValueError:
-        return False
-    return True
-
-
-def _swap(x):
-    return ops.transpose(x, (1, 0, 2))

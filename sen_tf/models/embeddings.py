@@ -7,8 +7,6 @@ columns, |group|, objects)`. Of a body that turns it is a rotation, `(batch, 3, 
 dilated embeddings, which see no objects, are maps of any numbers.
 """
 
-import functools
-
 import keras
 
 from sen_tf.layers import (
@@ -128,8 +126,7 @@ def dilated_embedding(image_shape, channels=8, filters=32, dtype=None, name="emb
 
     Reference: Park et al. (2022), appendix, Reacher.
     """
-    conv = keras.layers.Conv2D
-    return _dilated(conv, conv, image_shape, channels, filters, dtype, name)
+    return _dilated("C1", ProjectionConv2D, image_shape, channels, filters, dtype, name)
 
 
 def group_dilated_embedding(
@@ -150,17 +147,18 @@ def group_dilated_embedding(
     Reference: Park et al. (2022), appendix, fully equivariant model of Reacher. The published
     kernels are band-limited (6 of 9 dimensions of each 3x3 kernel); these are full.
     """
-    lift, conv = (functools.partial(layer, group) for layer in (LiftingConv2D, GroupConv2D))
-    return _dilated(lift, conv, image_shape, channels, filters, dtype, name)
+    return _dilated(group, GroupConv2D, image_shape, channels, filters, dtype, name)
 
 
-def _dilated(first, conv, image_shape, channels, filters, dtype, name):
-    halve = {"strides": 2, "padding": "same", "dtype": dtype}
-    layers = [keras.Input(image_shape), first(filters, 3, **halve), *norm_relu(dtype)]
-    for dilation in DILATIONS:
-        layers.append(conv(filters, 3, padding="same", dilation_rate=dilation, dtype=dtype))
+def _dilated(group, last, image_shape, channels, filters, dtype, name):
+    """The group "C1" has one element: its convolutions are plain ones."""
+    same = {"padding": "same", "dtype": dtype}
+    layers = [keras.Input(image_shape), LiftingConv2D(group, filters, 3, strides=2, **same)]
+    layers += norm_relu(dtype)
+    for rate in DILATIONS:
+        layers.append(GroupConv2D(group, filters, 3, dilation_rate=rate, **same))
         layers += norm_relu(dtype)
-    return keras.Sequential([*layers, conv(channels, 3, **halve)], name=name)
+    return keras.Sequential([*layers, last(group, channels, 3, strides=2, **same)], name=name)
 
 
 def rotation_embedding(

@@ -59,7 +59,8 @@ class ContrastiveWorldModel(keras.Model):
 
     Raises:
         ValueError: For an unknown variant, a hinge or sigma that is not positive, fewer than one
-            negative, or a negative number of steps.
+            negative, or a negative number of steps; when called, for images of other sizes than the
+            embedding's input.
 
     Example:
         >>> model = keras.models.load_model("model.keras")
@@ -114,10 +115,21 @@ class ContrastiveWorldModel(keras.Model):
     def embed(self, obs, training=False):
         """Symmetric features of images; see the class for what images may be."""
         obs = ops.convert_to_tensor(obs)
+        self._check_images(obs.shape)
         images = ops.cast(obs, self.embedding.compute_dtype)
         if not keras.backend.is_float_dtype(keras.backend.standardize_dtype(obs.dtype)):
             images = images / 255
         return self.embedding(images, training=training)
+
+    def _check_images(self, shape):
+        """Raises a ValueError for images of other sizes than the embedding was made for."""
+        expected = getattr(self.embedding, "input_shape", shape)
+        sizes = zip(expected[1:], shape[1:], strict=False)
+        if len(shape) != len(expected) or any(e != s for e, s in sizes if None not in (e, s)):
+            raise ValueError(
+                f"`obs` must be images of shape (batch, {', '.join(map(str, expected[1:]))}), as "
+                f"the embedding expects, got {tuple(shape)}."
+            )
 
     def encode(self, obs, training=False):
         """Latent states `(batch, ...)` of images `(batch, rows, columns, channels)`."""

@@ -45,6 +45,34 @@ def test_group_conv_commutes_with_every_element(group, side, arguments):
     assert_equivariant(layer, image_shape(layer, side, side), group, act, act)
 
 
+@pytest.mark.parametrize("group", ["C4", "D1", "D4"])
+@pytest.mark.parametrize(
+    "rows, columns, arguments",
+    [
+        (5, 7, {"kernel_size": 3, "padding": "same"}),
+        (7, 7, {"kernel_size": 3, "strides": 2, "padding": "same"}),
+        (8, 6, {"kernel_size": 4, "strides": 2}),
+        (7, 9, {"kernel_size": 3, "dilation_rate": 2, "padding": "same"}),
+        (4, 4, {"kernel_size": 1, "strides": 3, "padding": "same"}),
+    ],
+)
+def test_both_forms_agree_and_so_do_their_gradients(group, rows, columns, arguments, monkeypatch):
+    import tensorflow as tf
+
+    layer = GroupConv2D(group, 3, **arguments)
+    x = tf.constant(noise(*image_shape(layer, rows, columns)))
+    taken = []
+    for width in (1, 1000):
+        monkeypatch.setattr("sen_tf.layers.block_diagonal.BLOCK_DIAGONAL_FROM", width)
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = layer(x)
+            loss = tf.reduce_sum(y * noise(*y.shape))
+        taken.append([y, *tape.gradient(loss, [x, *layer.trainable_variables])])
+    for ours, theirs in zip(*taken, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-6 * np.abs(theirs).max(), rtol=1e-5)
+
+
 @pytest.mark.parametrize("group", ["C4", "D4"])
 def test_rectangles_turn_into_upright_rectangles(group):
     layer = GroupConv2D(group, 3, kernel_size=3, strides=2)

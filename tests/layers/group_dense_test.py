@@ -17,7 +17,7 @@ def noise(*shape):
 @pytest.fixture
 def block_diagonal_from(monkeypatch):
     def set_(width):
-        monkeypatch.setattr("sen_tf.layers.group_dense.BLOCK_DIAGONAL_FROM", width)
+        monkeypatch.setattr("sen_tf.layers.block_diagonal.BLOCK_DIAGONAL_FROM", width)
 
     return set_
 

@@ -1,4 +1,4 @@
-"""The paper's models: their sizes, and that what should commute with C4 does."""
+"""The paper's models with objects: their sizes, and that what should commute with C4 does."""
 
 import keras
 import numpy as np
@@ -55,7 +55,7 @@ def size(model):
     return sum(int(np.prod(weight.shape)) for weight in model.trainable_variables)
 
 
-@pytest.fixture(params=["cubes", "rush_hour", "shapes"])
+@pytest.fixture(params=arms.WITH_OBJECTS)
 def env(request):
     return request.param
 

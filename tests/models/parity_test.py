@@ -82,7 +82,7 @@ def precision(request):
 @pytest.mark.parametrize("wide", [False, True], ids=["one_product", "block_diagonal"])
 def test_group_dense(vectors, precision, wide, monkeypatch):
     dtype, tolerance = precision
-    monkeypatch.setattr("sen_tf.layers.group_dense.BLOCK_DIAGONAL_FROM", 1 if wide else 1000)
+    monkeypatch.setattr("sen_tf.layers.block_diagonal.BLOCK_DIAGONAL_FROM", 1 if wide else 1000)
     d = vectors("i_c4conv")
     layer = GroupDense("C4", 4)
     layer.build((None, 5, 4, 3))

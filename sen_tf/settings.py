@@ -21,6 +21,7 @@ from sen_tf.envs.block_pushing import DIRECTION_NAMES
 PRESETS = ("quick", "laptop", "paper")
 RECIPES = ("fast", "paper")
 ARMS = ("sen", "nonequivariant", "fully_equivariant", "tfn")
+TEAPOT_ARMS = ("sen", "nonequivariant", "tfn")
 PRECISIONS = ("auto", "float32", "mixed_float16", "mixed_bfloat16")
 STRATEGIES = ("auto", "default", "mirrored")
 SPLITS = ("train", "evaluation")
@@ -243,6 +244,11 @@ def parse(arguments, names, resolve_preset=None):
         # With --run, the run says the environment.
         if env != _OWNERS[name] and not resolved["run"]:
             raise UsageError(f"--{name} is for --env={_OWNERS[name]}, not for {env}")
+    arms = TEAPOT_ARMS if env == "teapot" else ARMS[:3]
+    if resolved["model"] not in arms and not resolved["run"]:
+        raise UsageError(
+            f"--model of --env={env} is one of {', '.join(arms)}, not {resolved['model']}"
+        )
     for name in ("headings", "train_headings"):
         _check_headings(name, resolved[name] or [])
     return types.SimpleNamespace(**resolved, given=given)

@@ -57,6 +57,7 @@ def test_auto_preset_is_what_the_machine_says():
         ("--recipe=slow", "fast"),
         ("--run=x", "not a flag of this program"),
         ("--train_headings=up", "--train_headings is for --env=rush_hour, not for cubes"),
+        ("--model=tfn", "of --env=cubes is one of sen, nonequivariant, fully_equivariant, not tfn"),
         ("--rotations=small", "--rotations is for --env=teapot"),
         ("--sprites=paper", "--sprites is for --env=shapes"),
         ("--headings=up", "--headings is for --env=rush_hour"),

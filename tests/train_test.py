@@ -151,6 +151,20 @@ def test_foreign_episodes_are_refused(workplace, tmp_path, shape, action, expect
         train.main([*TINY, f"--dataset={tmp_path}/foreign.h5", *places(tmp_path, "run")])
 
 
+def test_rotations_beyond_one_are_refused(tmp_path):
+    with h5py.File(tmp_path / "foreign.h5", "w") as file:
+        file["obs"] = np.zeros((40, 1, 1, 64, 64), np.float32)
+        file["next_obs"] = np.zeros((40, 1, 1, 64, 64), np.float32)
+        file["action"] = np.full((40, 1, 3, 3), 1.5, np.float32)
+    with pytest.raises(ValueError, match=r"not of shape \(3, 3\), from -1.0 to 1.0"):
+        train.main(
+            [
+                *("--env=teapot", "--preset=quick", f"--dataset={tmp_path}/foreign.h5"),
+                *places(tmp_path, "run"),
+            ]
+        )
+
+
 def test_decode_draws_what_the_model_predicts(workplace, capsys):
     run = workplace / "run"
     decode.main([f"--run={run}", "--epochs=8", "--learning_rate=5e-3"])

@@ -13,6 +13,8 @@ from PIL import Image
 from sen_tf import datasets, latent_figures
 
 STRIPS = 4
+COLUMNS = 8
+"""Frames up to which strips of short episodes are drawn side by side."""
 CANDIDATES = 250
 """Episodes among whose frames the nearest to a prediction is looked for, if they are small."""
 CANDIDATE_BYTES = 2**27
@@ -125,21 +127,25 @@ def _draw_strips(above, below, path, label, mark=False):
     With `mark`, green frames around images that equal the ones above, and red ones around others.
     """
     strips, times = above.shape[:2]
-    figure = Figure(figsize=(times, 2.2 * strips), layout="constrained")
-    grid = figure.subplots(2 * strips, times, squeeze=False)
+    beside = max(1, min(strips, COLUMNS // times))
+    rows = -(-strips // beside)
+    figure = Figure(figsize=(beside * times, 2.2 * rows), layout="constrained")
+    grid = figure.subplots(2 * rows, beside * times, squeeze=False)
+    for axes in grid.flat:
+        axes.axis("off")
     for strip in range(strips):
-        blank = grid[2 * strip + 1, 0]
-        blank.axis("off")
-        blank.text(0.5, 0.5, label, ha="center", va="center", fontsize=8)
+        row, column = divmod(strip, beside)
+        upper, lower = grid[2 * row : 2 * row + 2, column * times : (column + 1) * times]
+        lower[0].text(0.5, 0.5, label, ha="center", va="center", fontsize=8)
         for time in range(times):
-            _show(grid[2 * strip, time], above[strip, time], "0.7")
+            _show(upper[time], above[strip, time], "0.7")
+            if row == 0:
+                upper[time].set_title(f"t = {time}", fontsize=8)
         for time in range(1, times):
             image = below[strip, time - 1]
             same = np.array_equal(image, above[strip, time])
             colour = ("tab:green" if same else "tab:red") if mark else "0.7"
-            _show(grid[2 * strip + 1, time], image, colour)
-    for time in range(times):
-        grid[0, time].set_title(f"t = {time}", fontsize=8)
+            _show(lower[time], image, colour)
     figure.savefig(path)
     return path
 
@@ -150,6 +156,7 @@ def _picture(frames):
 
 
 def _show(axes, image, colour):
+    axes.axis("on")
     axes.imshow(_picture(image))
     axes.set(xticks=[], yticks=[])
     for spine in axes.spines.values():

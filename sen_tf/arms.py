@@ -74,26 +74,6 @@ def rush_hour(arm, hidden, filters, dtype):
     return embedding, *_object_networks(arm, features_shape, hidden, dtype, moves)
 
 
-def teapot(arm, hidden, filters, dtype):
-    """Embedding, encoder and transition for 3D Teapot; see `make_model`.
-
-    The embedding makes rotations, which are the states, and the arms differ in the transition: the
-    product a z for `sen`, tensor-field layers for `tfn`, plain dense layers for `nonequivariant`.
-    """
-    makers = {
-        "sen": rotation_transitions.product_transition,
-        "tfn": functools.partial(rotation_transitions.tensor_field_transition, hidden // 8),
-        "nonequivariant": functools.partial(rotation_transitions.dense_transition, hidden),
-    }
-    if arm not in makers:
-        raise ValueError(f"`arm` of teapot must be one of {', '.join(makers)}, got {arm!r}.")
-    embedding = embeddings.rotation_embedding(
-        TEAPOT_IMAGE_SHAPE, (filters,) * 4, (hidden, hidden), dtype
-    )
-    encoder = encoders.identity_encoder(embedding.output_shape[1:], dtype)
-    return embedding, encoder, makers[arm](dtype=dtype)
-
-
 def _object_networks(arm, features_shape, hidden, dtype, moves=transitions.MOVES_CLOCKWISE):
     if arm == "nonequivariant":
         hidden = 2 * hidden
@@ -132,6 +112,26 @@ def reacher(arm, hidden, filters, dtype):
         encoder(features_shape, hidden, dtype=dtype),
         transition(TORQUES, hidden, dtype=dtype),
     )
+
+
+def teapot(arm, hidden, filters, dtype):
+    """Embedding, encoder and transition for 3D Teapot; see `make_model`.
+
+    The embedding makes rotations, which are the states, and the arms differ in the transition: the
+    product a z for `sen`, tensor-field layers for `tfn`, plain dense layers for `nonequivariant`.
+    """
+    makers = {
+        "sen": rotation_transitions.product_transition,
+        "tfn": functools.partial(rotation_transitions.tensor_field_transition, hidden // 8),
+        "nonequivariant": functools.partial(rotation_transitions.dense_transition, hidden),
+    }
+    if arm not in makers:
+        raise ValueError(f"`arm` of teapot must be one of {', '.join(makers)}, got {arm!r}.")
+    embedding = embeddings.rotation_embedding(
+        TEAPOT_IMAGE_SHAPE, (filters,) * 4, (hidden, hidden), dtype
+    )
+    encoder = encoders.identity_encoder(embedding.output_shape[1:], dtype)
+    return embedding, encoder, makers[arm](dtype=dtype)
 
 
 ARMS = {

@@ -11,7 +11,6 @@ import functools
 import pathlib
 
 import gymnasium
-import numpy as np
 
 from sen_tf import datasets, settings
 from sen_tf.envs import ENVS
@@ -88,20 +87,14 @@ def check_episodes(episodes, env, path):
         raise datasets.DatasetError(f"Cannot use {path}: its images are {came}, not {expected}.")
     space, actions = env.action_space, episodes.actions
     if isinstance(space, gymnasium.spaces.Discrete):
-        lowest, highest, expected = 0, space.n - 1, f"numbers 0..{space.n - 1}"
+        kind, lowest, highest = "i", 0, space.n - 1
+        expected = f"numbers {lowest}..{highest}"
     else:
-        lowest, highest = space.low, space.high
+        kind, lowest, highest = "f", space.low, space.high
         expected = f"of shape {space.shape}, from {lowest.min()} to {highest.max()}"
-    if actions.shape[2:] != space.shape or not _within(actions, lowest, highest):
+    like = actions.dtype.kind == kind and actions.shape[2:] == space.shape
+    if not (like and ((lowest <= actions) & (actions <= highest)).all()):
         raise datasets.DatasetError(f"Cannot use {path}: its actions are not {expected}.")
-
-
-def _within(actions, lowest, highest):
-    """Whether actions, whole numbers where the bounds are, lie in the bounds."""
-    whole = isinstance(highest, int | np.integer)
-    return (actions.dtype.kind == "i" or not whole) and bool(
-        ((lowest <= actions) & (actions <= highest)).all()
-    )
 
 
 def evaluation_file(options):

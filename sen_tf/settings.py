@@ -13,6 +13,7 @@ import shlex
 import sys
 import types
 
+import gymnasium
 from absl import flags
 
 from sen_tf.envs import ENVS
@@ -329,7 +330,7 @@ def run(main, description, names):
         main(arguments)
     except KeyboardInterrupt:
         _stop("interrupted", 130)
-    except (UsageError, ValueError, OSError) as error:
+    except (UsageError, ValueError, OSError, gymnasium.error.DependencyNotInstalled) as error:
         _stop(f"error: {error}", 2)
 
 

@@ -151,7 +151,9 @@ def finish(model, options, directory, checkpoint, begun):
     model.save(directory / runs.MODEL)
     written.append(export.export_encoder(model, directory / "serving" / "encoder"))
     written += evaluate.draw(latents, file, options.env, env, directory)
-    written.append(figures.draw_history(checkpoint.history, directory / "figures" / "training.png"))
+    curves = figures.draw_history(checkpoint.history, directory / "figures" / "training.png")
+    runs.log_pictures(directory, [curves])
+    written.append(curves)
     last = checkpoint.history[-1]
     summary = {
         "env": options.env,

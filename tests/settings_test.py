@@ -1,5 +1,6 @@
 import pathlib
 
+import gymnasium
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -100,3 +101,16 @@ def test_help_names_every_flag():
     assert text.startswith("What it does.")
     for name in ALL:
         assert f"--{name}\n" in text
+
+
+@pytest.mark.parametrize("kind", [ValueError, OSError, gymnasium.error.DependencyNotInstalled])
+def test_what_the_user_can_mend_is_one_line(kind, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["program"])
+
+    def main(arguments):
+        raise kind("run `apt install something`")
+
+    with pytest.raises(SystemExit) as caught:
+        settings.run(main, "", ())
+    assert caught.value.code == 2
+    assert capsys.readouterr().err == "error: run `apt install something`\n"

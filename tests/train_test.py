@@ -48,6 +48,8 @@ def test_a_run_leaves_what_it_says(workplace):
         assert (run / "figures" / f"{picture}.png").stat().st_size > 5000
     assert (run / "serving" / "encoder" / "1" / "saved_model.pb").exists()
     assert list((run / "logs").rglob("events.*"))
+    logged = b"".join(path.read_bytes() for path in (run / "logs" / "figures").iterdir())
+    assert all(picture in logged for picture in (b"latents", b"rollouts", b"training"))
     assert settings.load(run / runs.FLAGS).hidden == 8
 
 

@@ -14,10 +14,10 @@ import tensorflow as tf
 
 COLLAPSED_SPREAD = 1e-3
 """Spread of z, relative to |z|, below which training warns. The smallest at the end of an epoch in
-ordinary runs of all environments was 0.0037."""
+82 runs that had not collapsed was 0.0037."""
 COLLAPSED_HINGE = 0.99
 """Share of the hinge that negatives cost, from which training warns: 1 if all states are equal. The
-largest at the end of a first epoch in ordinary runs of all environments was 0.64."""
+largest at the end of a first epoch was 0.64, in the 40 of those runs of least spread."""
 
 
 class Recorder(keras.callbacks.Callback):

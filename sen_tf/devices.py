@@ -77,4 +77,6 @@ def make_strategy(strategy):
 def is_chief(strategy):
     """Whether this process is the one that writes what the run leaves."""
     resolver = strategy.cluster_resolver
-    return resolver is None or not resolver.task_id
+    if resolver is None or resolver.task_type == "chief":
+        return True
+    return not resolver.task_id and "chief" not in resolver.cluster_spec().jobs

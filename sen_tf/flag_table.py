@@ -39,8 +39,9 @@ FLAGS = {
     "recipe": (
         _ENUM,
         "auto",
-        "How to train: paper, or fast (small batches, a step size that falls, and at first the "
-        "contrast of actions); auto takes paper under the paper preset, else fast.",
+        "How to train: paper, or fast (small batches, a step size that falls, at first the "
+        "contrast of actions, and for two stacked frames reversed negatives); auto takes paper "
+        "under the paper preset, else fast.",
         {"enum_values": ["auto", *RECIPES]},
     ),
     "model": (
@@ -227,5 +228,6 @@ OWNERS = {
     "sprites": "shapes",
     "rotations": "teapot",
     "headings": "rush_hour",
+    "reversed_negatives": "reacher",
     "train_headings": "rush_hour",
 }

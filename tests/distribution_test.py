@@ -109,6 +109,18 @@ def test_two_replicas_and_two_machines_train_as_one_device_does(alone):
 
 
 @pytest.mark.slow
+def test_two_machines_train_in_half_precision(alone):
+    half = ("--epochs=1", "--precision=mixed_float16", "--output=half")
+    for process in start_workers(alone, *half):
+        finish(process)
+    summary = json.loads((alone / "half" / runs.METRICS).read_text())
+    assert summary["precision"] == "mixed_float16"
+    one, half = (keras.models.load_model(alone / name / runs.MODEL) for name in ("alone", "half"))
+    for a, b in zip(one.weights, half.weights, strict=True):
+        np.testing.assert_allclose(a, b, atol=2e-3, err_msg=a.path)
+
+
+@pytest.mark.slow
 def test_training_resumes_when_a_worker_was_killed(alone):
     for process in start_workers(alone, "--epochs=40", "--output=whole"):
         finish(process)

@@ -102,10 +102,10 @@ class ContrastiveWorldModel(keras.Model):
             raise ValueError(
                 f"`action_contrast_steps` must be at least 0, got {action_contrast_steps!r}."
             )
-        channels = embedding.input_shape[-1]
-        if reversed_negatives and channels % 2:
+        if reversed_negatives and embedding.input_shape[-1] % 2:
             raise ValueError(
-                f"`reversed_negatives` needs images of two stacked frames, got {channels} channels."
+                "`reversed_negatives` needs images of two stacked frames, got "
+                f"{embedding.input_shape[-1]} channels."
             )
         self.embedding = embedding
         self.encoder = encoder

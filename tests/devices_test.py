@@ -1,0 +1,31 @@
+"""What the machine and the cluster are taken for."""
+
+import types
+
+import pytest
+import tensorflow as tf
+
+from sen_tf import devices
+
+WORKERS = ["one:2222", "two:2222"]
+
+
+@pytest.mark.parametrize(
+    ("jobs", "task", "chief"),
+    [
+        ({"worker": WORKERS}, ("worker", 0), True),
+        ({"worker": WORKERS}, ("worker", 1), False),
+        ({"chief": ["three:2222"], "worker": WORKERS}, ("chief", 0), True),
+        ({"chief": ["three:2222"], "worker": WORKERS}, ("worker", 0), False),
+    ],
+)
+def test_one_process_is_chief(jobs, task, chief):
+    resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
+        tf.train.ClusterSpec(jobs), task_type=task[0], task_id=task[1]
+    )
+    strategy = types.SimpleNamespace(cluster_resolver=resolver)
+    assert devices.is_chief(strategy) == chief
+
+
+def test_a_process_without_a_cluster_is_chief():
+    assert devices.is_chief(tf.distribute.get_strategy())

@@ -39,19 +39,20 @@ def block_diagonal_product(group, x, kernel):
     fourier = np.concatenate([basis.reshape(-1, order) for basis in bases])
     fourier = ops.convert_to_tensor(fourier, dtype=x.dtype)
     x = ops.reshape(ops.matmul(fourier, ops.reshape(x, (order, -1))), (order, -1, channels))
-    parts, start = [], 0
-    for basis, kernel_block in zip(bases, representations.kernel_blocks(group), strict=True):
+    rows = [copies * dimension for copies, dimension, _ in map(np.shape, bases)]
+    # The gradient of a split is one concatenation; those of slices are sums of padded arrays.
+    parts = ops.split(x, np.cumsum(rows)[:-1].tolist(), axis=0)
+    kernel_blocks = representations.kernel_blocks(group)
+    for index, (basis, kernel_block) in enumerate(zip(bases, kernel_blocks, strict=True)):
         copies, dimension = basis.shape[:2]
         block = ops.convert_to_tensor(kernel_block, dtype=x.dtype)
         # (copies in, channels, copies out, filters): M[a, b] maps copy b to copy a.
         matrix = ops.transpose(ops.tensordot(block, kernel, axes=1), (1, 2, 0, 3))
         matrix = ops.reshape(matrix, (copies * channels, copies * filters))
-        end = start + copies * dimension
-        part = _swap(ops.reshape(x[start:end], (copies, -1, channels)))
+        part = _swap(ops.reshape(parts[index], (copies, -1, channels)))
         part = ops.matmul(ops.reshape(part, (-1, copies * channels)), matrix)
         part = _swap(ops.reshape(part, (-1, copies, filters)))
-        parts.append(ops.reshape(part, (copies * dimension, -1)))
-        start = end
+        parts[index] = ops.reshape(part, (copies * dimension, -1))
     y = ops.matmul(ops.transpose(fourier), ops.concatenate(parts, axis=0))
     return ops.reshape(y, (order, -1, filters))
 

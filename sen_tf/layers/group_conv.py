@@ -286,19 +286,20 @@ class GroupConv2D(_GridConv2D):
     def _patches(self, inputs):
         """`x(h)[h q]` at every pixel of the output: (|G|, batch * pixels, window * channels)."""
         x = ops.pad(inputs, [(0, 0), *map(self._zeros, inputs.shape[1:3]), (0, 0), (0, 0)])
-        rows, columns = map(self._length, inputs.shape[1:3])
+        _, rows, columns, order, channels = x.shape
+        # One gather, and one scatter for its gradient; slices took five to ten times as long.
+        places = self._places(rows, columns)
+        x = ops.take(ops.reshape(x, (-1, rows * columns * order, channels)), places, axis=1)
+        x = ops.transpose(ops.reshape(x, (-1, order, places[0].size * channels)), (1, 0, 2))
+        return ops.reshape(x, (order, -1, self.kernel_size**2 * channels))
 
-        def seen(f, q):
-            row, column = (self.dilation_rate * i for i in divmod(int(q), self.kernel_size))
-            rows_seen = slice(row, row + (rows - 1) * self.strides + 1, self.strides)
-            columns_seen = slice(column, column + (columns - 1) * self.strides + 1, self.strides)
-            return f[:, rows_seen, columns_seen]
-
-        patches = [
-            ops.concatenate([seen(f, q) for q in moved], axis=-1)
-            for f, moved in zip(ops.unstack(x, axis=3), self._moved(), strict=True)
-        ]
-        return ops.reshape(ops.stack(patches), (self.group.order, -1, patches[0].shape[-1]))
+    def _places(self, rows, columns):
+        """Where x(h)[h q] stands among (row, column, h): (|G|, pixels of the output, window)."""
+        starts = [np.arange(0, size - self.window + 1, self.strides) for size in (rows, columns)]
+        starts = (starts[0][:, None] * columns + starts[1]).reshape(-1, 1)
+        row, column = np.divmod(self._moved()[:, None], self.kernel_size)
+        pixels = starts + self.dilation_rate * (row * columns + column)
+        return pixels * self.group.order + np.arange(self.group.order)[:, None, None]
 
     def _zeros(self, size):
         """Rows (or columns) of zeros before and after the image."""

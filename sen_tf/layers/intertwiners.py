@@ -181,18 +181,18 @@ class QuadrantLifting(keras.layers.Layer):
                 f"side, objects), got {tuple(input_shape)}."
             )
 
+    def _places(self, side):
+        """Where the pixels of f(g) stand in the image: (4, pixels), numbered row by row."""
+        image = np.arange(side * side).reshape(side, side)
+        centre = [image[side // 2, side // 2]] * (side % 2)
+        quadrants = [np.rot90(image, -k)[: side // 2, : (side + 1) // 2] for k in range(4)]
+        return np.stack([[*centre, *quadrant.flat] for quadrant in quadrants])
+
     def call(self, inputs):
         side, objects = inputs.shape[1], inputs.shape[3]
-        rows, columns = side // 2, (side + 1) // 2
-        stack = []
-        for turns in range(4):
-            turned = ops.rot90(inputs, k=-turns, axes=(1, 2)) if turns else inputs
-            quadrant = ops.reshape(turned[:, :rows, :columns], (-1, rows * columns, objects))
-            if side % 2:
-                centre = ops.reshape(inputs[:, rows, rows], (-1, 1, objects))
-                quadrant = ops.concatenate([centre, quadrant], axis=1)
-            stack.append(quadrant)
-        return ops.transpose(ops.stack(stack, axis=1), (0, 3, 1, 2))
+        # By pixels first: a gather of rows, whose gradient is one too.
+        flat = ops.transpose(ops.reshape(inputs, (-1, side * side, objects)), (1, 0, 2))
+        return ops.transpose(ops.take(flat, self._places(side), axis=0), (2, 3, 0, 1))
 
     def compute_output_shape(self, input_shape):
         side = input_shape[1]

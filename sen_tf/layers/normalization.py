@@ -165,24 +165,24 @@ def _batch_normalize(x, gamma, beta, epsilon):
     if keras.backend.backend() == "tensorflow" and x.dtype != "float64" and replicas.count() == 1:
         import tensorflow as tf
 
-        # On CPUs the bfloat16 kernel is ten times slower but for whole vectors of channels.
-        narrow = x.dtype == "bfloat16" and x.shape[-1] % 16
-        y, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
-            x=ops.cast(x, "float32") if narrow else x,
-            scale=gamma,
-            offset=beta,
-            mean=[],
-            variance=[],
-            epsilon=epsilon,
-            is_training=True,
+        # On CPUs the kernel is several times slower but for whole vectors of channels.
+        channels = x.shape[-1]
+        x, gamma, beta = (_whole_vectors(tensor) for tensor in (x, gamma, beta))
+        outputs = tf.raw_ops.FusedBatchNormV3(
+            x=x, scale=gamma, offset=beta, mean=[], variance=[], epsilon=epsilon, is_training=True
         )
-        return ops.cast(y, x.dtype), mean, variance
+        return (ops.split(y, [channels], axis=-1)[0] for y in outputs[:3])
     wide = ops.cast(x, gamma.dtype)
     mean = replicas.mean(ops.mean(wide, axis=(0, 1, 2)))
     variance = replicas.mean(ops.mean(ops.square(wide - mean), axis=(0, 1, 2)))
     y = (wide - mean) * ops.rsqrt(variance + epsilon) * gamma + beta
     count = ops.cast(ops.size(x) / x.shape[-1], gamma.dtype) * replicas.count()
     return ops.cast(y, x.dtype), mean, variance * count / ops.maximum(count - 1, 1)
+
+
+def _whole_vectors(x):
+    """`x` with channels of zeros up to a multiple of 16, the numbers in a processor's vector."""
+    return ops.pad(x, [(0, 0)] * (len(x.shape) - 1) + [(0, -x.shape[-1] % 16)])
 
 
 @keras.saving.register_keras_serializable("sen_tf")

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, LogLocator
 
 from benchmarks import evaluation, frames, generation, layers, step
 from benchmarks.table import Measured, Row
@@ -97,25 +98,33 @@ def rows(rounds):
 
 
 def draw(rows, path):
-    """Draws the rows that follow something as it grows, and writes the figure to `path`."""
+    """Draws the rows that follow something as it grows, and writes the figure to `path`.
+
+    Lines of peers are grey and dashed.
+    """
     panels = {}
     for row in rows:
         if row.by:
-            lines = panels.setdefault((row.what, row.by), {})
+            ours, theirs = panels.setdefault((row.what, row.by), ({}, {}))
             name = f"sen_tf, {row.variant}" if row.variant else "sen_tf"
-            lines.setdefault(name, {})[row.at] = row.ours.median
+            ours.setdefault(name, {})[row.at] = row.ours.median
             if row.theirs:
-                lines.setdefault(row.peer, {})[row.at] = row.theirs.median
+                theirs.setdefault(row.peer, {})[row.at] = row.theirs.median
     columns = min(3, len(panels))
-    figure = Figure(figsize=(4.2 * columns, 3.4 * -(-len(panels) // columns)), layout="constrained")
-    grid = figure.subplots(-(-len(panels) // columns), columns, squeeze=False)
-    for axes in grid.flat[len(panels) :]:
-        axes.axis("off")
-    for axes, ((what, by), lines) in zip(grid.flat, panels.items(), strict=False):
-        for name, points in lines.items():
+    lines = -(-len(panels) // columns)
+    figure = Figure(figsize=(4.2 * columns, 3.4 * lines), layout="constrained")
+    for number, ((what, by), (ours, theirs)) in enumerate(panels.items(), start=1):
+        axes = figure.add_subplot(lines, columns, number)
+        for name, points in ours.items():
             axes.loglog(points.keys(), points.values(), ".-", label=name)
+        for name, points in theirs.items():
+            axes.loglog(points.keys(), points.values(), ".--", color="0.5", label=name)
         axes.set_title(what, fontsize=9)
-        axes.set(xlabel=by, ylabel="seconds")
+        axes.set_xlabel(by)
+        axes.set_xticks(list(points), [f"{at:,g}" for at in points])
+        axes.minorticks_off()
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter(EngFormatter("s"))
         axes.grid(alpha=0.3)
         axes.legend(frameon=False, fontsize=8)
     FigureCanvasAgg(figure).print_png(path)

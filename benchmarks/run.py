@@ -67,6 +67,8 @@ def main(arguments=None):
     parser.add_argument("--output", type=pathlib.Path, help="JSON file to write the rows to")
     parser.add_argument("--figure", type=pathlib.Path, help="PNG file to draw the growth in")
     options = parser.parse_args(arguments)
+    if options.figure and options.suite not in ("all", "growth"):
+        parser.error("--figure is of --suite=growth, which `all` contains")
     about, rows = describe(), []
     print(", ".join([about["machine"], f"load {about['load']:.1f}", about["date"]]))
     for suite in SUITES if options.suite == "all" else (options.suite,):

@@ -63,13 +63,6 @@ def as_json(row):
     return {**dataclasses.asdict(row), "ratio": row.ratio, "reached": row.reached}
 
 
-def from_json(values):
-    """The row that `as_json` gave."""
-    fields = {field.name: values[field.name] for field in dataclasses.fields(Row)}
-    costs = {name: fields[name] and Measured(**fields[name]) for name in ("ours", "theirs")}
-    return Row(**{**fields, **costs})
-
-
 def markdown(rows):
     """The rows as a table in Markdown."""
     lines = [("what", "ours", "peer", "ratio", "target", "reached"), *map(_cells, rows)]

@@ -1,99 +1,119 @@
-"""Making training sets: transitions and frames a second, bytes each, peak memory.
+"""A training set of 3D Blocks with the twin of every episode under each turn.
 
-Run with: python -m benchmarks.generation
-
-Generates episodes of every environment and writes them to temporary files; none has twins. 3D
-Blocks stand beside a generator that works as the published one does: a matplotlib picture of both
-frames of each transition, kept as float32 arrays in memory. That is too slow for the whole set; it
-makes a few transitions, alternating with ours, and rates are compared.
+Ours goes into a file; beside it stands a generator that works as the published one does: it draws
+both frames of each transition, and of each of its twins, with matplotlib, and keeps them as float32
+arrays in memory. That would take hours, so that it makes a few transitions, and its time and memory
+are extrapolated in proportion.
 """
 
-import argparse
-import os
+import functools
 import pathlib
-import resource
-import statistics
 import tempfile
-import time
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-
+import h5py
 import numpy as np
 
+from benchmarks.table import Measured, Row
+from benchmarks.timing import alternate, once_apart
 from sen_tf import envs
 from sen_tf.datasets import collect, uniform_policy, write_episodes
 from sen_tf.envs.rendering import render_cubes_matplotlib
 
-# Episodes and steps of each environment.
-SIZES = {
-    "shapes": (1000, 100),
-    "cubes": (1000, 100),
-    "rush_hour": (1000, 100),
-    "reacher": (192, 10),
-    "teapot": (5000, 1),
-}
+STEPS = 100
+PEER = "the published way"
 
 
-def ours(name, env, path):
-    """Writes the episodes; returns transitions a second."""
-    episodes, steps = SIZES[name]
-    start = time.perf_counter()
-    blocks = collect(env, uniform_policy(env), episodes, steps, seed=1)
-    about = {"env": name, "split": "train", "seed": 1, "group": env.group.name, "settings": {}}
-    write_episodes(path, blocks, episodes=episodes, **about)
-    return episodes * steps / (time.perf_counter() - start)
+def make_ours(path, episodes):
+    """A function that writes the episodes and their twins to a file."""
+    env = envs.make("cubes")
+    policy = uniform_policy(env)
+    env.render_states(env.sample_states(np.random.default_rng(0), 1))  # the table is made once
+
+    def generate():
+        write_episodes(
+            path,
+            collect(env, policy, episodes, STEPS, seed=1, twins=True),
+            episodes=episodes,
+            env="cubes",
+            split="train",
+            seed=1,
+            group=env.group.name,
+            settings={},
+            progress=False,
+        )
+
+    return generate
 
 
-def published_way(env, transitions):
-    """Draws and keeps transitions as float32; returns transitions a second, and bytes each."""
-    rng = np.random.default_rng(0)
-    start = time.perf_counter()
-    state = env.sample_states(rng, 1)
-    kept = []
-    for action in rng.integers(0, 20, transitions):
-        after = env.step_states(state, np.array([action]))
-        for states in (state, after):
-            kept.append(render_cubes_matplotlib(states).astype(np.float32) / 255)
-        state = after
-    return transitions / (time.perf_counter() - start), sum(x.nbytes for x in kept) / transitions
+def make_published(transitions):
+    """A function that draws and keeps transitions and their twins; returns the bytes it keeps."""
+    env = envs.make("cubes")
+    render_cubes_matplotlib(env.sample_states(np.random.default_rng(0), 1))  # fonts are found once
+
+    def generate():
+        rng = np.random.default_rng(0)
+        state, kept = env.sample_states(rng, 1), []
+        for action in rng.integers(0, 20, transitions):
+            after = env.step_states(state, np.array([action]))
+            for g in env.group.elements:
+                for states in (state, after):
+                    picture = render_cubes_matplotlib(env.transform(states, g))
+                    kept.append(picture.astype(np.float32) / 255)
+                kept.append(np.float32(env.transform_action(action, g)))
+            state = after
+        return sum(array.nbytes for array in kept)
+
+    return generate
 
 
-def describe(name, rates, path):
-    """Prints the median rate and the size of a file of episodes; returns both."""
-    episodes, steps = SIZES[name]
-    rate, size = statistics.median(rates), path.stat().st_size / (episodes * steps)
-    frames = rate * (steps + 1) / steps
-    print(
-        f"{name:10} {episodes} x {steps}: {rate:,.0f} transitions/s, {frames:,.0f} frames/s, "
-        f"{size:,.0f} B a transition"
-    )
-    return rate, size
+def stored_bytes(path):
+    """Bytes of the frames and actions in a file, twins included, before compression."""
+    sizes = []
+
+    def add(name, item):
+        if name.rpartition("/")[2] in ("observations", "actions"):
+            sizes.append(item.nbytes)
+
+    with h5py.File(path) as file:
+        file.visititems(add)
+    return sum(sizes)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--published_transitions", type=int, default=20)
-    parser.add_argument("--rounds", type=int, default=3)
-    arguments = parser.parse_args()
+def measure(rounds, episodes, drawn):
+    """Costs of all transitions, by unit: "s", "MiB" and "B", a pair (ours, the peer's) each."""
+    transitions = episodes * STEPS
     with tempfile.TemporaryDirectory() as folder:
-        for name in SIZES:
-            path = pathlib.Path(folder) / f"{name}.h5"
-            env = envs.make(name)
-            env.render_states(env.sample_states(np.random.default_rng(0), 1))  # tables, simulators
-            rates, published = [], []
-            for _ in range(arguments.rounds):
-                rates.append(ours(name, env, path))
-                if name == "cubes":
-                    published.append(published_way(env, arguments.published_transitions))
-            rate, size = describe(name, rates, path)
-            if published:
-                peers, peer_sizes = zip(*published, strict=True)
-                peer, peer_size = statistics.median(peers), peer_sizes[0]
-                print(f"  the published way: {peer:.1f}/s, {peer_size:,.0f} B each")
-                print(f"  {rate / peer:,.0f} times as fast, 1/{peer_size / size:.0f} of the bytes")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(f"peak memory of the process: {peak:.2f} GiB, TensorFlow included")
+        path = pathlib.Path(folder) / "cubes.h5"
+        costs = alternate(
+            {
+                "ours": functools.partial(once_apart, make_ours, path, episodes),
+                PEER: functools.partial(once_apart, make_published, drawn),
+            },
+            rounds,
+        )
+        stored = stored_bytes(path)
+    more = transitions / drawn
+    kept = costs[PEER][0].result * more
+    return {
+        "s": (
+            Measured.of([cost.seconds for cost in costs["ours"]]),
+            Measured.of([cost.seconds * more for cost in costs[PEER]]),
+        ),
+        "MiB": (Measured.of([cost.mib for cost in costs["ours"]]), Measured(kept / 2**20, 0)),
+        "B": (Measured(stored, 0), Measured(kept, 0)),
+    }
 
 
-if __name__ == "__main__":
-    main()
+def rows(rounds, episodes=1000, drawn=10):
+    costs = measure(rounds, episodes, drawn)
+    what = f"3D Blocks, {episodes} x {STEPS} with twins"
+    note = f"extrapolated from {drawn} transitions"
+    (ours, theirs), (our_memory, their_memory), sizes = costs["s"], costs["MiB"], costs["B"]
+    yield Row(f"{what}: time", "s", ours, PEER, theirs, most_of_peer=1 / 200, note=note)
+    yield Row(
+        f"{what}: memory", "MiB", our_memory, PEER, their_memory, most_of_peer=1 / 30, note=note
+    )
+    each = [Measured(size.median / (episodes * STEPS), 0) for size in sizes]
+    yield Row(
+        f"{what}: a transition, uncompressed", "B", each[0], PEER, each[1], most_of_peer=1 / 7
+    )

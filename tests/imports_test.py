@@ -128,6 +128,28 @@ def test_groups_import_neither_keras_nor_tensorflow():
     assert done.stdout.split() == []
 
 
+# Asks each program for --help, and prints the packages that it needed beyond TensorFlow and Keras.
+HELP = """
+import runpy, sys
+import tensorflow, keras
+before = set(sys.modules)
+for program in sys.argv[1:]:
+    sys.argv = [program, "--help"]
+    runpy.run_module(f"sen_tf.{program}", run_name="__main__")
+loaded = {name.split(".")[0] for name in set(sys.modules) - before}
+print(*(loaded - {name.split(".")[0] for name in before} - set(sys.stdlib_module_names)))
+"""
+LIGHT = {"sen_tf", "farama_notifications", "gymnasium", "platformdirs", "tqdm"}
+
+
+def test_help_imports_nothing_heavy():
+    """It is there, as is the word about a wrong flag, about as soon as TensorFlow and Keras are."""
+    command = [sys.executable, "-c", HELP, *sorted(PROGRAMS)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT)
+    packages = set(done.stdout.splitlines()[-1].split())
+    assert {"sen_tf"} <= packages <= LIGHT
+
+
 def test_files_are_short():
     lengths = {relative(path): len(path.read_text(encoding="utf-8").splitlines()) for path in FILES}
     assert not {path: length for path, length in lengths.items() if length > 400}

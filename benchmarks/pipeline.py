@@ -1,0 +1,50 @@
+"""Training steps on batches out of a file, beside the same steps on one batch that is kept."""
+
+import itertools
+import pathlib
+import tempfile
+
+import tensorflow as tf
+
+from benchmarks import step
+from benchmarks.table import Measured, Row
+from benchmarks.timing import time_in_turn
+from sen_tf import devices, generate, settings
+from sen_tf.datasets import read_episodes, transitions
+
+EPISODE_STEPS = 100
+PEER = "one cached batch"
+
+
+def read_training_set(env, episodes):
+    """Episodes of an environment, written to a file and read from it."""
+    options = settings.parse([f"--env={env}"], ("env",))
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "episodes.h5"
+        generate.generate(options, "train", path, episodes, EPISODE_STEPS, seed=0)
+        return read_episodes(path, env)
+
+
+def measure(rounds, env, hidden, filters, batch_size, episodes, steps):
+    """Times of a step on real data and on a cached batch; `steps` of them make a round."""
+    batches = iter(transitions(read_training_set(env, episodes), batch_size, seed=0)[0])
+    cached = next(batches)
+    model = step.make_model(env, devices.resolve_precision("auto"), hidden, filters)
+    train_step = tf.function(model.train_step)
+
+    def train(batches):
+        for batch in itertools.islice(batches, steps):
+            train_step(batch)
+
+    times = time_in_turn(
+        {"ours": lambda: train(batches), PEER: lambda: train(itertools.repeat(cached))}, rounds
+    )
+    return [Measured.of([each / steps for each in times[name]]) for name in ("ours", PEER)]
+
+
+def rows(rounds, episodes=200, steps=50):
+    for env in ("cubes", "shapes"):
+        hidden, filters, batch_size = step.size(env, "quick")
+        ours, theirs = measure(rounds, env, hidden, filters, batch_size, episodes, steps)
+        what = f"training step of {env} sen on real data, quick widths, batch {batch_size}"
+        yield Row(what, "s", ours, PEER, theirs, most_of_peer=1.05)

@@ -163,7 +163,7 @@ def make_model(env, arm, hidden=256, filters=32, dtype=None, **world):
         **world: Further arguments of `ContrastiveWorldModel`, such as `hinge`.
     """
     embedding, encoder, transition = ARMS[env](arm, hidden, filters, dtype)
-    model = ContrastiveWorldModel(
+    return ContrastiveWorldModel(
         embedding,
         encoder,
         transition,
@@ -172,8 +172,6 @@ def make_model(env, arm, hidden=256, filters=32, dtype=None, **world):
         name=arm,
         **world,
     )
-    model(blank_transitions(model, 1))
-    return model
 
 
 def blank_transitions(model, count):

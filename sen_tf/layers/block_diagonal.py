@@ -5,11 +5,12 @@ from keras import ops
 
 from sen_tf.groups import finite, representations
 
-BLOCK_DIAGONAL_FROM = 96
-"""Channels and filters from which the block-diagonal form is used. On loaded CPU cores, forward and
-backward of dense layers of widths 32, 64, 181 and 256: float32 gained from 64 on; bfloat16 lost at
-64 and gained at 181 and 256. Training steps of Reacher (3x3 convolutions under D4, bfloat16) of
-widths 48, 96 and 181: lost at 48, gained at 96 and 181. On GPUs nothing was measured."""
+BLOCK_DIAGONAL_FROM = 64
+"""Channels and filters from which the block-diagonal form is used. On one CPU core, forward and
+backward, it took this share of the expanded form's time at 64 channels, in float32 and bfloat16:
+dense layers on C4 0.74 and 0.77, on D4 0.45 and 0.63; 3x3 convolutions on C4 0.87 and 1.05, on D4
+0.52 and 0.45. At 32 channels dense layers took 0.67 to 1.4 of it, convolutions on D4 0.78 to 1.12,
+and those on C4 twice the time. On GPUs nothing was measured."""
 
 
 def is_worthwhile(group, channels, filters):

@@ -124,6 +124,8 @@ class ContrastiveWorldModel(keras.Model):
             for name in ("loss", "positive", "negative", "z_norm", "z_spread")
         }
         self._skill = Skill()
+        # Parts that have their weights leave nothing to build.
+        self.built = all(part.built for part in (embedding, encoder, transition))
 
     def embed(self, obs, training=False):
         """Symmetric features of images; see the class for what images may be."""

@@ -172,7 +172,8 @@ def make_model(env, arm, hidden=256, filters=32, dtype=None, **world):
         name=arm,
         **world,
     )
-    model(blank_transitions(model, 1))
+    images, (_, actions) = model.embedding.inputs[0], model.transition.inputs
+    model({"obs": images, "next_obs": images, "action": actions})
     return model
 
 

@@ -187,11 +187,13 @@ class QuadrantLifting(keras.layers.Layer):
         stack = []
         for turns in range(4):
             turned = ops.rot90(inputs, k=-turns, axes=(1, 2)) if turns else inputs
-            quadrant = ops.reshape(turned[:, :rows, :columns], (-1, rows * columns, objects))
+            pixels = []
             if side % 2:
-                centre = ops.reshape(inputs[:, rows, rows], (-1, 1, objects))
-                quadrant = ops.concatenate([centre, quadrant], axis=1)
-            stack.append(quadrant)
+                pixels.append(ops.reshape(inputs[:, rows, rows], (-1, 1, objects)))
+            if rows:  # but for an image of one pixel
+                quadrant = turned[:, :rows, :columns]
+                pixels.append(ops.reshape(quadrant, (-1, rows * columns, objects)))
+            stack.append(ops.concatenate(pixels, axis=1))
         return ops.transpose(ops.stack(stack, axis=1), (0, 3, 1, 2))
 
     def compute_output_shape(self, input_shape):

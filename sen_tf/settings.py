@@ -9,6 +9,7 @@ holds the paper's settings, `flags/recipes/<recipe>.cfg` how another recipe trai
 import contextlib
 import difflib
 import math
+import os
 import pathlib
 import shlex
 import sys
@@ -175,6 +176,7 @@ def run(main, description, names):
         print(describe(description, names))
         return
     try:
+        _check_backend()
         main(arguments)
     except KeyboardInterrupt:
         _stop("interrupted", 130)
@@ -183,6 +185,16 @@ def run(main, description, names):
         gymnasium.error.DependencyNotInstalled,
     ) as error:
         _stop(f"error: {error}", 2)
+
+
+def _check_backend():
+    """Raises a UsageError where Keras runs on another backend than the programs."""
+    keras = sys.modules.get("keras")  # which takes seconds to import
+    name = keras.backend.backend() if keras else os.environ.get("KERAS_BACKEND", "tensorflow")
+    if name != "tensorflow":
+        raise UsageError(
+            f"programs need Keras on TensorFlow, not on {name}: set KERAS_BACKEND=tensorflow"
+        )
 
 
 def _stop(message, code):

@@ -136,8 +136,9 @@ class FieldBatchNormalization(_FieldNormalization):
     def call(self, inputs, training=False):
         shape = ops.shape(inputs)
         x = ops.reshape(inputs, (shape[0], -1, 1, inputs.shape[-1]))
-        gamma = self.gamma if self.gamma is not None else ops.ones_like(self.moving_mean)
-        beta = self.beta if self.beta is not None else ops.zeros_like(self.moving_mean)
+        channels = inputs.shape[-1:]
+        gamma = self.gamma if self.gamma is not None else ops.ones(channels, self.variable_dtype)
+        beta = self.beta if self.beta is not None else ops.zeros(channels, self.variable_dtype)
         if training and self.trainable:
             x, mean, variance = _batch_normalize(x, gamma, beta, self.epsilon)
             self._update(self.moving_mean, mean)

@@ -5,6 +5,7 @@ from keras import ops
 
 from sen_tf import replicas
 from sen_tf.losses import action_contrast, contrastive_hinge, energy
+from sen_tf.models.training import TrainedModel
 
 VARIANTS = ("current", "predicted")
 
@@ -25,12 +26,13 @@ class Skill(keras.metrics.Metric):
         self.movement.assign_add(ops.sum(ops.square(state - next_state)))
 
     def result(self):
-        moves = self.movement > 1e-6
-        return ops.where(moves, 1.0 - self.error / ops.where(moves, self.movement, 1.0), 0.0)
+        error, movement = map(ops.convert_to_tensor, (self.error, self.movement))
+        moves = movement > 1e-6
+        return ops.where(moves, 1.0 - error / ops.where(moves, movement, 1.0), 0.0)
 
 
 @keras.saving.register_keras_serializable("sen_tf")
-class ContrastiveWorldModel(keras.Model):
+class ContrastiveWorldModel(TrainedModel):
     """A latent world model trained with a contrastive hinge loss.
 
     `encode` maps images to latent states, `step` predicts the next state, `rollout` repeats it.
@@ -213,7 +215,7 @@ class ContrastiveWorldModel(keras.Model):
             other = replicas.own_rows(ops.roll(replicas.gather(x["action"]), 1, axis=0))
             unit = replicas.mean(ops.mean(self._energy(state, y_pred["next_state"])))
             loss += ops.cond(
-                self.optimizer.iterations < self.action_contrast_steps,
+                self.steps_trained < self.action_contrast_steps,
                 lambda: self._action_contrast(y_pred, other, unit),
                 lambda: ops.zeros_like(loss),
             )
@@ -248,40 +250,6 @@ class ContrastiveWorldModel(keras.Model):
     def metrics(self):
         return [*self._means.values(), self._skill]
 
-    def train_step(self, data):
-        """One step of gradient descent on a batch of transitions (TensorFlow)."""
-        import tensorflow as tf
-
-        x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
-        with tf.GradientTape() as tape:
-            y_pred = self(x, training=True)
-            loss = self.compute_loss(x=x, y_pred=y_pred, training=True)
-            # The gradients of the replicas are added up.
-            scaled = self.optimizer.scale_loss(loss / replicas.count())
-        gradients = tape.gradient(scaled, self.trainable_variables)
-        if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
-            gradients = _spoil_everywhere(gradients)
-        self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
-        return self._results()
-
-    def test_step(self, data):
-        x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
-        self.compute_loss(x=x, y_pred=self(x, training=False), training=False)
-        return self._results()
-
-    def _results(self):
-        """The metrics; on several machines with an axis, along which Keras joins them."""
-        results = self.get_metrics_result()
-        if replicas.on_several_machines():
-            return {name: ops.reshape(value, (1,)) for name, value in results.items()}
-        return results
-
-    def _maybe_symbolic_build(self, *args, **kwargs):
-        """Builds the optimizer; all else is built, and Keras cannot read distributed batches."""
-        if self.optimizer is not None and not self.optimizer.built:
-            with self.distribute_strategy.scope():
-                self.optimizer.build(self.trainable_variables)
-
     def get_config(self):
         parts = {
             "embedding": self.embedding,
@@ -306,17 +274,3 @@ class ContrastiveWorldModel(keras.Model):
         parts = ("embedding", "encoder", "transition")
         loaded = {k: keras.saving.deserialize_keras_object(config[k]) for k in parts}
         return cls(**{**config, **loaded})
-
-
-def _spoil_everywhere(gradients):
-    """Makes the gradients of every replica infinite where those of one have overflowed.
-
-    Keras' loss scaling skips a step by the look of the first replica's gradients alone; an overflow
-    on another one would reach the weights.
-    """
-    if replicas.count() == 1:
-        return gradients
-    finite = [ops.all(ops.isfinite(gradient)) for gradient in gradients]
-    overflows = replicas.total(ops.cast(ops.logical_not(ops.all(finite)), "float32"))
-    infinite = ops.where(overflows > 0, float("inf"), 0.0)
-    return [gradient + ops.cast(infinite, gradient.dtype) for gradient in gradients]

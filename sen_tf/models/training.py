@@ -1,0 +1,99 @@
+"""What the training of a model needs beyond Keras' own, backend by backend.
+
+Everywhere a step is that of Keras' trainer, which calls the model, then its `compute_loss`.
+"""
+
+import keras
+from keras import ops
+
+from sen_tf import replicas
+
+
+class _Trained(keras.Model):
+    """Keras' own training (PyTorch)."""
+
+    @property
+    def steps_trained(self):
+        """The number of steps of gradient descent so far, as `compute_loss` needs it."""
+        return self.optimizer.iterations
+
+
+class _TrainedByJax(_Trained):
+    """Keras' own training, whose steps are pure functions of all state."""
+
+    _step = None
+
+    @property
+    def steps_trained(self):
+        return self.optimizer.iterations if self._step is None else self._step
+
+    def compute_loss_and_updates(self, *arguments, optimizer_variables=None, **keywords):
+        # Keras gives `compute_loss` the state of all but the optimizer, whose own number of steps
+        # would be compiled in as the constant that it was.
+        if optimizer_variables is not None:
+            state = zip(self.optimizer.variables, optimizer_variables, strict=True)
+            with keras.StatelessScope(list(state)):
+                self._step = ops.convert_to_tensor(self.optimizer.iterations)
+        try:
+            return super().compute_loss_and_updates(
+                *arguments, optimizer_variables=optimizer_variables, **keywords
+            )
+        finally:
+            self._step = None
+
+
+class _TrainedByTensorFlow(_Trained):
+    """Training on one replica, or on several that speak to each other."""
+
+    def train_step(self, data):
+        """One step of gradient descent on a batch of transitions."""
+        import tensorflow as tf
+
+        x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        with tf.GradientTape() as tape:
+            y_pred = self(x, training=True)
+            loss = self.compute_loss(x=x, y_pred=y_pred, training=True)
+            # The gradients of the replicas are added up.
+            scaled = self.optimizer.scale_loss(loss / replicas.count())
+        gradients = tape.gradient(scaled, self.trainable_variables)
+        if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
+            gradients = _spoil_everywhere(gradients)
+        self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
+        return self._results()
+
+    def test_step(self, data):
+        x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        self.compute_loss(x=x, y_pred=self(x, training=False), training=False)
+        return self._results()
+
+    def _results(self):
+        """The metrics; on several machines with an axis, along which Keras joins them."""
+        results = self.get_metrics_result()
+        if replicas.on_several_machines():
+            return {name: ops.reshape(value, (1,)) for name, value in results.items()}
+        return results
+
+    def _maybe_symbolic_build(self, *args, **kwargs):
+        """Builds the optimizer; all else is built, and Keras cannot read distributed batches."""
+        if self.optimizer is not None and not self.optimizer.built:
+            with self.distribute_strategy.scope():
+                self.optimizer.build(self.trainable_variables)
+
+
+def _spoil_everywhere(gradients):
+    """Makes the gradients of every replica infinite where those of one have overflowed.
+
+    Keras' loss scaling skips a step by the look of the first replica's gradients alone; an overflow
+    on another one would reach the weights.
+    """
+    if replicas.count() == 1:
+        return gradients
+    finite = [ops.all(ops.isfinite(gradient)) for gradient in gradients]
+    overflows = replicas.total(ops.cast(ops.logical_not(ops.all(finite)), "float32"))
+    infinite = ops.where(overflows > 0, float("inf"), 0.0)
+    return [gradient + ops.cast(infinite, gradient.dtype) for gradient in gradients]
+
+
+TrainedModel = {"tensorflow": _TrainedByTensorFlow, "jax": _TrainedByJax}.get(
+    keras.backend.backend(), _Trained
+)

@@ -1,0 +1,161 @@
+"""What layers and models must do under every backend of Keras.
+
+Run with: KERAS_BACKEND=jax python -m tests.backend_checks FOLDER first
+
+FOLDER holds models that TensorFlow wrote, and what it computed with them (`write_model`); of the
+layers it checks some rows of the conformance table, or `all`. Prints what went wrong as JSON: a
+message by name, empty where all is well.
+"""
+
+import json
+import pathlib
+import sys
+
+import keras
+import numpy as np
+from keras import ops
+
+import sen_tf  # noqa: F401, its classes are in the files
+from sen_tf import arms, testing
+from tests.conformance_table import ROWS
+
+STEPS = 3
+CONTRASTED = {"action_contrast_steps": 2}  # so that a model must know which step it is in
+MODELS = {
+    ("cubes", "fully_equivariant"): {},
+    ("reacher", "sen"): {"reversed_negatives": True},
+    ("rush_hour", "sen"): {"variant": "predicted"},
+    ("shapes", "nonequivariant"): CONTRASTED,
+    ("teapot", "sen"): {"hinge": 20.0},
+}
+
+
+def write_model(folder, env, arm, **world):
+    """Saves a new model of an arm, beside it a batch of data and what `train` makes of both."""
+    path = folder / f"{env}-{arm}.keras"
+    keras.utils.set_random_seed(0)
+    model = arms.make_model(env, arm, 8, 4, **world)
+    testing.randomize_weights(model.transition)  # it starts at "nothing moves"
+    model.save(path)
+    batch = draw_transitions(model, np.random.default_rng(0))
+    np.savez(path.with_suffix(".batch.npz"), **batch)
+    np.savez(path.with_suffix(".found.npz"), **train(model, batch))
+
+
+def draw_transitions(model, rng):
+    """Two transitions between random images: each can only be the other's negative."""
+    batch = arms.blank_transitions(model, 2)
+    images = {name: rng.integers(0, 256, batch[name].shape, np.uint8) for name in batch}
+    action = batch["action"]
+    if action.shape == (2, 3, 3):
+        drawn = np.linalg.qr(rng.standard_normal(action.shape))[0]
+    else:
+        drawn = rng.uniform(-1, 1, action.shape) if action.ndim > 1 else rng.integers(0, 20, 2)
+    return {**images, "action": drawn.astype(action.dtype)}
+
+
+def train(model, batch):
+    """The states of a batch, its loss before and during some steps, and the weights after them."""
+    # TensorFlow, whose compiled steps other tests take, need not compile anything.
+    eager = keras.backend.backend() == "tensorflow"
+    model.compile(keras.optimizers.SGD(5e-3, global_clipnorm=1.0), run_eagerly=eager)
+    outputs = model.predict(batch, verbose=0)
+    loss = model.evaluate(batch, batch_size=2, verbose=0, return_dict=True)["loss"]
+    losses = model.fit(batch, batch_size=2, epochs=STEPS, shuffle=False, verbose=0).history["loss"]
+    weights = {f"weight {k}": weight for k, weight in enumerate(model.get_weights())}
+    return {**outputs, "loss": loss, "losses": losses, **weights}
+
+
+def check_model(path):
+    """A model that TensorFlow saved computes the same here, and learns the same."""
+    expected, batch = (
+        dict(np.load(path.with_suffix(f".{name}.npz"))) for name in ("found", "batch")
+    )
+    found = train(keras.models.load_model(path), batch)
+    assert set(found) == set(expected), set(found) ^ set(expected)
+    for name, array in expected.items():
+        tolerance = 1e-4 if name.startswith(("losses", "weight")) else 1e-5
+        error = np.abs(found[name] - array).max() / max(1, np.abs(array).max())
+        assert error <= tolerance, f"{name} is off by {error:.2g}"
+
+
+def check_layer(name):
+    """A layer commutes with its group in float32, and its gradients are finite."""
+    case = ROWS[name]
+    layer = case.made()
+    case.call(layer, *case.symbolic())
+    testing.randomize_weights(layer)
+    weights = [weight.value for weight in layer.trainable_variables]
+
+    def forward(weights, arrays):
+        with keras.StatelessScope(list(zip(layer.trainable_variables, weights, strict=True))):
+            return case.call(layer, *arrays)
+
+    fast = compiled(forward)
+    testing.assert_equivariant(
+        lambda *arrays: fast(weights, arrays), case.inputs, case.group, case.act_in, case.act_out
+    )
+    for gradient in gradients(lambda *values: ops.sum(forward(*values) ** 2), weights, case.arrays):
+        assert np.isfinite(ops.convert_to_numpy(gradient)).all(), "gradients are not finite"
+
+
+def compiled(function):
+    """Compiled by JAX, which is slow to call single operations for the first time."""
+    if keras.backend.backend() == "torch":
+        return function
+    import jax
+
+    return jax.jit(function)
+
+
+def gradients(loss, weights, arrays):
+    """Those of `loss(weights, arrays)` by all weights, and by all arrays but integers."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        found = compiled(jax.grad(loss, argnums=(0, 1), allow_int=True))(weights, arrays)
+        return [g for part in found for g in part if g.dtype != jax.dtypes.float0]
+    import torch
+
+    arrays = [torch.from_numpy(x) for x in arrays]
+    leaves = [x.requires_grad_() for x in [*weights, *arrays] if x.is_floating_point()]
+    return torch.autograd.grad(loss(weights, arrays), leaves) if leaves else []
+
+
+def check_contract(name):
+    """All that a layer promises."""
+    case = ROWS[name]
+    for check in testing.LAYER_CHECKS.values():
+        check(case)
+
+
+def check_imports():
+    assert "tensorflow" not in sys.modules, "TensorFlow was imported"
+
+
+def first_rows():
+    """A row of each layer, and all of the one that changes its state when it is called."""
+    first = {name.split("-")[0]: name for name in reversed(ROWS)}.values()
+    return [name for name in ROWS if name in first or name.startswith("FieldBatchNormalization")]
+
+
+def outcome(check, *arguments):
+    try:
+        check(*arguments)
+    except Exception as error:  # whatever it is, the other checks go on
+        return f"{type(error).__name__}: {error}"
+    return ""
+
+
+def main(folder, rows):
+    checks = [(check_model, path) for path in pathlib.Path(folder).glob("*.keras")]
+    checks += [(check_layer, name) for name in (ROWS if rows == "all" else first_rows())]
+    if rows == "all":
+        checks += [(check_contract, name) for name in ROWS]
+    checks.append((check_imports,))
+    names = [" ".join([check.__name__, *map(str, arguments)]) for check, *arguments in checks]
+    print(json.dumps(dict(zip(names, (outcome(*check) for check in checks), strict=True))))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

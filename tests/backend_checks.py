@@ -21,6 +21,9 @@ from tests.conformance_table import ROWS
 
 STEPS = 3
 CONTRASTED = {"action_contrast_steps": 2}  # so that a model must know which step it is in
+# After steps of training, in which statistics over two samples enlarge what rounding leaves: two
+# libraries of convolutions make TensorFlow itself differ from itself by as much.
+TOLERANCES = {"losses": 1e-3, "weight": 1e-4}
 MODELS = {
     ("cubes", "fully_equivariant"): {},
     ("reacher", "sen"): {"reversed_negatives": True},
@@ -74,7 +77,7 @@ def check_model(path):
     found = train(keras.models.load_model(path), batch)
     assert set(found) == set(expected), set(found) ^ set(expected)
     for name, array in expected.items():
-        tolerance = 1e-4 if name.startswith(("losses", "weight")) else 1e-5
+        tolerance = TOLERANCES.get(name.split()[0], 1e-5)
         error = np.abs(found[name] - array).max() / max(1, np.abs(array).max())
         assert error <= tolerance, f"{name} is off by {error:.2g}"
 

@@ -1,6 +1,5 @@
 """Training steps on batches out of a file, beside the same steps on one batch that is kept."""
 
-import itertools
 import pathlib
 import tempfile
 
@@ -30,14 +29,15 @@ def measure(rounds, env, hidden, filters, batch_size, episodes, steps):
     batches = iter(transitions(read_training_set(env, episodes), batch_size, seed=0)[0])
     cached = next(batches)
     model = step.make_model(env, devices.resolve_precision("auto"), hidden, filters)
-    train_step = tf.function(model.train_step)
+    on_cached = tf.function(model.train_step)
+    on_next = tf.function(lambda batches: model.train_step(next(batches)))  # as `fit` does
 
-    def train(batches):
-        for batch in itertools.islice(batches, steps):
-            train_step(batch)
+    def train(train_step, data):
+        for _ in range(steps):
+            train_step(data)
 
     times = time_in_turn(
-        {"ours": lambda: train(batches), PEER: lambda: train(itertools.repeat(cached))}, rounds
+        {"ours": lambda: train(on_next, batches), PEER: lambda: train(on_cached, cached)}, rounds
     )
     return [Measured.of([each / steps for each in times[name]]) for name in ("ours", PEER)]
 

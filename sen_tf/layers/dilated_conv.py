@@ -45,7 +45,7 @@ def _direct(x, kernel, strides, padding, dilation_rate, dtype):
         x = ops.pad(x, [(0, 0), (0, 0), (0, 0), zeros])
         kernel = ops.pad(kernel, [(0, 0), (0, 0), zeros, (0, -filters % 16)])
     y = tf.nn.conv2d(x, kernel, strides, padding.upper(), dilations=dilation_rate)
-    return ops.split(y, [filters], axis=-1)[0]
+    return y if y.shape[-1] == filters else ops.split(y, [filters], axis=-1)[0]
 
 
 @functools.cache

@@ -172,6 +172,8 @@ def _batch_normalize(x, gamma, beta, epsilon):
         outputs = tf.raw_ops.FusedBatchNormV3(
             x=x, scale=gamma, offset=beta, mean=[], variance=[], epsilon=epsilon, is_training=True
         )
+        if x.shape[-1] == channels:
+            return outputs[:3]
         return (ops.split(y, [channels], axis=-1)[0] for y in outputs[:3])
     wide = ops.cast(x, gamma.dtype)
     mean = replicas.mean(ops.mean(wide, axis=(0, 1, 2)))
@@ -183,7 +185,8 @@ def _batch_normalize(x, gamma, beta, epsilon):
 
 def _whole_vectors(x):
     """`x` with channels of zeros up to a multiple of 16, the numbers in a processor's vector."""
-    return ops.pad(x, [(0, 0)] * (len(x.shape) - 1) + [(0, -x.shape[-1] % 16)])
+    missing = -x.shape[-1] % 16
+    return ops.pad(x, [(0, 0)] * (len(x.shape) - 1) + [(0, missing)]) if missing else x
 
 
 @keras.saving.register_keras_serializable("sen_tf")

@@ -83,11 +83,14 @@ class ExpandedKernel(keras.layers.Layer):
                 constraint=self.bias_constraint,
             )
 
-    def finish(self, outputs):
-        """Adds the bias (one number a filter) and applies the activation."""
-        if self.bias is not None:
-            outputs = ops.add(outputs, self.bias)
-        return self.activation(outputs)
+    def add_bias(self, outputs):
+        """Adds one number a filter, where the last axis holds the filters, once or for all elements.
+
+        TensorFlow makes one operation of a convolution or product and what is added right after it.
+        """
+        if self.bias is None:
+            return outputs
+        return ops.add(outputs, ops.tile(self.bias, [outputs.shape[-1] // self.filters]))
 
     def plain_arguments(self):
         """Arguments of the layer of Keras whose kernel is the expanded one."""

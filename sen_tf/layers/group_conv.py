@@ -160,14 +160,16 @@ class _GridConv2D(ExpandedKernel):
 
     def call(self, inputs):
         self._check_grid(inputs.shape)
-        return self.finish(self._convolve(inputs))
+        return self.activation(self._convolve(inputs))
 
     def _convolve(self, inputs):
+        """The convolution and the bias."""
         shape = ops.shape(inputs)
         if self.regular_input:
             # Convolutions want a number of channels that is known.
             inputs = ops.reshape(inputs, (*shape[:3], math.prod(inputs.shape[3:])))
         x = conv2d(inputs, self.expanded_kernel(), self.strides, self.padding, self.dilation_rate)
+        x = self.add_bias(x)
         if self.regular_output:
             x = ops.reshape(x, (*ops.shape(x)[:3], self.group.order, self.filters))
         return x
@@ -276,7 +278,7 @@ class GroupConv2D(_GridConv2D):
             return super()._convolve(inputs)
         x = block_diagonal_product(self.group, self._patches(inputs), self._patch_kernel())
         shape = (self.group.order, -1, self._length(rows), self._length(columns), self.filters)
-        return ops.transpose(ops.reshape(x, shape), (1, 2, 3, 0, 4))
+        return self.add_bias(ops.transpose(ops.reshape(x, shape), (1, 2, 3, 0, 4)))
 
     def _moved(self):
         """Where h moves the pixels q of the window, (|G|, pixels): h q, numbered row by row."""

@@ -61,7 +61,8 @@ class GroupDense(ExpandedKernel):
         else:
             x = ops.reshape(inputs, (-1, order * channels))
             x = ops.matmul(x, self.expanded_kernel())
-        return self.finish(ops.reshape(x, (*ops.shape(inputs)[:-1], self.filters)))
+        x = ops.reshape(self.add_bias(x), (*ops.shape(inputs)[:-1], self.filters))
+        return self.activation(x)
 
     def plain(self, inputs):
         """A `Dense` layer between all numbers of all elements; see `layers.plain`."""

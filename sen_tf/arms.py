@@ -148,6 +148,9 @@ WITH_OBJECTS = ("cubes", "rush_hour", "shapes")
 WITH_TWO_FRAMES = ("reacher",)
 """Environments whose images are two frames in a row, which tell velocities."""
 
+WITH_HEADINGS = ("rush_hour",)
+"""Environments in which something differs between episodes and never changes in one."""
+
 
 def make_model(env, arm, hidden=256, filters=32, dtype=None, **world):
     """A `ContrastiveWorldModel` for an environment, built.

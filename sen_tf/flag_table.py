@@ -40,8 +40,8 @@ FLAGS = {
         _ENUM,
         "auto",
         "How to train: paper, or fast (small batches, a step size that falls, at first the "
-        "contrast of actions, and for two stacked frames reversed negatives); auto takes paper "
-        "under the paper preset, else fast.",
+        "contrast of actions, reversed negatives in reacher and those of the same episode in "
+        "rush_hour); auto takes paper under the paper preset, else fast.",
         {"enum_values": ["auto", *RECIPES]},
     ),
     "model": (
@@ -201,6 +201,13 @@ FLAGS = {
         "states tell velocities; environments of single frames (all but reacher) have none.",
         {},
     ),
+    "episode_negatives": (
+        _BOOL,
+        False,
+        "Whether half of the negatives are states of the sample's own episode, so that states tell "
+        "more than what never changes in an episode: Rush Hour's headings.",
+        {},
+    ),
     "validation": (
         _FLOAT,
         0.05,
@@ -229,5 +236,6 @@ OWNERS = {
     "rotations": "teapot",
     "headings": "rush_hour",
     "reversed_negatives": "reacher",
+    "episode_negatives": "rush_hour",
     "train_headings": "rush_hour",
 }

@@ -38,7 +38,8 @@ FLAGS = (
     *("train_episodes", "train_steps", "train_actions", "train_headings"),
     *("eval_episodes", "eval_steps", "sprites", "rotations"),
     *("filters", "hidden", "epochs", "batch_size", "learning_rate", "schedule", "action_contrast"),
-    *("hinge", "sigma", "variant", "negatives", "reversed_negatives", "validation"),
+    *("hinge", "sigma", "variant", "negatives", "reversed_negatives"),
+    *("episode_negatives", "validation"),
     *("precision", "strategy"),
 )
 
@@ -61,6 +62,7 @@ def build_model(options, precision, steps):
         negatives=options.negatives,
         action_contrast_steps=round(options.action_contrast * steps),
         reversed_negatives=options.reversed_negatives and options.env in arms.WITH_TWO_FRAMES,
+        episode_negatives=_in_pairs(options),
         seed=options.seed,
     )
     rate = options.learning_rate
@@ -69,6 +71,10 @@ def build_model(options, precision, steps):
     model.compile(keras.optimizers.Adam(rate), jit_compile=devices.xla_pays())
     model.optimizer.build(model.trainable_variables)
     return model
+
+
+def _in_pairs(options):
+    return options.episode_negatives and options.env in arms.WITH_HEADINGS
 
 
 def explain_preset(options):
@@ -133,7 +139,8 @@ def train(model, options, directory, training, held_out, strategy):
     if done >= options.epochs:
         return checkpoint
     size = options.batch_size
-    batches, steps = share_batches(strategy, training, size, options.seed, start_epoch=done)
+    order = {"start_epoch": done, "pairs": _in_pairs(options)}
+    batches, steps = share_batches(strategy, training, size, options.seed, **order)
     validation = {}
     if held_out is not None:
         replicas = strategy.num_replicas_in_sync

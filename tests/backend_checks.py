@@ -27,7 +27,7 @@ TOLERANCES = {"losses": 1e-3, "weight": 1e-4}
 MODELS = {
     ("cubes", "fully_equivariant"): {},
     ("reacher", "sen"): {"reversed_negatives": True},
-    ("rush_hour", "sen"): {"variant": "predicted"},
+    ("rush_hour", "sen"): {"variant": "predicted", "episode_negatives": True},
     ("shapes", "nonequivariant"): CONTRASTED,
     ("teapot", "sen"): {"hinge": 20.0},
 }

@@ -78,6 +78,7 @@ def test_auto_preset_is_what_the_machine_says():
         ("--sprites=paper", "--sprites is for --env=shapes"),
         ("--headings=up", "--headings is for --env=rush_hour"),
         ("--reversed_negatives", "--reversed_negatives is for --env=reacher"),
+        ("--episode_negatives", "--episode_negatives is for --env=rush_hour"),
         ("stray", "written --name=value"),
         ("--flagfile=/no/such/file.cfg", "file.cfg"),
     ],

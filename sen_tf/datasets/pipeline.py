@@ -80,6 +80,7 @@ def transitions(
     drop_remainder: bool = True,
     shares: int = 1,
     own: slice = slice(None),
+    pairs: bool = False,
 ):
     """An endless `tf.data.Dataset` of batches of transitions.
 
@@ -96,6 +97,9 @@ def transitions(
         shares: number of equal shares, one a replica, into which each batch is cut: they are the
             elements of the dataset then.
         own: the shares that are wanted here, such as those of one machine out of several.
+        pairs: whether to shuffle so that transitions 2k and 2k + 1 of a share are of one episode;
+            where episodes have an odd number of steps, one pair of some is of two episodes. Not of
+            a remainder.
 
     Returns:
         (dataset, steps_per_epoch). A batch is a dict of "obs" and "next_obs", (B, H, W, C) uint8,
@@ -103,8 +107,8 @@ def transitions(
 
     Raises:
         ValueError: there are fewer transitions than `batch_size` and the remainder is dropped,
-            `batch_size` is below 1 or not a multiple of `shares`, or `data` was read with some of
-            its frames only.
+            `batch_size` is below 1 or not a multiple of `shares` (of 2 `shares`, in pairs), or
+            `data` was read with some of its frames only.
     """
     import tensorflow as tf
 
@@ -113,6 +117,11 @@ def transitions(
     if batch_size % shares:
         raise ValueError(
             f"`batch_size` must be a multiple of the {shares} replicas; got {batch_size}."
+        )
+    if pairs and batch_size // shares % 2:
+        raise ValueError(
+            f"`batch_size` must be an even number for each of {shares} replicas, for pairs of "
+            f"transitions of one episode; got {batch_size}."
         )
     episodes, length = subset.episodes, subset.episodes.actions.shape[1]
     with tf.device("/CPU:0"):  # where pipelines run, also beside an accelerator
@@ -126,6 +135,11 @@ def transitions(
         if shuffle:
             seeds = tf.stack([tf.constant(seed, tf.int64), epoch])
             numbers = tf.random.experimental.stateless_shuffle(numbers, seeds)
+            if pairs:
+                by_episode = tf.gather(numbers, tf.argsort(numbers // length, stable=True))
+                rows = tf.reshape(by_episode[: count // 2 * 2], (-1, 2))
+                rows = tf.random.experimental.stateless_shuffle(rows, -1 - seeds)
+                numbers = tf.reshape(rows, (-1,))
         batches = tf.data.Dataset.from_tensor_slices(numbers).batch(batch_size, drop_remainder)
         if shares == 1:
             return batches

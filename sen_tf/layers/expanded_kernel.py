@@ -84,9 +84,9 @@ class ExpandedKernel(keras.layers.Layer):
             )
 
     def add_bias(self, outputs):
-        """Adds one number a filter, where the last axis holds the filters, once or for all elements.
+        """Adds one number a filter; the last axis holds the filters, once or for every element.
 
-        TensorFlow makes one operation of a convolution or product and what is added right after it.
+        TensorFlow makes one operation of a convolution or product and what is added right after.
         """
         if self.bias is None:
             return outputs

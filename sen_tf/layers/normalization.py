@@ -10,9 +10,9 @@ from sen_tf import replicas
 from sen_tf.layers.plain import with_weights
 
 NARROW = 8
-"""Channels up to which batch normalization does without TensorFlow's fused kernel. With 8 elements at
-each of 64 x 65 x 65 pixels it took, forward and backward on one CPU core, 0.23, 0.31, 0.55 and 0.66
-of the kernel's time at 2, 3, 6 and 8 channels in float32, and 0.21, 0.26, 0.65 and 0.89 in
+"""Channels up to which batch normalization does without TensorFlow's fused kernel. With 8 elements
+at each of 64 x 65 x 65 pixels it took, forward and backward on one CPU core, 0.23, 0.31, 0.55 and
+0.66 of the kernel's time at 2, 3, 6 and 8 channels in float32, and 0.21, 0.26, 0.65 and 0.89 in
 bfloat16; at 12 channels 1.1 and 1.2."""
 
 

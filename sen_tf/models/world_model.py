@@ -55,6 +55,10 @@ class ContrastiveWorldModel(TrainedModel):
             each state with that of the same two frames in reverse order: the same positions,
             moving backwards. For images of two stacked frames, whose states otherwise leave out the
             velocities and stay on the plateau; False is the paper's loss.
+        episode_negatives: Whether, in training, half of the negative part of the loss compares
+            samples 2k and 2k + 1 of a batch with each other, which are of one episode then. For
+            episodes that differ in something that never changes, by which alone states could be
+            told apart, and stay where they are; False is the paper's loss.
         seed: Seed of the generator that draws negatives.
 
     Call arguments:
@@ -90,6 +94,7 @@ class ContrastiveWorldModel(TrainedModel):
         object_axis=True,
         action_contrast_steps=0,
         reversed_negatives=False,
+        episode_negatives=False,
         seed=0,
         **kwargs,
     ):
@@ -119,6 +124,7 @@ class ContrastiveWorldModel(TrainedModel):
         self.object_axis = object_axis
         self.action_contrast_steps = action_contrast_steps
         self.reversed_negatives = reversed_negatives
+        self.episode_negatives = episode_negatives
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
         self._means = {
@@ -206,10 +212,13 @@ class ContrastiveWorldModel(TrainedModel):
         )
         loss = ops.mean(positive + negative)
         self._update_metrics(y_pred, loss, positive, negative)
+        parts = [negative]
         if "reversed" in y_pred:
-            energies = self._energy(state, y_pred["reversed"])
-            backwards = ops.maximum(0.0, self.hinge - energies)
-            loss = ops.mean(positive + 0.5 * (negative + backwards))
+            parts.append(self._nearness(state, y_pred["reversed"]))
+        if training and self.episode_negatives:
+            parts.append(self._nearness(state, _swap_pairs(state)))
+        if len(parts) > 1:
+            loss = ops.mean(positive + sum(parts) / len(parts))
         if training and self.action_contrast_steps:
             # Replicas cannot speak to each other inside of a condition.
             other = replicas.own_rows(ops.roll(replicas.gather(x["action"]), 1, axis=0))
@@ -223,6 +232,10 @@ class ContrastiveWorldModel(TrainedModel):
 
     def _energy(self, x, y):
         return energy(x, y, self.sigma, self.object_axis)
+
+    def _nearness(self, state, negatives):
+        """By how much the energies between states and negatives miss the hinge."""
+        return ops.maximum(0.0, self.hinge - self._energy(state, negatives))
 
     def _action_contrast(self, y_pred, other, unit):
         """The mean contrast with the actions `other`, those of the samples one place on."""
@@ -266,6 +279,7 @@ class ContrastiveWorldModel(TrainedModel):
             "object_axis": self.object_axis,
             "action_contrast_steps": self.action_contrast_steps,
             "reversed_negatives": self.reversed_negatives,
+            "episode_negatives": self.episode_negatives,
             "seed": self.seed,
         }
 
@@ -274,3 +288,9 @@ class ContrastiveWorldModel(TrainedModel):
         parts = ("embedding", "encoder", "transition")
         loaded = {k: keras.saving.deserialize_keras_object(config[k]) for k in parts}
         return cls(**{**config, **loaded})
+
+
+def _swap_pairs(x):
+    """Rows 0, 1, 2, 3, ... in the order 1, 0, 3, 2, ..."""
+    pairs = ops.reshape(x, (-1, 2, *x.shape[1:]))
+    return ops.reshape(ops.flip(pairs, axis=1), (-1, *x.shape[1:]))

@@ -59,10 +59,24 @@ def test_each_epoch_holds_every_transition_once_in_an_order_of_its_own():
     assert not np.array_equal(first, other)
 
 
-def test_resuming_continues_the_same_order():
+def test_pairs_are_of_one_episode():
     data = make()
-    *_, third = epochs(*transitions(data, batch_size=5, seed=7), count=3)
-    (resumed,) = epochs(*transitions(data, batch_size=5, seed=7, start_epoch=2))
+    first, second = epochs(*transitions(data, batch_size=6, seed=0, pairs=True), count=2)
+    for order in (first, second):
+        np.testing.assert_array_equal(np.sort(order), data.actions.ravel())
+        episodes = order.reshape(-1, 2) // 10
+        np.testing.assert_array_equal(episodes[:, 0], episodes[:, 1])
+        assert (np.diff(episodes[:, 0]) != 0).any()
+    assert not np.array_equal(first, second)
+    (order,) = epochs(*transitions(make(steps=3), batch_size=6, seed=0, pairs=True))
+    np.testing.assert_array_equal(np.sort(order), make(steps=3).actions.ravel())
+
+
+@pytest.mark.parametrize("pairs", [False, True])
+def test_resuming_continues_the_same_order(pairs):
+    data, how = make(), {"batch_size": 6, "seed": 7, "pairs": pairs}
+    *_, third = epochs(*transitions(data, **how), count=3)
+    (resumed,) = epochs(*transitions(data, start_epoch=2, **how))
     np.testing.assert_array_equal(third, resumed)
 
 
@@ -144,6 +158,8 @@ def test_errors():
         transitions(data, batch_size=25, seed=0)
     with pytest.raises(ValueError, match="`batch_size` must be at least 1; got 0"):
         transitions(data, batch_size=0, seed=0)
+    with pytest.raises(ValueError, match="`batch_size` must be an even number .* got 6"):
+        transitions(data, batch_size=6, seed=0, shares=2, pairs=True)
     some = Episodes(data.observations[:, ::4], data.actions, {}, "board", {}, (0, 4))
     with pytest.raises(ValueError, match="`data` must hold the frames of all times 0 to 4"):
         transitions(some, batch_size=2, seed=0)

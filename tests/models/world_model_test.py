@@ -116,6 +116,7 @@ def test_loaded_model_is_bit_equal_under_any_global_policy(batch, dtype, tmp_pat
         variant="predicted",
         negatives=3,
         action_contrast_steps=3,
+        episode_negatives=True,
         seed=7,
     )
     model.compile("adam", jit_compile=False)
@@ -124,7 +125,7 @@ def test_loaded_model_is_bit_equal_under_any_global_policy(batch, dtype, tmp_pat
     loaded = keras.models.load_model(tmp_path / "model.keras")
     config = model.get_config()
     names = ("hinge", "sigma", "variant", "negatives", "action_contrast_steps", "seed")
-    for name in (*names, "reversed_negatives"):
+    for name in (*names, "reversed_negatives", "episode_negatives"):
         assert loaded.get_config()[name] == config[name]
     for ours, theirs in zip(model(batch).values(), loaded(batch).values(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
@@ -194,6 +195,24 @@ def test_half_of_the_negatives_are_the_two_frames_in_reverse_order():
     assert set(outputs) == {"state", "next_state", "predicted"}
     assert loss == pytest.approx(parts["positive"] + parts["negative"], rel=1e-5)
     assert set(model(batch)) == set(outputs)
+
+
+def test_half_of_the_negatives_are_of_the_same_episode(batch):
+    """In training: samples 2k and 2k + 1 of a batch, each the other's negative."""
+    model = small_model(episode_negatives=True, hinge=100.0)
+    model.compile("sgd")
+    y_pred = model(batch)
+    state = np.array(y_pred["state"])
+    partners = state.reshape(-1, 2, *state.shape[1:])[:, ::-1].reshape(state.shape)
+    apart = np.maximum(0, 100 - 2 * np.square(state - partners).sum((1, 2, 3)) / 5).mean()
+    loss = float(model.compute_loss(x=batch, y_pred=y_pred, training=True))
+    parts = {name: float(value) for name, value in model.get_metrics_result().items()}
+    expected = parts["positive"] + (parts["negative"] + apart) / 2
+    assert loss == pytest.approx(expected, rel=1e-5)
+    model.reset_metrics()
+    loss = float(model.compute_loss(x=batch, y_pred=y_pred, training=False))
+    parts = {name: float(value) for name, value in model.get_metrics_result().items()}
+    assert loss == pytest.approx(parts["positive"] + parts["negative"], rel=1e-5)
 
 
 TWO_REPLICAS = """

@@ -60,6 +60,10 @@ def rush_hour(arm, hidden, filters, dtype):
     A turn also changes which way objects head. An embedding with one map an object that commutes
     with turns would lose the headings, so that features are regular: one map for each object and
     heading. The plain embedding has to learn that; the equivariant one shares its kernels.
+
+    Relative moves leave the group nothing to do: what is learnt are invariant states, positions as
+    an object sees them, of which each field has room for one coordinate. Two fields can end as one
+    coordinate, which tells forward and left apart from the others but not from each other.
     """
     cell = IMAGE_SHAPE[0] // BOARD
     if arm == "fully_equivariant":
@@ -71,19 +75,21 @@ def rush_hour(arm, hidden, filters, dtype):
         embedding = embeddings.cell_embedding(IMAGE_SHAPE, OBJECTS, cell, filters, HEADINGS, dtype)
     features_shape = (BOARD, BOARD, HEADINGS, OBJECTS)
     moves = transitions.RELATIVE_MOVES
-    return embedding, *_object_networks(arm, features_shape, hidden, dtype, moves)
+    return embedding, *_object_networks(arm, features_shape, hidden, dtype, 4, moves)
 
 
-def _object_networks(arm, features_shape, hidden, dtype, moves=transitions.MOVES_CLOCKWISE):
+def _object_networks(
+    arm, features_shape, hidden, dtype, latent=2, moves=transitions.MOVES_CLOCKWISE
+):
     if arm == "nonequivariant":
         hidden = 2 * hidden
         return (
-            encoders.object_encoder(features_shape, (hidden, hidden), dtype=dtype),
-            transitions.object_transition(OBJECTS, hidden, dtype=dtype),
+            encoders.object_encoder(features_shape, (hidden, hidden), latent, dtype=dtype),
+            transitions.object_transition(OBJECTS, hidden, latent, dtype=dtype),
         )
     return (
-        encoders.c4_object_encoder(features_shape, (hidden, hidden), dtype=dtype),
-        transitions.c4_object_transition(OBJECTS, hidden, moves=moves, dtype=dtype),
+        encoders.c4_object_encoder(features_shape, (hidden, hidden), latent, dtype=dtype),
+        transitions.c4_object_transition(OBJECTS, hidden, latent, moves, dtype=dtype),
     )
 
 

@@ -86,7 +86,8 @@ def test_encoder_and_transition_commute(env, arm):
     act_on_features, act_on_actions = on_features(env)
     assert_equivariant(model.encoder, features, "C4", act_on_features, on_states)
     rng = np.random.default_rng(0)
-    inputs = [rng.standard_normal((20, 5, 4, 2)).astype("float32"), np.arange(20, dtype="int32")]
+    states = rng.standard_normal((20, *model.encoder.output_shape[1:])).astype("float32")
+    inputs = [states, np.arange(20, dtype="int32")]
     for step in (model.step, lambda *inputs: model.transition(list(inputs))):
         assert_equivariant(step, inputs, "C4", [on_states, act_on_actions], on_states)
 

@@ -150,7 +150,12 @@ class FieldBatchNormalization(_FieldNormalization):
             return outputs
         scale = gamma * ops.rsqrt(self.moving_variance + self.epsilon)
         offset = beta - self.moving_mean * scale
-        return inputs * ops.cast(scale, inputs.dtype) + ops.cast(offset, inputs.dtype)
+        # TensorFlow's convolutions on CPUs give an empty batch the channels of their input; here it
+        # gets its own.
+        shape = ops.shape(inputs)
+        x = ops.reshape(inputs, (shape[0], -1, 1, inputs.shape[-1]))
+        x = x * ops.cast(scale, x.dtype) + ops.cast(offset, x.dtype)
+        return ops.reshape(x, shape)
 
     def _update(self, moving, batch):
         moving.assign(moving * self.momentum + ops.cast(batch, moving.dtype) * (1 - self.momentum))

@@ -74,6 +74,7 @@ def build_model(options, precision, steps):
 
 
 def _in_pairs(options):
+    """Whether batches come in pairs of one episode, each sample the other's negative."""
     return options.episode_negatives and options.env in arms.WITH_HEADINGS
 
 

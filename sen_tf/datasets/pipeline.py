@@ -98,8 +98,8 @@ def transitions(
             elements of the dataset then.
         own: the shares that are wanted here, such as those of one machine out of several.
         pairs: whether to shuffle so that transitions 2k and 2k + 1 of a share are of one episode;
-            where episodes have an odd number of steps, one pair of some is of two episodes. Not of
-            a remainder.
+            where episodes have an odd number of steps, some have one pair with the next. Without
+            `shuffle` it does nothing.
 
     Returns:
         (dataset, steps_per_epoch). A batch is a dict of "obs" and "next_obs", (B, H, W, C) uint8,

@@ -43,8 +43,13 @@ def contrastive_hinge(
     Reference: Park et al. (2022), section 4.3; Kipf et al. (2020), equation 4.
     """
     positive = energy(predicted, next_state, sigma, object_axis)
+    return positive, nearness(reference, negatives, hinge, sigma, object_axis)
+
+
+def nearness(reference, negatives, hinge=1.0, sigma=0.5, object_axis=True):
+    """The negative part of `contrastive_hinge`, with its arguments; shape `(batch,)`."""
     away = sum(energy(reference, negative, sigma, object_axis) for negative in negatives)
-    return positive, ops.maximum(0.0, hinge - away / len(negatives))
+    return ops.maximum(0.0, hinge - away / len(negatives))
 
 
 def action_contrast(predicted, wrong, next_state, unit, sigma=0.5, object_axis=True):

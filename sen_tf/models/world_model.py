@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from sen_tf import replicas
-from sen_tf.losses import action_contrast, contrastive_hinge, energy
+from sen_tf.losses import action_contrast, contrastive_hinge, energy, nearness
 from sen_tf.models.training import TrainedModel
 
 VARIANTS = ("current", "predicted")
@@ -222,7 +222,8 @@ class ContrastiveWorldModel(TrainedModel):
         if training and self.action_contrast_steps:
             # Replicas cannot speak to each other inside of a condition.
             other = replicas.own_rows(ops.roll(replicas.gather(x["action"]), 1, axis=0))
-            unit = replicas.mean(ops.mean(self._energy(state, y_pred["next_state"])))
+            moved = energy(state, y_pred["next_state"], self.sigma, self.object_axis)
+            unit = replicas.mean(ops.mean(moved))
             loss += ops.cond(
                 self.steps_trained < self.action_contrast_steps,
                 lambda: self._action_contrast(y_pred, other, unit),
@@ -230,12 +231,9 @@ class ContrastiveWorldModel(TrainedModel):
             )
         return loss
 
-    def _energy(self, x, y):
-        return energy(x, y, self.sigma, self.object_axis)
-
     def _nearness(self, state, negatives):
-        """By how much the energies between states and negatives miss the hinge."""
-        return ops.maximum(0.0, self.hinge - self._energy(state, negatives))
+        """The negative part of the loss, of one state for each state."""
+        return nearness(state, [negatives], self.hinge, self.sigma, self.object_axis)
 
     def _action_contrast(self, y_pred, other, unit):
         """The mean contrast with the actions `other`, those of the samples one place on."""

@@ -125,9 +125,10 @@ def _to_one_pixel(first, conv, pool, features_shape, hidden, dtype):
         )
     layers = [keras.Input(features_shape)]
     for halving in (first, conv):
-        layers.append(halving(hidden, 3, strides=2, padding="same", dtype=dtype))
-        layers += norm_relu(dtype)
-        layers.append(pool(3, strides=2, padding="same", dtype=dtype))
+        norm, relu = norm_relu(dtype)
+        layers += [halving(hidden, 3, strides=2, padding="same", dtype=dtype), norm]
+        # The largest number is the same before and after ReLU, and there are fewer to go through.
+        layers += [pool(3, strides=2, padding="same", dtype=dtype), relu]
     return [*layers, conv(hidden, 3, dtype=dtype), *norm_relu(dtype)]
 
 

@@ -18,6 +18,8 @@ def test_the_mean_of_several_negatives_is_taken_before_the_hinge():
     _, both = losses.contrastive_hinge(zero, zero, zero, [near, far], object_axis=False)
     assert float(one[0]) == pytest.approx(1 - 2 * 0.01)
     assert float(both[0]) == 0.0  # the mean energy, (0.02 + 8) / 2, is beyond the hinge
+    _, same = losses.contrastive_hinge(zero, zero, zero, [near, near], object_axis=False)
+    assert float(same[0]) == pytest.approx(1 - 2 * 0.01)
 
 
 def test_action_contrast_is_log_two_where_actions_do_nothing_and_falls_where_they_tell():

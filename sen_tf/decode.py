@@ -17,12 +17,14 @@ from sen_tf import datasets, evaluate, figures, generate, runs, settings
 from sen_tf.models import decoders
 
 FLAGS = ("run", "epochs", "learning_rate", "seed")
-BATCH = 64
+BATCH = 32
 EXAMPLES = 6
 FRAMES_SEEN = 100_000
 """About how many frames a decoder is trained on in all, unless `--epochs` says otherwise."""
 FRAME_BYTES = 2**30
 """How much memory the frames that it is trained on may take."""
+MEAN_OF = 1000
+"""Of how many frames it knows mean and deviation from the start."""
 
 
 def sample_frames(episodes, seed):
@@ -62,6 +64,7 @@ def train_decoder(latents, episodes, options):
     model = latents.model
     make = decoders.object_decoder if model.object_axis else decoders.image_decoder
     decoder = make(states.shape[1:], frames.shape[1:], dtype=model.dtype_policy)
+    decoder.layers[-1].adapt(frames[:: -(-len(frames) // MEAN_OF)] / np.float32(255))
     epochs = options.epochs or max(1, round(FRAMES_SEEN / len(frames)))
     steps = -(-len(frames) // BATCH)
     rate = keras.optimizers.schedules.CosineDecay(options.learning_rate, epochs * steps)
@@ -81,7 +84,8 @@ def imagine(latents, decoder, episodes):
     predicted = latents.rollout(start, episodes.actions)
     states = np.concatenate([start[:, None], predicted], axis=1)
     images = decoder.predict(states.reshape(-1, *states.shape[2:]), verbose=0)
-    return np.round(255 * images).astype(np.uint8).reshape(episodes.observations.shape)
+    images = np.round(255 * images.clip(0, 1)).astype(np.uint8)
+    return images.reshape(episodes.observations.shape)
 
 
 def main(arguments):

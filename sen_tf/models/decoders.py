@@ -1,4 +1,9 @@
-"""Decoders: from latent states back to images, to look at what a state says."""
+"""Decoders: from latent states back to images, to look at what a state says.
+
+The last layer turns deviations from the mean picture, in standard deviations of each pixel, into
+images. Once adapted to images, a decoder starts at their mean and has only to draw what differs
+from it, such as a thin arm before a wide background.
+"""
 
 import math
 
@@ -20,7 +25,7 @@ def object_decoder(
 
     Returns:
         A `keras.Model` from states `(batch, objects, ...)` to images `(batch, rows, columns,
-        channels)` in [0, 1].
+        channels)` in float32, of the scale to which `decoder.layers[-1].adapt(images)` set it.
 
     Reference: Park et al. (2022), appendix, decoder of 3D Blocks.
     """
@@ -33,7 +38,7 @@ def object_decoder(
     ]
     for width in filters:
         layers += _hidden_convolution(width, dtype)
-    layers.append(_last_convolution(image_shape[-1]))
+    layers += _last_convolution(image_shape[-1])
     return keras.Sequential(layers, name=name)
 
 
@@ -58,7 +63,7 @@ def image_decoder(
 
     Returns:
         A `keras.Model` from states `(batch, ...)` to images `(batch, rows, columns, channels)` in
-        [0, 1].
+        float32, as in `object_decoder`.
 
     Reference: Park et al. (2022), appendix, decoder of Reacher; the sizes are ours.
     """
@@ -73,7 +78,7 @@ def image_decoder(
     ]
     for width, size in zip(filters[1:], larger[:0:-1], strict=True):
         layers += _hidden_convolution(width, dtype, **_doubling(size))
-    layers.append(_last_convolution(image_shape[-1], **_doubling(larger[0])))
+    layers += _last_convolution(image_shape[-1], **_doubling(larger[0]))
     return keras.Sequential(layers, name=name)
 
 
@@ -101,6 +106,7 @@ def _hidden_convolution(width, dtype, **arguments):
 
 
 def _last_convolution(channels, **arguments):
-    return keras.layers.Conv2DTranspose(
-        channels, 3, padding="same", activation="sigmoid", dtype="float32", **arguments
-    )
+    return [
+        keras.layers.Conv2DTranspose(channels, 3, padding="same", dtype="float32", **arguments),
+        keras.layers.Normalization(axis=(1, 2, 3), invert=True, dtype="float32"),
+    ]

@@ -88,6 +88,11 @@ def imagine(latents, decoder, episodes):
     return images.reshape(episodes.observations.shape)
 
 
+def root_mean_square(difference):
+    """Of differences `(N, T, H, W, C)` of images, as a share of their range 255: `(T,)`."""
+    return np.sqrt(np.square(difference / 255).mean(axis=(0, 2, 3, 4)))
+
+
 def main(arguments):
     options = settings.parse(arguments, FLAGS)
     model, directory = runs.open_model(options)
@@ -101,11 +106,12 @@ def main(arguments):
     file = generate.evaluation_file(options)
     episodes = datasets.read_episodes(file, options.env, episodes=EXAMPLES)
     imagined = imagine(latents, decoder, episodes)
-    difference = episodes.observations.astype(float) - imagined
-    error = np.sqrt(np.square(difference / 255).mean(axis=(0, 2, 3, 4)))
+    start, *_, end = root_mean_square(episodes.observations - imagined.astype(float))
+    mean = 255 * keras.ops.convert_to_numpy(decoder.layers[-1].mean)
     print(
-        f"root mean square error of decoded images, of 1: {error[0]:.3f} at the first frame, "
-        f"{error[-1]:.3f} after {len(error) - 1} predicted steps"
+        f"root mean square error of decoded images, of 1: {start:.3f} at the first frame, "
+        f"{end:.3f} after {episodes.observations.shape[1] - 1} predicted steps; of the mean "
+        f"picture {root_mean_square(episodes.observations - mean).mean():.3f}"
     )
     print(f"wrote {path}")
     (directory / "figures").mkdir(exist_ok=True)

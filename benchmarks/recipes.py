@@ -25,9 +25,8 @@ def train(env, recipe, epochs, seed, directory, data_dir):
     flags |= {"output": directory, "data_dir": data_dir}
     command = [sys.executable, "-m", "sen_tf.train"]
     subprocess.run([*command, *(f"--{name}={value}" for name, value in flags.items())], check=True)
-    state = json.loads((directory / "checkpoint" / "state.json").read_text(encoding="utf-8"))
     metrics = json.loads((directory / runs.METRICS).read_text(encoding="utf-8"))
-    return state["history"], metrics["scores"]
+    return metrics["history"], metrics["scores"]
 
 
 def draw(histories, title, path):

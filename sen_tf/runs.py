@@ -2,7 +2,7 @@
 
 flags.cfg       the resolved flags
 model.keras     the model with its best weights
-metrics.json    its scores, and how it was trained
+metrics.json    its scores, how it was trained, and the logs of each epoch
 evaluation.json what sen_tf.evaluate found later
 serving/        the model as a versioned SavedModel
 figures/        pictures

@@ -210,6 +210,7 @@ def finish(model, options, directory, checkpoint, begun):
         "wall_seconds_of_last_start": time.perf_counter() - begun,
         "best_epoch": best,
         "scores": scores,
+        "history": checkpoint.history,
     }
     runs.write_json(directory / runs.METRICS, summary)
     written += [directory / runs.METRICS, directory / runs.FLAGS, directory / "logs"]

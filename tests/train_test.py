@@ -56,6 +56,9 @@ def test_a_run_leaves_what_it_says(workplace):
         for name in ("hits@1", "hits@5", "hits@10", "mrr"):
             assert 0 <= summary["scores"]["steps"][horizon][name] <= 1
     assert set(summary["scores"]["symmetry"]["by_element"]) == {"1", "2", "3"}
+    seen = [logs["transitions"] for logs in summary["history"]]
+    assert len(seen) == 3 and seen == sorted(set(seen)) and seen[-1] == summary["transitions_seen"]
+    assert all(-5 < logs["val_skill"] <= 1 for logs in summary["history"])
     for picture in ("latents", "rollouts", "training"):
         assert (run / "figures" / f"{picture}.png").stat().st_size > 5000
     assert (run / "serving" / "world_model" / "1" / "saved_model.pb").exists()

@@ -58,6 +58,17 @@ def test_without_epochs_a_decoder_sees_a_fixed_number_of_frames(monkeypatch):
     assert seen == [5, 1, 3]  # passes over 60, 600 and 60 frames
 
 
+def test_a_decoder_starts_at_the_mean_picture(monkeypatch):
+    monkeypatch.setattr(keras.Model, "fit", lambda *args, **_: None)
+    options = types.SimpleNamespace(epochs=1, learning_rate=1e-3, seed=0)
+    training = episodes(3)
+    decoder = decode.train_decoder(Mean(None), training, options)
+    frames = training.observations / 255
+    mean, deviation = frames.mean(axis=(0, 1)), frames.std(axis=(0, 1)).mean()
+    images = decoder.predict(np.full((1, 3), 0.5), verbose=0)
+    assert np.abs(images[0] - mean).mean() < 0.5 * deviation < 0.2 < mean.mean()
+
+
 def test_frames_are_as_many_as_memory_allows(monkeypatch):
     training = episodes(3)
     every = decode.sample_frames(training, seed=0)

@@ -23,14 +23,18 @@ FRAMES_SEEN = 100_000
 """About how many frames a decoder is trained on in all, unless `--epochs` says otherwise."""
 FRAME_BYTES = 2**30
 """How much memory the frames that it is trained on may take."""
-MEAN_OF = 1000
-"""Of how many frames it knows mean and deviation from the start."""
+MEAN_FRAMES = 1000
+"""From how many frames it knows mean and deviation of each pixel, before it is trained."""
 
 
 def sample_frames(episodes, seed):
     """Frames `(n, H, W, C)` of all times of the episodes: all, or as many as memory allows."""
     frames = episodes.observations.reshape(-1, *episodes.observations.shape[2:])
-    count = FRAME_BYTES // frames[0].nbytes
+    return at_most(FRAME_BYTES // frames[0].nbytes, frames, seed)
+
+
+def at_most(count, frames, seed):
+    """All of the frames, or `count` drawn without replacement where there are more."""
     if count >= len(frames):
         return frames
     return frames[np.random.default_rng(seed).choice(len(frames), count, replace=False)]
@@ -64,7 +68,7 @@ def train_decoder(latents, episodes, options):
     model = latents.model
     make = decoders.object_decoder if model.object_axis else decoders.image_decoder
     decoder = make(states.shape[1:], frames.shape[1:], dtype=model.dtype_policy)
-    decoder.layers[-1].adapt(frames[:: -(-len(frames) // MEAN_OF)] / np.float32(255))
+    decoder.layers[-1].adapt(at_most(MEAN_FRAMES, frames, options.seed) / np.float32(255))
     epochs = options.epochs or max(1, round(FRAMES_SEEN / len(frames)))
     steps = -(-len(frames) // BATCH)
     rate = keras.optimizers.schedules.CosineDecay(options.learning_rate, epochs * steps)

@@ -38,7 +38,7 @@ def object_decoder(
     ]
     for width in filters:
         layers += _hidden_convolution(width, dtype)
-    layers += _last_convolution(image_shape[-1])
+    layers += _output_layers(image_shape[-1])
     return keras.Sequential(layers, name=name)
 
 
@@ -78,7 +78,7 @@ def image_decoder(
     ]
     for width, size in zip(filters[1:], larger[:0:-1], strict=True):
         layers += _hidden_convolution(width, dtype, **_doubling(size))
-    layers += _last_convolution(image_shape[-1], **_doubling(larger[0]))
+    layers += _output_layers(image_shape[-1], **_doubling(larger[0]))
     return keras.Sequential(layers, name=name)
 
 
@@ -105,7 +105,7 @@ def _hidden_convolution(width, dtype, **arguments):
     ]
 
 
-def _last_convolution(channels, **arguments):
+def _output_layers(channels, **arguments):
     return [
         keras.layers.Conv2DTranspose(channels, 3, padding="same", dtype="float32", **arguments),
         keras.layers.Normalization(axis=(1, 2, 3), invert=True, dtype="float32"),

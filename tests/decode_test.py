@@ -58,6 +58,15 @@ def test_without_epochs_a_decoder_sees_a_fixed_number_of_frames(monkeypatch):
     assert seen == [5, 1, 3]  # passes over 60, 600 and 60 frames
 
 
+@pytest.mark.parametrize(("decoded", "pixel"), [(1.2, 255), (-0.2, 0), (0.5, 128)])
+def test_what_is_brighter_than_white_is_white(decoded, pixel):
+    training = episodes(3)
+    count = training.observations[..., 0, 0, 0].size
+    predicted = np.full((count, *training.observations.shape[2:]), decoded, np.float32)
+    decoder = types.SimpleNamespace(predict=lambda states, verbose: predicted)
+    assert (decode.imagine(Mean(None), decoder, training) == pixel).all()
+
+
 def test_a_decoder_starts_at_the_mean_picture(monkeypatch):
     monkeypatch.setattr(keras.Model, "fit", lambda *args, **_: None)
     options = types.SimpleNamespace(epochs=1, learning_rate=1e-3, seed=0)

@@ -39,7 +39,7 @@ class Latents:
         self.model = model
         self._encode = tf.function(model.encode, reduce_retracing=True)
         self._embed = tf.function(model.embed, reduce_retracing=True)
-        self._rollout = tf.function(model.rollout)  # traced anew for each number of steps
+        self._step = tf.function(model.step, reduce_retracing=True)
 
     def encode(self, images):
         return _in_batches(self._encode, images)
@@ -49,15 +49,20 @@ class Latents:
 
     def rollout(self, states, actions):
         dtype = self.model.transition.inputs[1].dtype
-        return _in_batches(self._rollout, states, actions.astype(dtype))
+        predicted = []
+        for action in np.moveaxis(actions.astype(dtype), 1, 0):
+            states = _in_batches(self._step, states, action)
+            predicted.append(states)
+        return np.stack(predicted, axis=1)
 
 
 def _in_batches(function, *arrays):
-    """The function's values on arrays, batch by batch; a short batch is filled up."""
+    """The function's values on arrays, batch by batch; a short last batch is filled up."""
+    size = min(BATCH, len(arrays[0]))
     parts = []
-    for start in range(0, len(arrays[0]), BATCH):
-        batch = [array[start : start + BATCH] for array in arrays]
-        fill = BATCH - len(batch[0])
+    for start in range(0, len(arrays[0]), size):
+        batch = [array[start : start + size] for array in arrays]
+        fill = size - len(batch[0])
         filled = [np.pad(x, [(0, fill), *[(0, 0)] * (x.ndim - 1)]) for x in batch]
         part = tf.cast(function(*map(tf.constant, filled)), tf.float32).numpy()
         parts.append(part[: len(batch[0])])

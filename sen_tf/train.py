@@ -234,7 +234,6 @@ def main(arguments):
     strategy = devices.make_strategy(options.strategy)
     name = f"{options.env}-{options.model}-{options.preset}-seed{options.seed}"
     directory = pathlib.Path(options.output or f"runs/{name}")
-    explain_preset(options)
     chief = devices.is_chief(strategy)
     # The chief alone writes, and holds the lock.
     opened = runs.open_run(directory, options) if chief else contextlib.nullcontext(True)
@@ -242,6 +241,7 @@ def main(arguments):
         if known and (directory / runs.METRICS).exists():
             print(f"{directory} holds this run, finished; choose another --output to train again")
             return
+        explain_preset(options)
         print(f"{'resuming' if known else 'writing'} {directory}")
         keras.utils.set_random_seed(options.seed)
         try:

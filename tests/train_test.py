@@ -182,7 +182,7 @@ def test_rotations_beyond_one_are_refused(tmp_path):
 
 def test_decode_draws_what_the_model_predicts(workplace, capsys):
     run = workplace / "run"
-    decode.main([f"--run={run}", "--epochs=8", "--learning_rate=5e-3"])
+    decode.main([f"--run={run}", "--epochs=2", "--learning_rate=5e-3"])
     errors = re.findall(r"0\.\d+", capsys.readouterr().out.split("of 1: ")[1].splitlines()[0])
     first_frame, predicted, mean_picture = map(float, errors)
     assert max(first_frame, predicted) < 1.2 * mean_picture < 0.3  # grey is off by 0.48
@@ -263,7 +263,7 @@ def test_training_and_evaluation_of_one_seed_share_no_episode(tmp_path):
         ("train", ["--env=cube"], "cubes"),
         ("train", ["--epoch=3"], "Did you mean --epochs"),
         ("train", ["--env=shapes", "--output=/proc/no/such"], "/proc/no"),
-        ("train", ["--dataset=missing.h5"], "there is no such file"),
+        ("train", ["--preset=quick", "--dataset=missing.h5"], "there is no such file"),
         ("generate", ["--actions=sideways", "--output=x.h5"], "up, right, down, left"),
         ("generate", ["--episodes=2", "--output=/proc/x.h5"], "/proc/x.h5"),
         ("evaluate", [], "--run=DIR"),

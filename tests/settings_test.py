@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from sen_tf import flag_table, settings
 from sen_tf.envs import ENVS
 
+VECTORS = pathlib.Path(__file__).parent / "parity" / "i_c4conv.npz"
+
 ALL = tuple(flag_table.FLAGS)
 FUZZ = int(os.environ.get("SEN_TF_FUZZ", "1"))
 
@@ -81,6 +83,8 @@ def test_auto_preset_is_what_the_machine_says():
         ("--episode_negatives", "--episode_negatives is for --env=rush_hour"),
         ("stray", "written --name=value"),
         ("--flagfile=/no/such/file.cfg", "file.cfg"),
+        ("--flagfile=\0", "--flagfile is no file of flags: embedded null byte"),
+        (f"--flagfile={VECTORS}", "--flagfile is no file of flags"),
     ],
 )
 def test_a_wrong_command_line_is_one_clear_line(argument, expected):

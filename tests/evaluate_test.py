@@ -94,3 +94,16 @@ def test_a_model_without_actions_ranks_low(scored):
     assert scores["steps"]["1"]["hits@1"] < 0.2
     # It predicts what it sees, and that turns as it should.
     assert scores["steps"]["1"]["die_model"] < 1e-6
+
+
+@pytest.mark.parametrize("count", [3, evaluate.BATCH, evaluate.BATCH + 3])
+def test_batches_are_of_one_size_and_in_order(count):
+    sizes = []
+
+    def add(x, y):
+        sizes.append(len(x))
+        return x + y
+
+    rows = np.arange(2 * count, dtype=np.float32).reshape(count, 2)
+    np.testing.assert_array_equal(evaluate._in_batches(add, rows, rows), 2 * rows)
+    assert set(sizes) == {min(count, evaluate.BATCH)}

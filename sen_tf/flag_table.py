@@ -32,8 +32,8 @@ FLAGS = {
     "preset": (
         _ENUM,
         "auto",
-        "Size of the experiment: quick (minutes on a CPU), laptop (at most an hour), paper; auto "
-        "takes paper on a GPU and quick on a CPU.",
+        "Size of the experiment: quick (minutes on a CPU), laptop (an hour at most; reacher's "
+        "fully_equivariant one and a half), paper; auto takes paper on a GPU and quick on a CPU.",
         {"enum_values": ["auto", *PRESETS]},
     ),
     "recipe": (

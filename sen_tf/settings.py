@@ -120,7 +120,7 @@ def _parsed(arguments):
         raise UsageError(f"unknown flag --{error.flagname}.{hint}") from error
     except flags.Error as error:
         raise UsageError(" ".join(str(error).split())) from error
-    except ValueError as error:  # of reading one
+    except ValueError as error:  # a flagfile whose name, or what is in it, is no text
         raise UsageError(f"--flagfile is no file of flags: {error}") from error
     if rest:
         raise UsageError(f"unexpected argument {rest[0]!r}: flags are written --name=value")

@@ -48,7 +48,7 @@ def test_plain_form(name):
 MODULES = [module.name for module in pkgutil.iter_modules(layers.__path__, "sen_tf.layers.")]
 
 
-@pytest.mark.parametrize("module", [*MODULES, "sen_tf.testing"])
+@pytest.mark.parametrize("module", [*MODULES, "sen_tf.testing.equivariance"])
 def test_examples_print_what_they_say(module):
     flags = doctest.ELLIPSIS | doctest.IGNORE_EXCEPTION_DETAIL
     failed, _ = doctest.testmod(importlib.import_module(module), optionflags=flags)

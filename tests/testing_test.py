@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from sen_tf import groups, testing
+from sen_tf import groups, layers, testing
 from sen_tf.groups import actions
 
 
@@ -73,7 +73,7 @@ class Scale(keras.layers.Layer):
         self.factor = factor
 
     def call(self, inputs):
-        return inputs * self.factor
+        return keras.ops.cast(inputs, self.compute_dtype) * self.factor
 
     def compute_output_shape(self, input_shape):
         return input_shape
@@ -202,5 +202,66 @@ def test_the_global_policy_is_given_back():
     with pytest.raises(AssertionError):
         act = actions.act_on_regular
         case = testing.LayerCase(StaysInFloat32, (3, 4, 2), "C4", act, act)
-        testing.check_mixed_precision(case)
+        testing.LAYER_CHECKS["mixed_precision"](case)
     assert keras.config.dtype_policy().name == before
+
+
+def slopes_at_every_pixel():
+    """A network that is equivariant when new: PReLU has a slope a place, all of them zero."""
+    return keras.Sequential(
+        [
+            keras.Input((9, 9, 3)),
+            layers.LiftingConv2D("C4", 4, 3, padding="same"),
+            keras.layers.PReLU(),
+        ]
+    )
+
+
+def on_pixels(x, group, g):
+    return actions.rotate_grid(x, group, g, axes=(1, 2))
+
+
+@pytest.mark.parametrize("call", ["__call__", "call"])
+def test_what_training_would_break_is_found_before(call):
+    model = slopes_at_every_pixel()
+    before = model.get_weights()
+    with pytest.raises(AssertionError, match="with its weights moved"):
+        testing.assert_equivariant(
+            getattr(model, call), (2, 9, 9, 3), "C4", on_pixels, actions.act_on_regular_image
+        )
+    for weight, old in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(weight, old)
+
+
+def test_statistics_per_pixel_are_moved_too():
+    model = keras.Sequential([keras.Input((4, 3)), keras.layers.BatchNormalization(axis=1)])
+    act = actions.act_on_regular
+    with pytest.raises(AssertionError, match="with its weights moved"):
+        testing.assert_equivariant(model, (2, 4, 3), "C4", act, act)
+
+
+@pytest.mark.parametrize("samples", [4, 4000])
+def test_one_wrong_number_of_one_sample_is_found_and_named(samples):
+    """The mean over samples alone would hide it: 1e-6 of 4,000 samples."""
+
+    def function(x):
+        y = x.copy()
+        y[1, 2, 0] += 0.01
+        return y
+
+    act = actions.act_on_regular
+    named = r"sample 1 is off by .* the number at \(1, [0-3], 0\)"
+    with pytest.raises(AssertionError, match=named):
+        testing.assert_equivariant(function, (samples, 4, 3), "C4", act, act)
+
+
+def test_a_faint_sample_counts_as_much_as_the_others():
+    x = np.random.default_rng(0).standard_normal((100, 4, 3)).astype("float32")
+    x[3] *= 0.1
+
+    def function(x):
+        return np.where((np.abs(x) < 0.5).all((1, 2), keepdims=True), np.cumsum(x, 1), x)
+
+    act = actions.act_on_regular
+    with pytest.raises(AssertionError, match="sample 3 is off by"):
+        testing.assert_equivariant(function, x, "C4", act, act)

@@ -5,6 +5,8 @@ import numpy as np
 from keras import ops
 
 from sen_tf import groups
+from sen_tf.layers import arguments
+from sen_tf.layers.inputs import settle
 
 
 class ExpandedKernel(keras.layers.Layer):
@@ -39,10 +41,8 @@ class ExpandedKernel(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        if not isinstance(filters, int) or isinstance(filters, bool) or filters < 1:
-            raise ValueError(f"`filters` must be a positive integer, got {filters!r}.")
         self.group = groups.get(group)
-        self.filters = filters
+        self.filters = arguments.integer("filters", filters)
         self.activation = keras.activations.get(activation)
         self.use_bias = use_bias
         if kernel_initializer is None:
@@ -123,6 +123,11 @@ class ExpandedKernel(keras.layers.Layer):
             )
         if not input_shape[-1]:
             raise ValueError(f"{type(self).__name__} `{self.name}` needs a known channel number.")
+
+    def settle_on_group(self, inputs, ranks=None):
+        """The input of `call`, held to what `check_group_axis` asked for; see `inputs.settle`."""
+        sizes = {-2: self.group.order, -1: self.kernel.shape[-2]}
+        return settle(self, inputs, sizes, ranks)
 
     def get_config(self):
         return {

@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from sen_tf.layers.inputs import settle
+
 SOFTENING = 1e-6
 """A vector v is divided by sqrt(|v|^2 + SOFTENING^2), whose gradient exists at v = 0."""
 
@@ -47,7 +49,7 @@ class GramSchmidt(keras.layers.Layer):
             )
 
     def call(self, inputs):
-        vectors = ops.cast(inputs, self.variable_dtype)
+        vectors = settle(self, ops.cast(inputs, self.variable_dtype), {-2: 2, -1: 3})
         first, second = _unit(vectors[..., 0, :]), _unit(vectors[..., 1, :])
         for _ in range(2):  # the second time removes the rounding errors of the first
             second = second - ops.sum(second * first, axis=-1, keepdims=True) * first

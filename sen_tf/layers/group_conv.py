@@ -26,25 +26,12 @@ import numpy as np
 from keras import ops
 
 from sen_tf.groups import actions
+from sen_tf.layers import arguments
 from sen_tf.layers.block_diagonal import block_diagonal_product, is_worthwhile
 from sen_tf.layers.dilated_conv import conv2d
 from sen_tf.layers.expanded_kernel import ExpandedKernel
+from sen_tf.layers.inputs import require, settle
 from sen_tf.layers.plain import reshape, with_weights
-
-
-def check_window(**lengths):
-    """Raises a ValueError unless each is one positive integer, for both rows and columns."""
-    for name, value in lengths.items():
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise ValueError(
-                f"`{name}` must be one positive integer (windows are square), got {value!r}."
-            )
-
-
-def check_padding(padding):
-    """Raises a ValueError for another padding than Keras' two."""
-    if not isinstance(padding, str) or padding not in ("valid", "same"):
-        raise ValueError(f"`padding` must be 'valid' or 'same', got {padding!r}.")
 
 
 def check_symmetric_grid(layer, group, input_shape, window, stride, padding):
@@ -53,17 +40,19 @@ def check_symmetric_grid(layer, group, input_shape, window, stride, padding):
     A window of `window` pixels moved by `stride` is placed symmetrically about the centre of `size`
     pixels when nothing is left over (`valid`), or when the zeros added are the same on both sides
     (`same`). Otherwise turning the image turns it against the sampling grid.
+
+    A size that is not known passes, unless no size is right or wrong alone: see `symmetric_grid`.
     """
     name = f"{type(layer).__name__} `{layer.name}`"
     for axis, what in ((1, "rows"), (2, "columns")):
-        size = input_shape[axis]
+        # With a stride of one every size is as symmetric as every other.
+        size = input_shape[axis] or (window if stride == 1 else None)
         if size is None:
             continue
-        least = window if padding == "valid" else 1
+        least = _least(window, padding)
         if size < least:
             raise ValueError(f"{name} expected at least {least} {what}, its window, got {size}.")
-        moved = group.order > 1 and (what == "columns" or group.name != "D1")
-        if moved and not _is_symmetric(size, window, stride, padding):
+        if _moves(group, axis) and not _is_symmetric(size, window, stride, padding):
             raise ValueError(
                 f"{name} does not commute with {group} on {size} {what}: a window of {window} "
                 f"pixels with stride {stride} and padding '{padding}' is not placed symmetrically. "
@@ -71,11 +60,43 @@ def check_symmetric_grid(layer, group, input_shape, window, stride, padding):
             )
 
 
+def symmetric_grid(layer, x, group, window, stride, padding):
+    """`x`, an input of `call`, which passes `check_symmetric_grid`.
+
+    TensorFlow's graphs check a size that is not known while they are traced when they run.
+    """
+    check_symmetric_grid(layer, group, x.shape, window, stride, padding)
+    sizes = ops.shape(x)
+    for axis, what in ((1, "rows"), (2, "columns")):
+        if x.shape[axis] is None and not isinstance(x, keras.KerasTensor):
+            fits = sizes[axis] >= _least(window, padding)
+            if _moves(group, axis):
+                fits &= _is_symmetric(sizes[axis], window, stride, padding)
+            message = (
+                f"{type(layer).__name__} `{layer.name}` does not commute with {group} on this "
+                f"number of {what}: a window of {window} pixels with stride {stride} and padding "
+                f"'{padding}' is not placed symmetrically."
+            )
+            x = require(x, fits, message)
+    return x
+
+
+def _least(window, padding):
+    """The fewest pixels that a window can be placed on."""
+    return window if padding == "valid" else 1
+
+
+def _moves(group, axis):
+    """Whether an element of the group moves rows (axis 1) or columns (axis 2)."""
+    return group.order > 1 and (axis == 2 or group.name != "D1")
+
+
 def _is_symmetric(size, window, stride, padding):
+    """Whether windows sit symmetrically on `size` pixels, a number or a tensor of one."""
     if padding == "valid":
         return (size - window) % stride == 0
     zeros = (-(-size // stride) - 1) * stride + window - size
-    return zeros >= 0 and zeros % 2 == 0
+    return (zeros >= 0) & (zeros % 2 == 0)
 
 
 def _fix(size, window, stride, padding):
@@ -97,17 +118,24 @@ class _GridConv2D(ExpandedKernel):
     regular_output = True
 
     def __init__(
-        self, group, filters, kernel_size, strides=1, padding="valid", dilation_rate=1, **kwargs
+        self,
+        group,
+        filters,
+        kernel_size,
+        strides=1,
+        padding="valid",
+        dilation_rate=1,
+        data_format="channels_last",
+        **kwargs,
     ):
         super().__init__(group, filters, **kwargs)
-        check_window(kernel_size=kernel_size, strides=strides, dilation_rate=dilation_rate)
-        check_padding(padding)
-        if strides > 1 and dilation_rate > 1:
+        self.kernel_size = arguments.side("kernel_size", kernel_size)
+        self.strides = arguments.side("strides", strides)
+        self.padding = arguments.padding(padding)
+        self.dilation_rate = arguments.side("dilation_rate", dilation_rate)
+        self.data_format = arguments.data_format(data_format)
+        if self.strides > 1 and self.dilation_rate > 1:
             raise ValueError("`strides` > 1 and `dilation_rate` > 1 cannot be combined.")
-        self.kernel_size = kernel_size
-        self.strides = strides
-        self.padding = padding
-        self.dilation_rate = dilation_rate
         self._table = self._index_table()
 
     def _index_table(self):
@@ -134,7 +162,7 @@ class _GridConv2D(ExpandedKernel):
                 f"{type(self).__name__} `{self.name}` expected images of shape (batch, rows, "
                 f"columns, channels), got {tuple(input_shape)}."
             )
-        self._check_grid(input_shape)
+        check_symmetric_grid(self, self.group, input_shape, *self._grid)
         positions = (self.kernel_size, self.kernel_size)
         order = self.group.order
         if self.regular_input and self.regular_output:
@@ -144,8 +172,9 @@ class _GridConv2D(ExpandedKernel):
         else:
             self.add_kernel(positions, input_shape[-1], fan_out=order)
 
-    def _check_grid(self, input_shape):
-        check_symmetric_grid(self, self.group, input_shape, self.window, self.strides, self.padding)
+    @property
+    def _grid(self):
+        return self.window, self.strides, self.padding
 
     def expanded_kernel(self):
         """The kernel of the ordinary convolution: (k, k, |G| channels, |G| filters)."""
@@ -159,7 +188,11 @@ class _GridConv2D(ExpandedKernel):
         return ops.reshape(kernel, (size, size, inputs * channels, outputs * self.filters))
 
     def call(self, inputs):
-        self._check_grid(inputs.shape)
+        if self.regular_input:
+            inputs = self.settle_on_group(inputs, ranks=(5,))
+        else:
+            inputs = settle(self, inputs, {-1: self.kernel.shape[-2]}, ranks=(4,))
+        inputs = symmetric_grid(self, inputs, self.group, *self._grid)
         return self.activation(self._convolve(inputs))
 
     def _convolve(self, inputs):
@@ -182,7 +215,7 @@ class _GridConv2D(ExpandedKernel):
             self.kernel_size,
             self.strides,
             self.padding,
-            data_format="channels_last",
+            data_format=self.data_format,
             dilation_rate=self.dilation_rate,
             **self.plain_arguments(),
         )
@@ -210,6 +243,7 @@ class _GridConv2D(ExpandedKernel):
             "strides": self.strides,
             "padding": self.padding,
             "dilation_rate": self.dilation_rate,
+            "data_format": self.data_format,
         }
 
 
@@ -222,10 +256,11 @@ class LiftingConv2D(_GridConv2D):
     Args:
         group: `"C1"`, `"C2"`, `"C4"`, `"D1"`, `"D2"`, `"D4"` or the `FiniteGroup`.
         filters: Number of output channels.
-        kernel_size: Side of the square kernel in pixels, odd or even.
-        strides: Step of the window in pixels.
+        kernel_size: Side of the square kernel in pixels, odd or even, or the pair of both sides.
+        strides: Step of the window in pixels, or the pair of both steps.
         padding: `"valid"` or `"same"`.
         dilation_rate: Distance between the kernel's samples in pixels.
+        data_format: `"channels_last"`, whatever Keras' own default is.
         **kwargs: `activation`, `use_bias`, `kernel_initializer` and the others of
             `keras.layers.Conv2D`.
 
@@ -255,10 +290,11 @@ class GroupConv2D(_GridConv2D):
     Args:
         group: `"C1"`, `"C2"`, `"C4"`, `"D1"`, `"D2"`, `"D4"` or the `FiniteGroup`.
         filters: Number of output channels.
-        kernel_size: Side of the square kernel in pixels, odd or even.
-        strides: Step of the window in pixels.
+        kernel_size: Side of the square kernel in pixels, odd or even, or the pair of both sides.
+        strides: Step of the window in pixels, or the pair of both steps.
         padding: `"valid"` or `"same"`.
         dilation_rate: Distance between the kernel's samples in pixels.
+        data_format: `"channels_last"`, whatever Keras' own default is.
         **kwargs: `activation`, `use_bias`, `kernel_initializer` and the others of
             `keras.layers.Conv2D`.
 
@@ -328,10 +364,11 @@ class ProjectionConv2D(_GridConv2D):
     Args:
         group: `"C1"`, `"C2"`, `"C4"`, `"D1"`, `"D2"`, `"D4"` or the `FiniteGroup`.
         filters: Number of output channels.
-        kernel_size: Side of the square kernel in pixels, odd or even.
-        strides: Step of the window in pixels.
+        kernel_size: Side of the square kernel in pixels, odd or even, or the pair of both sides.
+        strides: Step of the window in pixels, or the pair of both steps.
         padding: `"valid"` or `"same"`.
         dilation_rate: Distance between the kernel's samples in pixels.
+        data_format: `"channels_last"`, whatever Keras' own default is.
         **kwargs: `activation`, `use_bias`, `kernel_initializer` and the others of
             `keras.layers.Conv2D`.
 

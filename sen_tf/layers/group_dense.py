@@ -53,6 +53,7 @@ class GroupDense(ExpandedKernel):
         return ops.reshape(kernel, (order * channels, order * self.filters))
 
     def call(self, inputs):
+        inputs = self.settle_on_group(inputs)
         order, channels = self.group.order, inputs.shape[-1]
         if is_worthwhile(self.group, channels, self.filters):
             x = ops.transpose(ops.reshape(inputs, (-1, order, channels)), (1, 0, 2))

@@ -1,12 +1,16 @@
 """The doors: between images, representations of a group, functions on it, and irreps of SO(3)."""
 
+import operator
+
 import keras
 import numpy as np
 from keras import ops
 
 from sen_tf import groups
 from sen_tf.groups import actions, irreps, representations
-from sen_tf.layers.irreps_dense import check_at_least, highest_degree
+from sen_tf.layers import arguments
+from sen_tf.layers.inputs import settle
+from sen_tf.layers.irreps_dense import highest_degree
 from sen_tf.layers.plain import constant, shape_of
 
 
@@ -74,12 +78,7 @@ class ToRegular(_Door):
         super().__init__(group, representation, **kwargs)
         dimension = self.representation.dimension
         if components is not None:
-            listed = isinstance(components, list | tuple) and len(components) > 0
-            if not listed or not all(isinstance(c, int) and 0 <= c < dimension for c in components):
-                raise ValueError(
-                    f"`components` must be indices in [0, {dimension}), got {components!r}."
-                )
-            components = list(components)
+            components = _indices(components, dimension)
         self.components = components
 
     def _matrix(self):
@@ -93,8 +92,8 @@ class ToRegular(_Door):
         self._expect(input_shape, self.representation.dimension)
 
     def call(self, inputs):
-        out = ops.cast(inputs, self.compute_dtype)
-        out = ops.matmul(out, constant(self._matrix(), like=out))
+        inputs = settle(self, inputs, {-1: self.representation.dimension})
+        out = ops.matmul(inputs, constant(self._matrix(), like=inputs))
         return ops.reshape(out, (*shape_of(inputs)[:-1], self.group.order, self._channels()))
 
     def _channels(self):
@@ -136,8 +135,10 @@ class FromRegular(_Door):
                 f"FromRegular `{self.name}` expected a multiple of {dimension} channels for "
                 f"{self.representation} of {self.group}, got {channels}."
             )
+        self._channels = channels
 
     def call(self, inputs):
+        inputs = settle(self, inputs, {-2: self.group.order, -1: self._channels})
         dimension = self.representation.dimension
         shape = shape_of(inputs)
         fields = ops.reshape(inputs, (*shape[:-1], shape[-1] // dimension, dimension))
@@ -180,6 +181,7 @@ class QuadrantLifting(keras.layers.Layer):
                 f"QuadrantLifting `{self.name}` expected square images of shape (batch, side, "
                 f"side, objects), got {tuple(input_shape)}."
             )
+        self._built_for = dict(enumerate(input_shape[1:], 1))
 
     def _places(self, side):
         """Where the pixels of f(g) stand in the image: (4, pixels), numbered row by row."""
@@ -189,6 +191,7 @@ class QuadrantLifting(keras.layers.Layer):
         return np.stack([[*centre, *quadrant.flat] for quadrant in quadrants])
 
     def call(self, inputs):
+        inputs = settle(self, inputs, self._built_for, ranks=(4,))
         side, objects = inputs.shape[1], inputs.shape[3]
         # By pixels first: a gather of rows, whose gradient is one too.
         flat = ops.transpose(ops.reshape(inputs, (-1, side * side, objects)), (1, 0, 2))
@@ -230,6 +233,7 @@ class GroupFlatten(keras.layers.Layer):
                 f"GroupFlatten `{self.name}` expected square images of shape (batch, side, side, "
                 f"{self.group.order}, objects) for {self.group}, got {tuple(input_shape)}."
             )
+        self._built_for = dict(enumerate(input_shape[1:], 1))
 
     def _places(self, side):
         """Where entry (g, pixel) of the output stands among (pixel, group) of the input."""
@@ -238,6 +242,7 @@ class GroupFlatten(keras.layers.Layer):
         return pixels[self.group.inverse] * self.group.order + elements[:, None]
 
     def call(self, inputs):
+        inputs = settle(self, inputs, self._built_for, ranks=(5,))
         side, objects = inputs.shape[1], inputs.shape[4]
         flat = ops.reshape(inputs, (-1, side * side * self.group.order, objects))
         return ops.transpose(ops.take(flat, self._places(side), axis=1), (0, 3, 1, 2))
@@ -272,10 +277,9 @@ class ToIrreps(keras.layers.Layer):
 
     def __init__(self, rank, degree, **kwargs):
         super().__init__(**kwargs)
-        self._basis = irreps.cartesian_basis(rank)  # refuses other ranks
-        check_at_least(rank, degree=degree)
-        self.rank = rank
-        self.degree = degree
+        self.rank = arguments.integer("rank", rank, least=0)
+        self._basis = irreps.cartesian_basis(self.rank)  # refuses other ranks
+        self.degree = arguments.integer("degree", degree, least=self.rank)
 
     def build(self, input_shape):
         axes = (3,) * self.rank
@@ -286,11 +290,12 @@ class ToIrreps(keras.layers.Layer):
             )
 
     def call(self, inputs):
+        inputs = settle(self, inputs, {-2 - k: 3 for k in range(self.rank)})
         shape = shape_of(inputs)
         flat = ops.reshape(inputs, (*shape[: -1 - self.rank], 3**self.rank, shape[-1]))
         matrix = np.zeros(((self.degree + 1) ** 2, 3**self.rank))
         matrix[: (self.rank + 1) ** 2] = self._basis.T
-        return _times(matrix, ops.cast(flat, self.compute_dtype))
+        return _times(matrix, flat)
 
     def compute_output_shape(self, input_shape):
         return (*input_shape[: -1 - self.rank], (self.degree + 1) ** 2, input_shape[-1])
@@ -319,8 +324,8 @@ class FromIrreps(keras.layers.Layer):
 
     def __init__(self, rank, **kwargs):
         super().__init__(**kwargs)
-        self._basis = irreps.cartesian_basis(rank)  # refuses other ranks
-        self.rank = rank
+        self.rank = arguments.integer("rank", rank, least=0)
+        self._basis = irreps.cartesian_basis(self.rank)  # refuses other ranks
 
     def build(self, input_shape):
         if (degree := highest_degree(self, input_shape)) < self.rank:
@@ -328,8 +333,10 @@ class FromIrreps(keras.layers.Layer):
                 f"FromIrreps `{self.name}` expected degrees up to {self.rank} or more, got an "
                 f"input of shape {tuple(input_shape)}, of degrees up to {degree}."
             )
+        self._built_for = dict(zip((-2, -1), input_shape[-2:], strict=True))
 
     def call(self, inputs):
+        inputs = settle(self, inputs, self._built_for)
         shape = shape_of(inputs)
         parts = inputs[..., : (self.rank + 1) ** 2, :]
         return ops.reshape(_times(self._basis, parts), self._output_shape(shape))
@@ -342,6 +349,16 @@ class FromIrreps(keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "rank": self.rank}
+
+
+def _indices(components, dimension):
+    try:
+        indices = [operator.index(component) for component in components]
+    except TypeError:
+        indices = []
+    if not indices or not all(0 <= index < dimension for index in indices):
+        raise ValueError(f"`components` must be indices in [0, {dimension}), got {components!r}.")
+    return indices
 
 
 def _times(matrix, x):

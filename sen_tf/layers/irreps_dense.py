@@ -13,6 +13,8 @@ import keras
 from keras import ops
 
 from sen_tf.groups import irreps
+from sen_tf.layers import arguments
+from sen_tf.layers.inputs import settle
 from sen_tf.layers.plain import plain_call, with_weights
 
 
@@ -25,8 +27,7 @@ class IrrepsMixing(keras.layers.Layer):
 
     def __init__(self, filters, use_bias=True, kernel_initializer="glorot_uniform", **kwargs):
         super().__init__(**kwargs)
-        check_at_least(1, filters=filters)
-        self.filters = filters
+        self.filters = arguments.integer("filters", filters)
         self.use_bias = use_bias
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
 
@@ -99,6 +100,8 @@ class IrrepsDense(IrrepsMixing):
         self.add_kernels([input_shape[-1]] * (degree + 1))
 
     def call(self, inputs):
+        degrees, channels = len(self.kernels), self.kernels[0].shape[0]
+        inputs = settle(self, inputs, {-2: degrees**2, -1: channels})
         return self.mix(self._parts(inputs))
 
     def plain(self, inputs):
@@ -137,6 +140,7 @@ class GatedActivation(keras.layers.Layer):
         self.activation = keras.activations.get(activation)
 
     def build(self, input_shape):
+        self._built_for = {-2: (highest_degree(self, input_shape) + 1) ** 2, -1: input_shape[-1]}
         self.gates = [
             keras.layers.Dense(
                 input_shape[-1], "sigmoid", dtype=self.dtype_policy, name=f"gate_{degree}"
@@ -147,7 +151,7 @@ class GatedActivation(keras.layers.Layer):
             gate.build((*input_shape[:-2], 1, input_shape[-1]))
 
     def call(self, inputs):
-        return self._gated(inputs, operator.call)
+        return self._gated(settle(self, inputs, self._built_for), operator.call)
 
     def plain(self, inputs):
         """The same with its gates anew; see `layers.plain`."""
@@ -168,13 +172,6 @@ class GatedActivation(keras.layers.Layer):
             **super().get_config(),
             "activation": keras.activations.serialize(self.activation),
         }
-
-
-def check_at_least(least, **sizes):
-    """Raises a ValueError that names the argument unless all are integers of at least `least`."""
-    for name, value in sizes.items():
-        if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            raise ValueError(f"`{name}` must be an integer of at least {least}, got {value!r}.")
 
 
 def highest_degree(layer, shape):

@@ -3,8 +3,11 @@
 import functools
 
 import keras
+import numpy as np
 from keras import ops
 
+from sen_tf.layers import arguments
+from sen_tf.layers.inputs import assert_all, fit, numbers_in, settle
 from sen_tf.layers.plain import plain_call
 
 
@@ -54,16 +57,22 @@ class ObjectGraph(keras.layers.Layer):
                 f"ObjectGraph `{self.name}` expected at least two objects in an input of shape "
                 f"(batch, objects, ..., channels), got {tuple(nodes_shape)}."
             )
-        if condition_shape is not None and not _alike(nodes_shape[:-1], condition_shape[:-1]):
-            raise ValueError(
-                f"ObjectGraph `{self.name}` expected a condition of the shape of the nodes, "
-                f"{tuple(nodes_shape)}, but for the channels, got {tuple(condition_shape)}."
-            )
+        self._built_for = {1: objects, -1: nodes_shape[-1]}
+        if condition_shape is not None:
+            self._check_condition(nodes_shape, condition_shape)
+            self._condition_built_for = {1: objects, -1: condition_shape[-1]}
         pairs, messages, joined = self._shapes(nodes_shape, condition_shape)
         parts = [(self.edge_network, pairs), (self.readout, messages), (self.node_network, joined)]
         for network, shape in parts:
             if network is not None and not network.built:
                 network.build(shape)
+
+    def _check_condition(self, nodes_shape, condition_shape):
+        if not _alike(nodes_shape[:-1], condition_shape[:-1]):
+            raise ValueError(
+                f"ObjectGraph `{self.name}` expected a condition of the shape of the nodes, "
+                f"{tuple(nodes_shape)}, but for the channels, got {tuple(condition_shape)}."
+            )
 
     def _shapes(self, nodes_shape, condition_shape):
         """What the edge network, the readout and the node network are applied to."""
@@ -76,6 +85,10 @@ class ObjectGraph(keras.layers.Layer):
         return pairs, messages, (*nodes_shape[:-1], channels)
 
     def call(self, nodes, condition=None, training=None):
+        nodes = settle(self, nodes, self._built_for)
+        if condition is not None:
+            condition = settle(self, condition, self._condition_built_for)
+            self._check_condition(nodes.shape, condition.shape)
         edge_network, node_network = (
             functools.partial(network, training=training)
             for network in (self.edge_network, self.node_network)
@@ -129,16 +142,15 @@ class OneHotActions(keras.layers.Layer):
     Output shape: `(batch, objects, moves)`.
 
     Raises:
-        ValueError: For numbers that are not positive integers, or an input of another rank.
+        ValueError: For numbers that are not positive integers, an input of another rank, and
+            actions out of range. TensorFlow's graphs raise an InvalidArgumentError for these when
+            they run; what XLA compiled gives them zeros.
     """
 
     def __init__(self, objects, moves=4, **kwargs):
         super().__init__(**kwargs)
-        for name, value in (("objects", objects), ("moves", moves)):
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ValueError(f"`{name}` must be a positive integer, got {value!r}.")
-        self.objects = objects
-        self.moves = moves
+        self.objects = arguments.integer("objects", objects)
+        self.moves = arguments.integer("moves", moves)
 
     def build(self, input_shape):
         if len(input_shape) != 1:
@@ -147,8 +159,28 @@ class OneHotActions(keras.layers.Layer):
                 f"{tuple(input_shape)}."
             )
 
+    def check_numbers(self, actions):
+        """Raises a ValueError unless all of an array are numbers of actions."""
+        actions = np.asarray(actions)
+        wrong = actions[~((actions >= 0) & (actions < self._count) & (actions % 1 == 0))]
+        if wrong.size:
+            raise ValueError(
+                f"Actions must be integers from 0 to {self._count - 1}, those of {self.objects} "
+                f"objects with {self.moves} moves each, got {wrong[0]}."
+            )
+
+    @property
+    def _count(self):
+        return self.objects * self.moves
+
     def call(self, inputs):
-        one_hot = ops.one_hot(inputs, self.objects * self.moves, dtype=self.compute_dtype)
+        inputs = fit(inputs, f"OneHotActions `{self.name}`", ranks=(1,))
+        if (actions := numbers_in(inputs)) is not None:
+            self.check_numbers(actions)
+        else:
+            message = f"Actions must be integers from 0 to {self._count - 1}."
+            inputs = assert_all(inputs, (inputs >= 0) & (inputs < self._count), message)
+        one_hot = ops.one_hot(inputs, self._count, dtype=self.compute_dtype)
         return ops.reshape(one_hot, (-1, self.objects, self.moves))
 
     def compute_output_shape(self, input_shape):

@@ -1,12 +1,13 @@
 """Normalization per field: one mean, one variance, one scale and one offset a channel."""
 
-import math
 import numbers
 
 import keras
 from keras import ops
 
 from sen_tf import replicas
+from sen_tf.layers import arguments
+from sen_tf.layers.inputs import settle
 from sen_tf.layers.plain import with_weights
 
 NARROW = 8
@@ -33,9 +34,7 @@ class _FieldNormalization(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        if not isinstance(epsilon, numbers.Real) or not 0 < epsilon < math.inf:
-            raise ValueError(f"`epsilon` must be positive, got {epsilon!r}.")
-        self.epsilon = epsilon
+        self.epsilon = arguments.positive("epsilon", epsilon)
         self.center = center
         self.scale = scale
         self.beta_initializer = keras.initializers.get(beta_initializer)
@@ -51,7 +50,8 @@ class _FieldNormalization(keras.layers.Layer):
                 f"{type(self).__name__} `{self.name}` expected an input of shape (batch, ..., "
                 f"channels) with a known channel number, got {tuple(input_shape)}."
             )
-        shape = (input_shape[-1],)
+        self._channels = input_shape[-1]
+        shape = (self._channels,)
         self.gamma = self.beta = None
         if self.scale:
             self.gamma = self.add_weight(
@@ -71,6 +71,16 @@ class _FieldNormalization(keras.layers.Layer):
                 constraint=self.beta_constraint,
                 autocast=False,
             )
+
+    def _precise(self, x):
+        """`x` in the dtype of the arithmetic: that of the variables, float32 at least."""
+        return ops.cast(x, keras.backend.result_type(self.variable_dtype, "float32"))
+
+    def _scale_and_offset(self):
+        shape = (self._channels,)
+        gamma = ops.ones(shape, self.variable_dtype) if self.gamma is None else self.gamma
+        beta = ops.zeros(shape, self.variable_dtype) if self.beta is None else self.beta
+        return self._precise(gamma), self._precise(beta)
 
     def plain_arguments(self):
         """Arguments of the layer of Keras that does the same."""
@@ -125,7 +135,7 @@ class FieldBatchNormalization(_FieldNormalization):
         super().__init__(epsilon, **kwargs)
         if not isinstance(momentum, numbers.Real) or not 0 <= momentum < 1:
             raise ValueError(f"`momentum` must be in [0, 1), got {momentum!r}.")
-        self.momentum = momentum
+        self.momentum = float(momentum)
 
     def build(self, input_shape):
         super().build(input_shape)
@@ -140,22 +150,19 @@ class FieldBatchNormalization(_FieldNormalization):
             setattr(self, name, weight)
 
     def call(self, inputs, training=False):
-        channels = inputs.shape[-1:]
-        gamma = self.gamma if self.gamma is not None else ops.ones(channels, self.variable_dtype)
-        beta = self.beta if self.beta is not None else ops.zeros(channels, self.variable_dtype)
+        inputs = settle(self, inputs, {-1: self._channels})
+        gamma, beta = self._scale_and_offset()
         if training and self.trainable:
             outputs, mean, variance = _batch_normalize(inputs, gamma, beta, self.epsilon)
             self._update(self.moving_mean, mean)
             self._update(self.moving_variance, variance)
             return outputs
-        scale = gamma * ops.rsqrt(self.moving_variance + self.epsilon)
-        offset = beta - self.moving_mean * scale
         # TensorFlow's convolutions on CPUs give an empty batch the channels of their input; here it
         # gets its own.
-        shape = ops.shape(inputs)
-        x = ops.reshape(inputs, (shape[0], -1, 1, inputs.shape[-1]))
-        x = x * ops.cast(scale, x.dtype) + ops.cast(offset, x.dtype)
-        return ops.reshape(x, shape)
+        x = ops.reshape(inputs, (-1, 1, 1, self._channels))
+        mean, variance = map(self._precise, (self.moving_mean, self.moving_variance))
+        x = _scale(x, gamma, beta, mean, variance, self.epsilon)
+        return ops.reshape(x, ops.shape(inputs))
 
     def _update(self, moving, batch):
         moving.assign(moving * self.momentum + ops.cast(batch, moving.dtype) * (1 - self.momentum))
@@ -176,11 +183,35 @@ def _batch_normalize(x, gamma, beta, epsilon):
         return normalize(x, gamma, beta, epsilon)
     wide = ops.cast(x, gamma.dtype)
     axes = tuple(range(len(x.shape) - 1))
-    mean = replicas.mean(ops.mean(wide, axis=axes))
-    variance = replicas.mean(ops.mean(ops.square(wide - mean), axis=axes))
+    # Each replica counts by its rows, which may be none.
+    count = replicas.total(ops.cast(ops.size(x) // x.shape[-1], gamma.dtype))
+    mean = replicas.total(ops.sum(wide, axis=axes)) / count
+    variance = replicas.total(ops.sum(ops.square(wide - mean), axis=axes)) / count
     y = (wide - mean) * ops.rsqrt(variance + epsilon) * gamma + beta
-    count = ops.cast(ops.size(x) / x.shape[-1], gamma.dtype) * replicas.count()
     return ops.cast(y, x.dtype), mean, _unbiased(variance, count)
+
+
+def _scale(x, gamma, beta, mean, variance, epsilon):
+    """`(x - mean) gamma / sqrt(variance + epsilon) + beta` in the dtype of the variables.
+
+    The mean goes first: of two large products that nearly cancel, little would be left. Of 10^7
+    numbers of 16 channels in bfloat16 TensorFlow's kernel took 9 ms on two CPU cores where three
+    operations and two casts took 27; in float32 both took as long.
+    """
+    if keras.backend.backend() == "tensorflow" and x.dtype in ("bfloat16", "float16"):
+        import tensorflow as tf
+
+        return tf.raw_ops.FusedBatchNormV3(
+            x=x,
+            scale=gamma,
+            offset=beta,
+            mean=mean,
+            variance=variance,
+            epsilon=epsilon,
+            is_training=False,
+        )[0]
+    scaled = (ops.cast(x, mean.dtype) - mean) * (gamma * ops.rsqrt(variance + epsilon)) + beta
+    return ops.cast(scaled, x.dtype)
 
 
 def _unbiased(variance, count):
@@ -278,14 +309,15 @@ class FieldLayerNormalization(_FieldNormalization):
         super().__init__(epsilon, **kwargs)
 
     def call(self, inputs):
-        x = ops.cast(inputs, self.variable_dtype)
+        inputs = settle(self, inputs, {-1: self._channels})
+        x = self._precise(inputs)
         mean = ops.mean(x, axis=-1, keepdims=True)
         x = x - mean
         x = x * ops.rsqrt(ops.mean(ops.square(x), axis=-1, keepdims=True) + self.epsilon)
         if self.gamma is not None:
-            x = x * self.gamma
+            x = x * self._precise(self.gamma)
         if self.beta is not None:
-            x = x + self.beta
+            x = x + self._precise(self.beta)
         return ops.cast(x, self.compute_dtype)
 
     def plain(self, inputs):

@@ -7,8 +7,12 @@ from keras import ops
 
 from sen_tf import groups
 from sen_tf.groups import actions
-from sen_tf.layers.group_conv import check_padding, check_symmetric_grid, check_window
+from sen_tf.layers import arguments
+from sen_tf.layers.group_conv import check_symmetric_grid, symmetric_grid
+from sen_tf.layers.inputs import require, settle
 from sen_tf.layers.plain import plain_call, reshape
+
+MODES = ("max", "mean")
 
 
 @keras.saving.register_keras_serializable("sen_tf")
@@ -30,7 +34,7 @@ class GroupPooling(keras.layers.Layer):
 
     def __init__(self, mode="max", **kwargs):
         super().__init__(**kwargs)
-        self.mode = _checked_mode(mode)
+        self.mode = arguments.choice("mode", mode, MODES)
 
     def build(self, input_shape):
         if len(input_shape) < 3 or input_shape[-2] == 0:
@@ -40,6 +44,10 @@ class GroupPooling(keras.layers.Layer):
             )
 
     def call(self, inputs):
+        inputs = settle(self, inputs)
+        if inputs.shape[-2] is None and not isinstance(inputs, keras.KerasTensor):
+            some = ops.shape(inputs)[-2] > 0
+            inputs = require(inputs, some, f"GroupPooling `{self.name}` expected a group axis.")
         if self.mode == "mean":
             return ops.mean(inputs, axis=-2)
         return ops.max(inputs, axis=-2, initial=-math.inf)  # without, it refuses an empty batch
@@ -57,10 +65,11 @@ class SpatialPooling2D(keras.layers.Layer):
 
     Args:
         group: `"C1"`, `"C2"`, `"C4"`, `"D1"`, `"D2"`, `"D4"` or the `FiniteGroup`.
-        pool_size: Side of the window in pixels.
-        strides: Step of the window in pixels; `None` means `pool_size`.
+        pool_size: Side of the window in pixels, or the pair of both sides.
+        strides: Step of the window in pixels, or the pair of both; `None` means `pool_size`.
         padding: `"valid"` or `"same"`.
         mode: `"max"` or `"mean"`.
+        data_format: `"channels_last"`, whatever Keras' own default is.
 
     Input shape: `(batch, rows, columns, |group|, channels)`, or `(batch, rows, columns, channels)`.
 
@@ -71,19 +80,31 @@ class SpatialPooling2D(keras.layers.Layer):
             not sit symmetrically on the image.
     """
 
-    def __init__(self, group, pool_size=2, strides=None, padding="valid", mode="max", **kwargs):
+    def __init__(
+        self,
+        group,
+        pool_size=2,
+        strides=None,
+        padding="valid",
+        mode="max",
+        data_format="channels_last",
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.group = groups.get(group)
         actions.kernel_indices(self.group, 1)  # refuses groups that do not act on pixels
-        check_window(pool_size=pool_size, strides=pool_size if strides is None else strides)
-        check_padding(padding)
-        self.pool_size = pool_size
-        self.strides = strides
-        self.padding = padding
-        self.mode = _checked_mode(mode)
-        pooling = keras.layers.MaxPooling2D if mode == "max" else keras.layers.AveragePooling2D
+        self.pool_size = arguments.side("pool_size", pool_size)
+        self.strides = None if strides is None else arguments.side("strides", strides)
+        self.padding = arguments.padding(padding)
+        self.mode = arguments.choice("mode", mode, MODES)
+        self.data_format = arguments.data_format(data_format)
+        pooling = keras.layers.MaxPooling2D if self.mode == "max" else keras.layers.AveragePooling2D
         self._pool = pooling(
-            pool_size, strides, padding, data_format="channels_last", dtype=self.dtype_policy
+            self.pool_size,
+            self.strides,
+            self.padding,
+            data_format=self.data_format,
+            dtype=self.dtype_policy,
         )
 
     def build(self, input_shape):
@@ -92,16 +113,17 @@ class SpatialPooling2D(keras.layers.Layer):
                 f"SpatialPooling2D `{self.name}` expected an input of rank 4 or 5, got shape "
                 f"{tuple(input_shape)}."
             )
-        self._check_grid(input_shape)
+        check_symmetric_grid(self, self.group, input_shape, *self._grid)
 
-    def _check_grid(self, shape):
-        stride = self.strides or self.pool_size
-        check_symmetric_grid(self, self.group, shape, self.pool_size, stride, self.padding)
+    @property
+    def _grid(self):
+        return self.pool_size, self.strides or self.pool_size, self.padding
 
     def call(self, inputs):
-        self._check_grid(inputs.shape)
+        inputs = settle(self, inputs, ranks=(4, 5))
+        inputs = symmetric_grid(self, inputs, self.group, *self._grid)
         shape = ops.shape(inputs)
-        x = self._pool(ops.reshape(inputs, (*shape[:3], math.prod(inputs.shape[3:]))))
+        x = self._pool(ops.reshape(inputs, (*shape[:3], math.prod(shape[3:]))))
         return ops.reshape(x, (*ops.shape(x)[:3], *shape[3:]))
 
     def plain(self, inputs):
@@ -122,10 +144,5 @@ class SpatialPooling2D(keras.layers.Layer):
             "strides": self.strides,
             "padding": self.padding,
             "mode": self.mode,
+            "data_format": self.data_format,
         }
-
-
-def _checked_mode(mode):
-    if not isinstance(mode, str) or mode not in ("max", "mean"):
-        raise ValueError(f"`mode` must be 'max' or 'mean', got {mode!r}.")
-    return mode

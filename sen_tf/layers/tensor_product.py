@@ -1,7 +1,6 @@
 """Convolutions of point clouds by tensor products: messages between all pairs of points."""
 
 import math
-import numbers
 import operator
 
 import keras
@@ -9,7 +8,9 @@ import numpy as np
 from keras import ops
 
 from sen_tf.groups import irreps
-from sen_tf.layers.irreps_dense import IrrepsMixing, check_at_least, highest_degree
+from sen_tf.layers import arguments
+from sen_tf.layers.inputs import require, settle
+from sen_tf.layers.irreps_dense import IrrepsMixing, highest_degree
 from sen_tf.layers.plain import constant, plain_call
 
 SOFTENING = 0.01
@@ -61,19 +62,15 @@ class TensorFieldConv(IrrepsMixing):
 
     def __init__(self, filters, degree, radius, gaussians=8, radial_width=16, **kwargs):
         super().__init__(filters, autocast=False, **kwargs)  # positions stay in float32
-        check_at_least(0, degree=degree)
-        check_at_least(1, radial_width=radial_width)
-        check_at_least(2, gaussians=gaussians)
-        if not isinstance(radius, numbers.Real) or not 0 < radius < math.inf:
-            raise ValueError(f"`radius` must be positive, got {radius!r}.")
-        self.degree = degree
-        self.radius = radius
-        self.gaussians = gaussians
-        self.radial_width = radial_width
+        self.degree = arguments.integer("degree", degree, least=0)
+        self.radius = arguments.positive("radius", radius)
+        self.gaussians = arguments.integer("gaussians", gaussians, least=2)
+        self.radial_width = arguments.integer("radial_width", radial_width)
 
     def build(self, features_shape, positions_shape):
         self._check_shapes(features_shape, positions_shape)
         degree, channels = highest_degree(self, features_shape), features_shape[-1]
+        self._built_for = {-2: (degree + 1) ** 2, -1: channels}
         self._paths = _paths(degree, self.degree)
         outputs = [lo for _, _, lo in self._paths]
         self.add_kernels([channels * outputs.count(lo) for lo in range(self.degree + 1)])
@@ -93,10 +90,19 @@ class TensorFieldConv(IrrepsMixing):
             )
 
     def call(self, features, positions):
+        features = settle(self, features, self._built_for, ranks=(4,))
+        positions = ops.cast(positions, self.variable_dtype)
+        positions = settle(self, positions, {-1: 3}, ranks=(3,))
+        self._check_shapes(features.shape, positions.shape)
+        if None in (features.shape[1], positions.shape[1]):
+            as_many = ops.shape(features)[1] == ops.shape(positions)[1]
+            message = f"TensorFieldConv `{self.name}` expected a position for each feature."
+            features = require(features, as_many, message)
         return self.mix(self._messages(features, positions, operator.call))
 
     def plain(self, features, positions):
         """The same messages, mixed by `Dense` layers; see `layers.plain`."""
+        positions = ops.cast(positions, self.variable_dtype)
         return self.plain_mix(self._messages(features, positions, plain_call))
 
     def _messages(self, features, positions, apply):
@@ -104,7 +110,7 @@ class TensorFieldConv(IrrepsMixing):
 
         `apply` applies a layer to a tensor.
         """
-        directions, distances = self._offsets(ops.cast(positions, self.variable_dtype))
+        directions, distances = self._offsets(positions)
         harmonics = _harmonics(directions, max(lf for _, lf, _ in self._paths))
         harmonics = [ops.cast(y, self.compute_dtype) for y in harmonics]
         weights = ops.cast(self._radial_weights(distances, apply), self.compute_dtype)

@@ -1,6 +1,8 @@
 """Pure functions on arrays that score latent states: ranking, equivariance, collapse."""
 
 from sen_tf.metrics.equivariance import (
+    Deviation,
+    deviation,
     distance_invariance_error,
     equivariance_error,
     is_collapsed,
@@ -17,7 +19,9 @@ from sen_tf.metrics.ranking import (
 )
 
 __all__ = [
+    "Deviation",
     "Ranks",
+    "deviation",
     "distance_invariance_error",
     "equivariance_error",
     "hard_hits",

@@ -5,6 +5,8 @@ axes of a sample. The group acts before: the caller transforms outputs with the 
 them (space and group axis alike).
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 COLLAPSED_SPREAD = 1e-2
@@ -32,6 +34,60 @@ def equivariance_error(transformed_output, output_of_transformed) -> float:
     )
     errors = _distances(transformed_output, output_of_transformed)
     return _ratio(errors.mean(), _norms(transformed_output).mean())
+
+
+class Deviation(NamedTuple):
+    """How far g S(o) and S(g o) are apart, on the whole and where they are farthest apart.
+
+    Attributes:
+        mean: The `equivariance_error`.
+        of_sample: The largest error of a sample, relative to its norm, or to a tenth of the mean
+            norm where that is larger.
+        sample: Which sample that is.
+        of_number: The largest difference of two numbers, relative to the largest number.
+        place: Where it is: a tuple of indices.
+        expected, actual: The two numbers.
+    """
+
+    mean: float
+    of_sample: float
+    sample: int
+    of_number: float
+    place: tuple[int, ...]
+    expected: float
+    actual: float
+
+    def __str__(self):
+        return (
+            f"relative error {self.mean:.2g}; sample {self.sample} is off by {self.of_sample:.2g} "
+            f"of its norm, and the number at {self.place} is {self.actual:.4g} where "
+            f"{self.expected:.4g} is expected"
+        )
+
+
+def deviation(transformed_output, output_of_transformed) -> Deviation:
+    """The equivariance error, and the sample and the number where it is largest.
+
+    Args:
+        transformed_output, output_of_transformed: As in `equivariance_error`.
+    """
+    mean = equivariance_error(transformed_output, output_of_transformed)
+    expected, actual = np.asarray(transformed_output), np.asarray(output_of_transformed)
+    norms = _norms(expected)
+    with np.errstate(invalid="ignore"):
+        of_samples = _distances(expected, actual) / np.maximum(norms, norms.mean() / 10)
+    sample = int(np.argmax(of_samples))
+    differences = np.abs(expected - actual)
+    place = tuple(int(i) for i in np.unravel_index(np.argmax(differences), differences.shape))
+    return Deviation(
+        mean,
+        float(of_samples[sample]),
+        sample,
+        _ratio(differences[place], np.abs(expected).max()),
+        place,
+        float(expected[place]),
+        float(actual[place]),
+    )
 
 
 def distance_invariance_error(x, y, gx, gy) -> float:

@@ -1,9 +1,4 @@
-"""Checks for your own groups, functions and layers; each raises an AssertionError that says by how
-much something is off.
-
-An action is a function `act(x, group, g)` that applies element `g` to an array, such as
-`groups.actions.act_on_regular_image`.
-"""
+"""Checks of layers: what every layer of this package promises."""
 
 import contextlib
 import inspect
@@ -15,97 +10,13 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-from sen_tf import groups, metrics
+from sen_tf import groups
+from sen_tf.testing.equivariance import as_arrays, assert_equivariant, fail, to_numpy
 
 MIXED_TOLERANCES = {"mixed_bfloat16": 2e-2, "mixed_float16": 3e-3}
 """Relative error allowed by dtype policy: a few times half the distance between its numbers."""
 
 _ARGUMENTS_OF_KERAS = {"name", "dtype", "trainable", "autocast", "activity_regularizer"}
-
-
-def assert_is_group(group):
-    """Checks the axioms: products are elements, associative, with identity 0 and with inverses.
-
-    Args:
-        group: a `FiniteGroup`, a name, or a multiplication table: integers (order, order) with
-            `product[g, h]` the index of gh.
-
-    Raises:
-        AssertionError: which axiom fails, and for which elements.
-
-    Example:
-        >>> assert_is_group("D4")
-        >>> assert_is_group([[0, 1], [1, 1]])
-        Traceback (most recent call last):
-        AssertionError: element 1 has no inverse
-    """
-    if isinstance(group, str | groups.FiniteGroup):
-        group = groups.get(group).product
-    product = np.asarray(group)
-    order = len(product)
-    if product.shape != (order, order) or not np.isin(product, np.arange(order)).all():
-        _fail(f"expected a square table of integers from 0 to {order - 1}, got {product!r}")
-    _no_exception(product[0] != np.arange(order), "identity 0 changes element {} from the left")
-    _no_exception(product[:, 0] != np.arange(order), "identity 0 changes element {} from the right")
-    _no_exception(~(product == 0).any(axis=1), "element {} has no inverse")
-    left = product[product]  # [g, h, k] = (g h) k
-    right = product[np.arange(order)[:, None, None], product]  # g (h k)
-    _no_exception(left != right, "(g h) k is not g (h k) for g, h, k = {}, {}, {}")
-
-
-def assert_equivariant(function, inputs, group, act_in, act_out, rtol=1e-5):
-    """Checks `function(g x) = g function(x)` for every element g.
-
-    Args:
-        function: from one or several arrays to an array; samples along the first axis of each.
-        inputs: shape of an array, a tuple of integers, filled with standard normal float32 noise;
-            or the array; or a list of arrays.
-        group: a `FiniteGroup` or its name.
-        act_in: action on an input; a list where the inputs have different ones.
-        act_out: action on the output.
-        rtol: largest mean |g f(x) - f(g x)| over samples that is allowed, relative to mean |f(x)|.
-
-    Returns:
-        The largest relative error of an element.
-
-    Raises:
-        AssertionError: which element is worst and how large its error is. It is nan where the
-            output is not finite or zero throughout, which would prove nothing.
-
-    Example:
-        >>> from sen_tf.groups import actions
-        >>> assert_equivariant(np.tanh, (2, 4, 3), "C4", actions.act_on_regular,
-        ...                    actions.act_on_regular)
-        0.0
-        >>> assert_equivariant(np.cumsum, (2,), "C2", lambda x, group, g: np.roll(x, g),
-        ...                    lambda y, group, g: np.roll(y, g))
-        Traceback (most recent call last):
-        AssertionError: not equivariant under C2: worst is element 1 with relative error 1.1
-    """
-    group = groups.get(group)
-    arrays = _arrays(inputs)
-    acts = act_in if isinstance(act_in, list) else [act_in] * len(arrays)
-    outputs = _to_numpy(function(*arrays))
-    errors = []
-    for g in group.elements:
-        moved = [
-            np.ascontiguousarray(act(x, group, g), dtype=x.dtype)
-            for act, x in zip(acts, arrays, strict=True)
-        ]
-        expected, actual = act_out(outputs, group, g), _to_numpy(function(*moved))
-        if expected.shape != actual.shape:
-            _fail(
-                f"element {g} of {group} makes the output's shape {expected.shape}, but the output "
-                f"of the transformed input has shape {actual.shape}"
-            )
-        errors.append(metrics.equivariance_error(expected, actual))
-    worst = int(np.argmax(errors))  # the first nan, if there is one
-    if not errors[worst] <= rtol:
-        _fail(
-            f"not equivariant under {group}: worst is element {worst} with relative error "
-            f"{errors[worst]:.2g}"
-        )
-    return errors[worst]
 
 
 class LayerCase(NamedTuple):
@@ -120,7 +31,7 @@ class LayerCase(NamedTuple):
 
     @property
     def arrays(self):
-        return _arrays(self.inputs)
+        return as_arrays(self.inputs)
 
     def made(self, policy="float32"):
         """A fresh layer whose global dtype policy, when made, was `policy`."""
@@ -186,10 +97,10 @@ def check_config(case):
     taken = _constructor_names(type(layer))
     kept = set(config) - (_ARGUMENTS_OF_KERAS - taken)
     if kept != taken:
-        _fail(f"get_config lacks {sorted(taken - kept)}; not arguments: {sorted(kept - taken)}")
+        fail(f"get_config lacks {sorted(taken - kept)}; not arguments: {sorted(kept - taken)}")
     copy = type(layer).from_config(config)
     if copy.get_config() != config:
-        _fail(f"from_config gives a layer of config {copy.get_config()} from {config}")
+        fail(f"from_config gives a layer of config {copy.get_config()} from {config}")
     case.call(copy)
     copy.set_weights(layer.get_weights())
     _assert_equal(case.call(layer), case.call(copy), "layer made by from_config")
@@ -201,13 +112,13 @@ def check_shapes(case):
     real = tuple(outputs.shape)
     stated = tuple(case.made().compute_output_shape(*[x.shape for x in case.arrays]))
     if stated != real:
-        _fail(f"compute_output_shape gives {stated}, the output has shape {real}")
+        fail(f"compute_output_shape gives {stated}, the output has shape {real}")
     symbol = case.call(case.made(), *case.symbolic())
     if tuple(symbol.shape) != (None, *real[1:]):
-        _fail(f"a symbolic call gives shape {symbol.shape}, the output has shape {real}")
+        fail(f"a symbolic call gives shape {symbol.shape}, the output has shape {real}")
     dtype = keras.backend.standardize_dtype(outputs.dtype)
     if symbol.dtype != dtype:
-        _fail(f"a symbolic call gives dtype {symbol.dtype}, the output has dtype {dtype}")
+        fail(f"a symbolic call gives dtype {symbol.dtype}, the output has dtype {dtype}")
 
 
 def check_saving(case):
@@ -244,9 +155,97 @@ def check_mixed_precision(case):
         outputs = case.call(layer)
         dtype = keras.backend.standardize_dtype(outputs.dtype)
         if dtype != layer.compute_dtype:
-            _fail(f"outputs under {policy} have dtype {dtype}, expected {layer.compute_dtype}")
+            fail(f"outputs under {policy} have dtype {dtype}, expected {layer.compute_dtype}")
         _assert_near(case.call(reference), outputs, tolerance, f"layer under {policy}")
         _assert_commutes(case, layer, tolerance)
+
+
+def check_regularizers(case):
+    """Every regularizer that the constructor takes adds its loss, that of outputs per sample."""
+    config = case.made().get_config()
+    names = [name for name in config if name.endswith("_regularizer")]
+    squares = keras.saving.serialize_keras_object(keras.regularizers.L2(1.0))
+    start = {"bias_initializer": "ones"} if "bias_initializer" in config else {}
+    layer = type(case.made()).from_config({**config, **dict.fromkeys(names, squares), **start})
+    outputs = case.call(layer)
+    expected = sum(
+        float(np.sum(to_numpy(getattr(layer, name.removesuffix("_regularizer"))) ** 2))
+        for name in names
+        if getattr(layer, name.removesuffix("_regularizer"), None) is not None
+    )
+    if "activity_regularizer" in names:
+        expected += float(np.sum(to_numpy(outputs) ** 2)) / len(outputs)
+    found = sum(map(float, layer.losses))
+    if not np.isclose(found, expected, rtol=1e-4):
+        fail(f"regularizers {names} give a loss of {found:.6g}, expected {expected:.6g}")
+
+
+def check_inputs(case):
+    """Inputs of other sizes and ranks are taken, or refused by an error that names the layer."""
+    layer = case.built()
+    names = [part.name for part in layer._flatten_layers()]
+    for shapes, arrays in _other_inputs(case):
+        try:
+            case.call(layer, *arrays)
+        except ValueError as error:
+            if not any(name in str(error) for name in names):
+                fail(f"inputs of {shapes} raise an error that does not name the layer: {error}")
+        except Exception as error:
+            fail(f"inputs of {shapes} raise {type(error).__name__}, expected ValueError: {error}")
+
+
+def check_unknown_sizes(case):
+    """Traced by TensorFlow without known sizes, the layer takes and refuses what it does else."""
+    if keras.backend.backend() != "tensorflow":
+        return
+    import tensorflow as tf
+
+    layer = case.built()
+    free = [tf.TensorSpec([None] * x.ndim, x.dtype) for x in case.arrays]
+    traced = tf.function(lambda *arrays: case.call(layer, *arrays), input_signature=free)
+    _assert_near(case.call(layer), traced(*case.arrays), 1e-5, "layer traced without known sizes")
+    for shapes, arrays in _other_inputs(case):
+        if any(x.ndim != spec.shape.rank for x, spec in zip(arrays, free, strict=True)):
+            continue
+        taken, found = _takes(case.call, layer, *arrays), _takes(traced, *arrays)
+        if taken != found:
+            said = ("refused", "taken")
+            fail(f"inputs of {shapes} are {said[taken]}, but {said[found]} in a graph")
+
+
+def check_integers(case):
+    """Integers are read as the same floats, and the output has the compute dtype."""
+    if not all(np.issubdtype(x.dtype, np.floating) for x in case.arrays):
+        return
+    layer = case.built()
+    integers = [np.round(3 * x).astype("int32") for x in case.arrays]
+    outputs = case.call(layer, *integers)
+    if (dtype := keras.backend.standardize_dtype(outputs.dtype)) != layer.compute_dtype:
+        fail(f"integers give outputs of dtype {dtype}, expected {layer.compute_dtype}")
+    floats = case.call(layer, *[x.astype("float32") for x in integers])
+    _assert_near(floats, outputs, 1e-5, "layer called with integers")
+
+
+def check_global_settings(case):
+    """The layer computes the same, to the bit, whatever keras.json says."""
+    reference = case.built()
+    expected = case.call(reference)
+    config = keras.config
+    for name, value in (
+        ("image_data_format", "channels_first"),
+        ("floatx", "float64"),
+        ("floatx", "float16"),
+        ("epsilon", 0.1),
+    ):
+        previous = getattr(config, name)()
+        getattr(config, f"set_{name}")(value)
+        try:
+            layer = case.built()
+            layer.set_weights(reference.get_weights())
+            outputs = case.call(layer)
+        finally:
+            getattr(config, f"set_{name}")(previous)
+        _assert_equal(expected, outputs, f"layer made under {name} = {value!r}")
 
 
 LAYER_CHECKS = {
@@ -256,6 +255,11 @@ LAYER_CHECKS = {
     "saving": check_saving,
     "compilation": check_compilation,
     "mixed_precision": check_mixed_precision,
+    "regularizers": check_regularizers,
+    "inputs": check_inputs,
+    "unknown_sizes": check_unknown_sizes,
+    "integers": check_integers,
+    "global_settings": check_global_settings,
 }
 """Every check of `assert_layer_contract`: functions of a `LayerCase`, by name."""
 
@@ -265,6 +269,30 @@ def _assert_commutes(case, layer, rtol):
         return case.call(layer, *arrays)
 
     assert_equivariant(function, case.inputs, case.group, case.act_in, case.act_out, rtol)
+
+
+def _other_inputs(case):
+    """The inputs with an axis of one of them longer by one, or with one more or one fewer.
+
+    Yields shapes and arrays. The batch is left alone.
+    """
+    for index, x in enumerate(case.arrays):
+        others = [np.concatenate([x, x.take([0], axis)], axis) for axis in range(1, x.ndim)]
+        others += [x[:, None], *([x[:, 0]] if x.ndim > 1 else [])]
+        for other in others:
+            arrays = [*case.arrays[:index], other, *case.arrays[index + 1 :]]
+            yield [array.shape for array in arrays], arrays
+
+
+def _takes(function, *arrays):
+    """Whether a function takes arrays: False where it refuses them."""
+    import tensorflow as tf
+
+    try:
+        function(*arrays)
+    except (ValueError, tf.errors.InvalidArgumentError):
+        return False
+    return True
 
 
 def _by_xla(function):
@@ -304,34 +332,14 @@ def _dtype_policy(name):
         keras.config.set_dtype_policy(previous)
 
 
-def _arrays(inputs):
-    """A shape, an array or a list of arrays as a list of arrays."""
-    if isinstance(inputs, tuple):
-        inputs = np.random.default_rng(0).standard_normal(inputs).astype("float32")
-    return [np.asarray(x) for x in (inputs if isinstance(inputs, list) else [inputs])]
-
-
-def _to_numpy(x):
-    return np.asarray(keras.ops.convert_to_numpy(x), dtype=np.float64)
-
-
 def _assert_equal(expected, actual, what):
-    if not np.array_equal(_to_numpy(expected), _to_numpy(actual)):
-        difference = np.abs(_to_numpy(expected) - _to_numpy(actual)).max()
-        _fail(f"{what}: numbers differ by up to {difference:.2g}, expected equal ones")
+    if not np.array_equal(to_numpy(expected), to_numpy(actual)):
+        difference = np.abs(to_numpy(expected) - to_numpy(actual)).max()
+        fail(f"{what}: numbers differ by up to {difference:.2g}, expected equal ones")
 
 
 def _assert_near(expected, actual, rtol, what):
-    expected, actual = _to_numpy(expected), _to_numpy(actual)
+    expected, actual = to_numpy(expected), to_numpy(actual)
     error = np.linalg.norm(actual - expected) / np.linalg.norm(expected)
     if not error <= rtol:
-        _fail(f"{what}: outputs have relative error {error:.2g}, expected at most {rtol:.2g}")
-
-
-def _no_exception(wrong, message):
-    if wrong.any():
-        _fail(message.format(*np.argwhere(wrong)[0]))
-
-
-def _fail(message):
-    raise AssertionError(message)
+        fail(f"{what}: outputs have relative error {error:.2g}, expected at most {rtol:.2g}")

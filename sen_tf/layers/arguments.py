@@ -1,0 +1,68 @@
+"""Arguments of layers: read as Keras reads them, and kept as numbers and texts that JSON has."""
+
+import math
+import numbers
+import operator
+
+
+def integer(name, value, least=1):
+    """`value`, also one of NumPy's integers, as an `int`.
+
+    Raises:
+        ValueError: For anything else, or an integer below `least`. It names the argument.
+    """
+    try:
+        number = None if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or number < least:
+        raise ValueError(f"`{name}` must be an integer of at least {least}, got {value!r}.")
+    return number
+
+
+def side(name, value):
+    """The side of a square window, given as an integer or as the pair of both sides.
+
+    Raises:
+        ValueError: Unless it is one positive integer, or two equal ones.
+    """
+    sides = value if isinstance(value, list | tuple) and len(value) == 2 else (value, value)
+    try:
+        rows, columns = (integer(name, length) for length in sides)
+    except ValueError:
+        rows, columns = 0, 1
+    if rows != columns:
+        raise ValueError(
+            f"`{name}` must be one positive integer, or two equal ones, for windows are square; "
+            f"got {value!r}."
+        )
+    return rows
+
+
+def choice(name, value, choices):
+    """`value` in small letters, as Keras reads "SAME".
+
+    Raises:
+        ValueError: For a value that is not one of `choices`. It lists them.
+    """
+    chosen = value.lower() if isinstance(value, str) else value
+    if not isinstance(chosen, str) or chosen not in choices:
+        raise ValueError(f"`{name}` must be {' or '.join(map(repr, choices))}, got {value!r}.")
+    return chosen
+
+
+def padding(value):
+    """`"valid"` or `"same"`, or a ValueError."""
+    return choice("padding", value, ("valid", "same"))
+
+
+def data_format(value):
+    """`"channels_last"`, which None means too, or a ValueError."""
+    return choice("data_format", value or "channels_last", ("channels_last",))
+
+
+def positive(name, value):
+    """A positive, finite number as a `float`, or a ValueError."""
+    if not isinstance(value, numbers.Real) or not 0 < value < math.inf:
+        raise ValueError(f"`{name}` must be positive, got {value!r}.")
+    return float(value)

@@ -22,7 +22,14 @@ def energy(x, y, sigma=0.5, object_axis=True):
 
 
 def contrastive_hinge(
-    predicted, next_state, reference, negatives, hinge=1.0, sigma=0.5, object_axis=True
+    predicted,
+    next_state,
+    reference,
+    negatives,
+    hinge=1.0,
+    sigma=0.5,
+    object_axis=True,
+    number=None,
 ):
     """The positive and the negative part of the loss, one number a sample.
 
@@ -34,6 +41,8 @@ def contrastive_hinge(
         reference: What the negatives are pushed away from: z (variant `current`, as in C-SWM and
             the paper's code) or z + T(z, a) (variant `predicted`, as in the paper's equation).
         negatives: List of tensors `(batch, ...)`: states of other samples.
+        number: How many of them count, the first; None counts all. Where none does, the negative
+            part is 0.
         hinge: Energy beyond which a negative no longer counts.
         sigma, object_axis: As in `energy`.
 
@@ -43,13 +52,18 @@ def contrastive_hinge(
     Reference: Park et al. (2022), section 4.3; Kipf et al. (2020), equation 4.
     """
     positive = energy(predicted, next_state, sigma, object_axis)
-    return positive, nearness(reference, negatives, hinge, sigma, object_axis)
+    return positive, nearness(reference, negatives, hinge, sigma, object_axis, number)
 
 
-def nearness(reference, negatives, hinge=1.0, sigma=0.5, object_axis=True):
+def nearness(reference, negatives, hinge=1.0, sigma=0.5, object_axis=True, number=None):
     """The negative part of `contrastive_hinge`, with its arguments; shape `(batch,)`."""
-    away = sum(energy(reference, negative, sigma, object_axis) for negative in negatives)
-    return ops.maximum(0.0, hinge - away / len(negatives))
+    energies = [energy(reference, negative, sigma, object_axis) for negative in negatives]
+    if number is None:
+        return ops.maximum(0.0, hinge - sum(energies) / len(energies))
+    number = ops.cast(number, energies[0].dtype)
+    away = sum(ops.where(k < number, e, 0.0) for k, e in enumerate(energies))
+    near = ops.maximum(0.0, hinge - away / ops.maximum(number, 1.0))
+    return ops.where(number > 0, near, 0.0)
 
 
 def action_contrast(predicted, wrong, next_state, unit, sigma=0.5, object_axis=True):

@@ -31,12 +31,6 @@ def on_several_machines():
     return isinstance(tf.distribute.get_strategy(), tf.distribute.MultiWorkerMirroredStrategy)
 
 
-def mean(x):
-    """The mean of `x` over the replicas."""
-    context = _context()
-    return x if context is None else context.all_reduce("MEAN", x)
-
-
 def total(x):
     """The sum of `x` over the replicas."""
     context = _context()
@@ -44,23 +38,19 @@ def total(x):
 
 
 def gather(x):
-    """The rows of all replicas' `x`, in the order of the replicas; all have as many."""
+    """The rows of all replicas' `x`, in order, and what takes this replica's out of as many rows.
+
+    Replicas may have different numbers of rows, also none.
+    """
     context = _context()
     if context is None:
-        return x
+        return x, lambda rows: rows
+    ops = keras.ops
+    own, place = ops.shape(x)[0], context.replica_id_in_sync_group
+    places = ops.arange(context.num_replicas_in_sync, dtype="int32")
+    counts = total(ops.where(places == place, own, 0))
+    start = ops.sum(ops.where(places < place, counts, 0))
     # A sum in which each fills its own part: TensorFlow's all_gather fails on several machines.
-    parts = keras.ops.arange(context.num_replicas_in_sync)
-    own = parts == context.replica_id_in_sync_group
-    own = keras.ops.reshape(own, (-1, *(1 for _ in x.shape)))
-    filled = keras.ops.where(own, x[None], keras.ops.zeros_like(x)[None])
-    return keras.ops.reshape(total(filled), (-1, *x.shape[1:]))
-
-
-def own_rows(x):
-    """The rows that `gather` took from this replica."""
-    context = _context()
-    if context is None:
-        return x
-    rows = keras.ops.shape(x)[0] // context.num_replicas_in_sync
-    start = context.replica_id_in_sync_group * rows
-    return x[start : start + rows]
+    rest = ops.sum(counts) - start - own
+    filled = ops.pad(x, [(start, rest), *((0, 0) for _ in x.shape[1:])])
+    return total(filled), lambda rows: rows[start : start + own]

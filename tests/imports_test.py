@@ -48,7 +48,7 @@ AT_IMPORT = {
     "layers": "keras numpy",
     "losses": "keras",
     "metrics": "numpy",
-    "models": "keras",
+    "models": "keras numpy",
     "replicas": "keras",
 }
 VAGUE_NAMES = {"base", "common", "helpers", "misc", "utils"}

@@ -8,6 +8,9 @@ from sen_tf.layers import FieldBatchNormalization, FieldLayerNormalization, Grou
 
 EPSILON = 1e-5
 
+conv2d = functools.partial(keras.layers.Conv2D, data_format="channels_last")
+"""A maker of Keras' convolutions, whatever its default layout is."""
+
 
 def norm_relu(dtype):
     """Batch normalization a field, then ReLU: a list of layers."""

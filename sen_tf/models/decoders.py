@@ -84,7 +84,7 @@ def image_decoder(
 
 def _dense_layers(state_shape, flat_shape, hidden, dtype):
     return [
-        keras.Input(state_shape),
+        keras.Input(state_shape, dtype="float32"),
         keras.layers.Reshape(flat_shape, dtype=dtype),
         # What a latent's scale is, training decides; this makes it one, from the data.
         keras.layers.BatchNormalization(dtype=dtype),
@@ -99,14 +99,20 @@ def _doubling(size):
 
 def _hidden_convolution(width, dtype, **arguments):
     return [
-        keras.layers.Conv2DTranspose(width, 3, padding="same", dtype=dtype, **arguments),
+        _upward(width, dtype=dtype, **arguments),
         keras.layers.BatchNormalization(dtype=dtype),
         keras.layers.ReLU(dtype=dtype),
     ]
 
 
+def _upward(channels, **arguments):
+    return keras.layers.Conv2DTranspose(
+        channels, 3, padding="same", data_format="channels_last", **arguments
+    )
+
+
 def _output_layers(channels, **arguments):
     return [
-        keras.layers.Conv2DTranspose(channels, 3, padding="same", dtype="float32", **arguments),
+        _upward(channels, dtype="float32", **arguments),
         keras.layers.Normalization(axis=(1, 2, 3), invert=True, dtype="float32"),
     ]

@@ -15,7 +15,7 @@ from sen_tf.layers import (
     LiftingConv2D,
     ProjectionConv2D,
 )
-from sen_tf.models.blocks import mlp, norm_relu, state_dtype
+from sen_tf.models.blocks import conv2d, mlp, norm_relu, state_dtype
 
 DILATIONS = (2, 4, 8, 16, 32)
 
@@ -32,15 +32,13 @@ def conv_embedding(image_shape, objects, filters=(32, 32, 32), dtype=None, name=
 
     Reference: Park et al. (2022), appendix, 3D Blocks.
     """
-    layers = [keras.Input(image_shape)]
+    layers = [keras.Input(image_shape, dtype=state_dtype(dtype))]
     for width in filters:
         layers += [
-            keras.layers.Conv2D(width, 3, padding="same", dtype=dtype),
+            conv2d(width, 3, padding="same", dtype=dtype),
             *norm_relu(dtype),
         ]
-    layers.append(
-        keras.layers.Conv2D(objects, 3, padding="same", activation="sigmoid", dtype=dtype)
-    )
+    layers.append(conv2d(objects, 3, padding="same", activation="sigmoid", dtype=dtype))
     return keras.Sequential(layers, name=name)
 
 
@@ -56,7 +54,7 @@ def group_conv_embedding(
     Reference: Park et al. (2022), appendix, fully equivariant model of 3D Blocks. The published
     kernels are band-limited (24 of 36 dimensions); these are full.
     """
-    layers = [keras.Input(image_shape)]
+    layers = [keras.Input(image_shape, dtype=state_dtype(dtype))]
     for index, width in enumerate(filters):
         conv = GroupConv2D if index else LiftingConv2D
         layers += [
@@ -84,10 +82,10 @@ def cell_embedding(
     Reference: Park et al. (2022), appendix, 2D Shapes.
     """
     layers = [
-        keras.Input(image_shape),
-        keras.layers.Conv2D(filters, cell, strides=cell, dtype=dtype),
+        keras.Input(image_shape, dtype=state_dtype(dtype)),
+        conv2d(filters, cell, strides=cell, dtype=dtype),
         *norm_relu(dtype),
-        keras.layers.Conv2D(elements * objects, 1, activation="sigmoid", dtype=dtype),
+        conv2d(elements * objects, 1, activation="sigmoid", dtype=dtype),
     ]
     if elements > 1:
         board = (image_shape[0] // cell, image_shape[1] // cell)
@@ -107,7 +105,7 @@ def group_cell_embedding(
     """
     return keras.Sequential(
         [
-            keras.Input(image_shape),
+            keras.Input(image_shape, dtype=state_dtype(dtype)),
             LiftingConv2D(group, filters, cell, strides=cell, dtype=dtype),
             *norm_relu(dtype),
             GroupConv2D(group, objects, 1, activation="sigmoid", dtype=dtype),
@@ -153,7 +151,10 @@ def group_dilated_embedding(
 def _dilated(group, last, image_shape, channels, filters, dtype, name):
     """The group "C1" has one element: its convolutions are plain ones."""
     same = {"padding": "same", "dtype": dtype}
-    layers = [keras.Input(image_shape), LiftingConv2D(group, filters, 3, strides=2, **same)]
+    layers = [
+        keras.Input(image_shape, dtype=state_dtype(dtype)),
+        LiftingConv2D(group, filters, 3, strides=2, **same),
+    ]
     layers += norm_relu(dtype)
     for rate in DILATIONS:
         layers.append(GroupConv2D(group, filters, 3, dilation_rate=rate, **same))
@@ -176,13 +177,13 @@ def rotation_embedding(
 
     Reference: Park et al. (2022), appendix, 3D Teapot.
     """
-    layers = [keras.Input(image_shape)]
+    layers = [keras.Input(image_shape, dtype=state_dtype(dtype))]
     for width in filters:
         layers += [
-            keras.layers.Conv2D(width, 3, strides=2, padding="same", dtype=dtype),
+            conv2d(width, 3, strides=2, padding="same", dtype=dtype),
             *norm_relu(dtype),
         ]
-    layers.append(keras.layers.Flatten(dtype=dtype))
+    layers.append(keras.layers.Flatten(data_format="channels_last", dtype=dtype))
     layers += mlp(keras.layers.Dense, hidden, 6, dtype)
     layers.append(keras.layers.Reshape((2, 3), dtype=state_dtype(dtype)))
     layers.append(GramSchmidt(dtype=state_dtype(dtype)))

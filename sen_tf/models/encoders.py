@@ -15,7 +15,7 @@ from sen_tf.layers import (
     QuadrantLifting,
     SpatialPooling2D,
 )
-from sen_tf.models.blocks import group_dense, mlp, norm_relu, state_dtype
+from sen_tf.models.blocks import conv2d, group_dense, mlp, norm_relu, state_dtype
 
 SIDE = 33
 """Pixels that the image encoders halve four times, always about a centre pixel: 17, 9, 5, 3."""
@@ -39,7 +39,7 @@ def c4_object_encoder(features_shape, hidden=(256, 256), latent=2, dtype=None, n
     """
     regular = len(features_shape) == 4
     lifting = GroupFlatten("C4", dtype=dtype) if regular else QuadrantLifting(dtype=dtype)
-    layers = [keras.Input(features_shape), lifting]
+    layers = [keras.Input(features_shape, dtype=state_dtype(dtype)), lifting]
     return keras.Sequential(layers + mlp(group_dense("C4"), hidden, latent, dtype), name=name)
 
 
@@ -56,7 +56,7 @@ def object_encoder(features_shape, hidden=(512, 512), latent=2, dtype=None, name
     """
     objects, last = features_shape[-1], len(features_shape)
     layers = [
-        keras.Input(features_shape),
+        keras.Input(features_shape, dtype=state_dtype(dtype)),
         keras.layers.Permute((last, *range(1, last)), dtype=dtype),
         keras.layers.Reshape((objects, math.prod(features_shape[:-1])), dtype=dtype),
     ]
@@ -108,8 +108,8 @@ def image_encoder(features_shape, hidden=512, latent=4, dtype=None, name="encode
 
     Reference: Park et al. (2022), appendix, Reacher, non-equivariant model.
     """
-    conv, pool = keras.layers.Conv2D, keras.layers.MaxPooling2D
-    layers = _to_one_pixel(conv, conv, pool, features_shape, hidden, dtype)
+    pool = functools.partial(keras.layers.MaxPooling2D, data_format="channels_last")
+    layers = _to_one_pixel(conv2d, conv2d, pool, features_shape, hidden, dtype)
     layers.append(keras.layers.Reshape((hidden,), dtype=dtype))
     dense = _at_one_pixel(keras.layers.Dense, hidden, latent, dtype)
     return keras.Sequential(layers + dense, name=name)
@@ -123,7 +123,7 @@ def _to_one_pixel(first, conv, pool, features_shape, hidden, dtype):
             f"that halves twice makes them of images of {4 * SIDE - 3} x {4 * SIDE - 3}; got "
             f"{tuple(features_shape)}."
         )
-    layers = [keras.Input(features_shape)]
+    layers = [keras.Input(features_shape, dtype=state_dtype(dtype))]
     for halving in (first, conv):
         norm, relu = norm_relu(dtype)
         layers += [halving(hidden, 3, strides=2, padding="same", dtype=dtype), norm]

@@ -40,7 +40,7 @@ def tensor_field_transition(filters=32, dtype=None, name="transition"):
     precise = {"dtype": state_dtype(dtype)}
     state, action = _inputs(dtype)
     columns = keras.layers.Permute((2, 1), **precise)(state)
-    positions = keras.layers.ZeroPadding1D((1, 0), **precise)(columns)
+    positions = keras.layers.ZeroPadding1D((1, 0), data_format="channels_last", **precise)(columns)
     x = keras.layers.Reshape((1, 3, 3, 1), **precise)(action)
     x = IrrepsDense(filters, **precise)(ToIrreps(2, degree=2, **precise)(x))
     x = ops.repeat(x, 4, axis=1)
@@ -65,7 +65,7 @@ def dense_transition(hidden=256, dtype=None, name="transition"):
     precise = {"dtype": state_dtype(dtype)}
     state, action = _inputs(dtype)
     x = keras.layers.Concatenate(axis=1, **precise)([state, action])
-    x = keras.layers.Flatten(**precise)(x)
+    x = keras.layers.Flatten(data_format="channels_last", **precise)(x)
     for layer in mlp(keras.layers.Dense, (hidden, hidden), 9, dtype, changes_states=True):
         x = layer(x)
     changes = keras.layers.Reshape((3, 3), **precise)(x)

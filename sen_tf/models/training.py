@@ -7,10 +7,63 @@ import keras
 from keras import ops
 
 from sen_tf import replicas
+from sen_tf.models.transition_batches import looked_at
+
+NO_TARGETS = "The model learns from transitions alone"
 
 
 class _Trained(keras.Model):
-    """Keras' own training (PyTorch)."""
+    """Keras' own training (PyTorch), whose loss is the model's own and which needs no targets."""
+
+    def compile(
+        self,
+        optimizer="rmsprop",
+        loss=None,
+        loss_weights=None,
+        metrics=None,
+        weighted_metrics=None,
+        **arguments,
+    ):
+        """As in Keras, without the arguments that are about targets."""
+        _refuse(
+            f"{type(self).__name__} has a loss and metrics of its own",
+            loss=loss,
+            loss_weights=loss_weights,
+            metrics=metrics,
+            weighted_metrics=weighted_metrics,
+        )
+        super().compile(optimizer, **arguments)
+
+    def compile_from_config(self, config):
+        """Compiles a loaded model as it was when it was saved."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        if self.built:
+            self.optimizer.build(self.trainable_variables)
+
+    def fit(self, x=None, y=None, batch_size=None, epochs=1, **arguments):
+        """As in Keras, without targets and weights of samples; the first batch is looked at."""
+        unused = {name: arguments.pop(name, None) for name in ("class_weight", "sample_weight")}
+        _refuse(NO_TARGETS, y=y, **unused)
+        x = looked_at(x, batch_size, self.check)
+        if (validation := arguments.get("validation_data")) is not None:
+            validation, *targets = keras.utils.unpack_x_y_sample_weight(validation)
+            _refuse(
+                NO_TARGETS, **{"validation_data[1]": targets[0], "validation_data[2]": targets[1]}
+            )
+            size = arguments.get("validation_batch_size") or batch_size
+            arguments["validation_data"] = looked_at(validation, size, self.check)
+        return super().fit(x, batch_size=batch_size, epochs=epochs, **arguments)
+
+    def evaluate(self, x=None, y=None, batch_size=None, **arguments):
+        """As in Keras, without targets and weights of samples; the first batch is looked at."""
+        _refuse(NO_TARGETS, y=y, sample_weight=arguments.pop("sample_weight", None))
+        if not arguments.get("_use_cached_eval_dataset"):  # `fit` has looked at it
+            x = looked_at(x, batch_size, self.check)
+        return super().evaluate(x, batch_size=batch_size, **arguments)
+
+    def predict(self, x, batch_size=None, **arguments):
+        """As in Keras; the first batch is looked at."""
+        return super().predict(looked_at(x, batch_size, self.check), batch_size, **arguments)
 
     @property
     def steps_trained(self):
@@ -49,12 +102,12 @@ class _TrainedByTensorFlow(_Trained):
         """One step of gradient descent on a batch of transitions."""
         import tensorflow as tf
 
-        x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         with tf.GradientTape() as tape:
             y_pred = self(x, training=True)
-            loss = self.compute_loss(x=x, y_pred=y_pred, training=True)
-            # The gradients of the replicas are added up.
-            scaled = self.optimizer.scale_loss(loss / replicas.count())
+            # That of a replica's own rows: the gradients of the replicas are added up.
+            loss = self.compute_loss(x, y, y_pred, sample_weight, training=True)
+            scaled = self.optimizer.scale_loss(loss)
         gradients = tape.gradient(scaled, self.trainable_variables)
         if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
             gradients = _spoil_everywhere(gradients)
@@ -62,8 +115,8 @@ class _TrainedByTensorFlow(_Trained):
         return self._results()
 
     def test_step(self, data):
-        x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
-        self.compute_loss(x=x, y_pred=self(x, training=False), training=False)
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        self.compute_loss(x, y, self(x, training=False), sample_weight, training=False)
         return self._results()
 
     def _results(self):
@@ -78,6 +131,13 @@ class _TrainedByTensorFlow(_Trained):
         if self.optimizer is not None and not self.optimizer.built:
             with self.distribute_strategy.scope():
                 self.optimizer.build(self.trainable_variables)
+
+
+def _refuse(reason, **arguments):
+    """Raises a ValueError for arguments that are given and would not be heeded."""
+    given = [f"`{name}`" for name, value in arguments.items() if value is not None]
+    if given:
+        raise ValueError(f"{reason}: {', '.join(given)} cannot be given.")
 
 
 def _spoil_everywhere(gradients):

@@ -63,7 +63,7 @@ def c4_object_transition(
 
 
 def _graph(dense, state_shape, action_layers, hidden, dtype, name):
-    state = keras.Input(state_shape, name="state")
+    state = keras.Input(state_shape, dtype=state_dtype(dtype), name="state")
     action = keras.Input((), dtype="int32", name="action")
     condition = action
     for layer in action_layers:
@@ -118,7 +118,7 @@ def d4_torque_transition(torques, hidden=181, latent=4, dtype=None, name="transi
 
 
 def _dense(dense, state_shape, torques, action_layers, hidden, dtype, name):
-    state = keras.Input(state_shape, name="state")
+    state = keras.Input(state_shape, dtype=state_dtype(dtype), name="state")
     action = keras.Input((torques,), dtype="float32", name="action")
     condition = action
     for layer in action_layers:

@@ -1,11 +1,19 @@
 """The contrastive world model: embedding, encoder, transition, and how they are trained."""
 
+import math
+
 import keras
 from keras import ops
 
 from sen_tf import replicas
 from sen_tf.losses import action_contrast, contrastive_hinge, energy, nearness
 from sen_tf.models.training import TrainedModel
+from sen_tf.models.transition_batches import (
+    check_keys,
+    check_parts,
+    check_transitions,
+    images_of,
+)
 
 VARIANTS = ("current", "predicted")
 
@@ -18,8 +26,8 @@ class Skill(keras.metrics.Metric):
 
     def __init__(self, name="skill", **kwargs):
         super().__init__(name=name, **kwargs)
-        self.error = self.add_weight(name="error", initializer="zeros")
-        self.movement = self.add_weight(name="movement", initializer="zeros")
+        self.error = self.add_weight(name="error", initializer="zeros", dtype=self.dtype)
+        self.movement = self.add_weight(name="movement", initializer="zeros", dtype=self.dtype)
 
     def update_state(self, state, predicted, next_state):
         self.error.assign_add(ops.sum(ops.square(predicted - next_state)))
@@ -98,7 +106,7 @@ class ContrastiveWorldModel(TrainedModel):
         seed=0,
         **kwargs,
     ):
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)  # the parts know their dtypes
         if variant not in VARIANTS:
             raise ValueError(f"`variant` must be one of {VARIANTS}, got {variant!r}.")
         if not (hinge > 0 and sigma > 0):
@@ -114,13 +122,14 @@ class ContrastiveWorldModel(TrainedModel):
                 "`reversed_negatives` needs images of two stacked frames, got "
                 f"{embedding.input_shape[-1]} channels."
             )
+        check_parts(embedding, encoder, transition)
         self.embedding = embedding
         self.encoder = encoder
         self.transition = transition
-        self.hinge = hinge
-        self.sigma = sigma
+        self.hinge = float(hinge)
+        self.sigma = float(sigma)
         self.variant = variant
-        self.negatives = negatives
+        self.negatives = int(negatives)
         self.object_axis = object_axis
         self.action_contrast_steps = action_contrast_steps
         self.reversed_negatives = reversed_negatives
@@ -128,31 +137,33 @@ class ContrastiveWorldModel(TrainedModel):
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
         self._means = {
-            name: keras.metrics.Mean(name=name)
+            name: keras.metrics.Mean(name=name, dtype="float32")
             for name in ("loss", "positive", "negative", "z_norm", "z_spread")
         }
-        self._skill = Skill()
+        self._skill = Skill(dtype="float32")
         # Parts that have their weights leave nothing to build.
         self.built = all(part.built for part in (embedding, encoder, transition))
 
     def embed(self, obs, training=False):
         """Symmetric features of images; see the class for what images may be."""
-        obs = ops.convert_to_tensor(obs)
-        self._check_images(obs.shape)
+        obs = images_of(obs, self.image_shape)
         images = ops.cast(obs, self.embedding.compute_dtype)
         if not keras.backend.is_float_dtype(keras.backend.standardize_dtype(obs.dtype)):
             images = images / 255
         return self.embedding(images, training=training)
 
-    def _check_images(self, shape):
-        """Raises a ValueError for images of other sizes than the embedding was made for."""
-        expected = getattr(self.embedding, "input_shape", shape)
-        sizes = zip(expected[1:], shape[1:], strict=False)
-        if len(shape) != len(expected) or any(e != s for e, s in sizes if None not in (e, s)):
-            raise ValueError(
-                f"`obs` must be images of shape (batch, {', '.join(map(str, expected[1:]))}), as "
-                f"the embedding expects, got {tuple(shape)}."
-            )
+    @property
+    def image_shape(self):
+        """The shape of a batch of images, as the embedding states it; None where any will do."""
+        return getattr(self.embedding, "input_shape", (None,) * 4)
+
+    def check(self, x):
+        """Raises a ValueError for transitions that the model cannot take, and says what it takes.
+
+        Args:
+            x: Dict as in the call; arrays or tensors that hold numbers.
+        """
+        check_transitions(x, self)
 
     def encode(self, obs, training=False):
         """Latent states `(batch, ...)` of images `(batch, rows, columns, channels)`."""
@@ -172,11 +183,12 @@ class ContrastiveWorldModel(TrainedModel):
         return ops.stack(states, axis=1)
 
     def call(self, inputs, training=False):
+        check_keys(inputs)
         # All frames in one pass: fewer calls, and batch statistics over their union.
-        frames = [inputs["obs"], inputs["next_obs"]]
+        frames = [images_of(inputs[key], self.image_shape) for key in ("obs", "next_obs")]
         names = ["state", "next_state"]
         if training and self.reversed_negatives:
-            first, second = ops.split(inputs["obs"], 2, axis=-1)
+            first, second = ops.split(frames[0], 2, axis=-1)
             frames.append(ops.concatenate([second, first], axis=-1))
             names.append("reversed")
         states = self.encode(ops.concatenate(frames, axis=0), training=training)
@@ -188,78 +200,119 @@ class ContrastiveWorldModel(TrainedModel):
         """States of other samples: the global batch, shifted by distinct random numbers of places.
 
         The replicas' generators are in step, so all shift by the same.
+
+        Returns:
+            A list of `negatives` tensors, and how many of them, the first, are of other samples: a
+            batch of n has n - 1 others.
         """
-        states = replicas.gather(state)
+        states, own = replicas.gather(state)
         count = ops.shape(states)[0]
-        shifts = keras.random.shuffle(ops.arange(1, count), seed=self.seed_generator)
-        shifted = [ops.roll(states, shifts[k], axis=0) for k in range(self.negatives)]
-        return [replicas.own_rows(states) for states in shifted]
+        # Shifts by 0 stand where there are no others.
+        shifts = ops.arange(1, count, dtype="int32")
+        if shifts.shape[0] != 0:
+            shifts = keras.random.shuffle(shifts, seed=self.seed_generator)
+        shifts = ops.pad(shifts, [(0, self.negatives)])
+        shifted = [own(ops.roll(states, shifts[k], axis=0)) for k in range(self.negatives)]
+        return shifted, ops.minimum(self.negatives, count - 1)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """The mean loss of `y_pred`, what `call` returned; also updates the metrics.
 
-        The metric `loss` is the contrastive loss alone.
+        The metric `loss` is the contrastive loss alone; regularization losses join the result. On
+        each of several replicas it is that of its own rows, so that the sum is the mean.
+
+        Raises:
+            ValueError: If there are targets or sample weights.
         """
+        if y is not None or sample_weight is not None:
+            raise ValueError(
+                f"{type(self).__name__} learns from transitions alone: targets and sample weights "
+                f"cannot be given."
+            )
+        regularization = sum(self.losses)  # now: the contrast of actions calls layers again
         state = y_pred["state"]
+        negatives, number = self.draw_negatives(state)
         positive, negative = contrastive_hinge(
             y_pred["predicted"],
             y_pred["next_state"],
             state if self.variant == "current" else y_pred["predicted"],
-            self.draw_negatives(state),
+            negatives,
             self.hinge,
             self.sigma,
             self.object_axis,
+            number,
         )
-        loss = ops.mean(positive + negative)
-        self._update_metrics(y_pred, loss, positive, negative)
+        self._update_metrics(y_pred, positive, negative)
         parts = [negative]
         if "reversed" in y_pred:
             parts.append(self._nearness(state, y_pred["reversed"]))
         if training and self.episode_negatives:
-            parts.append(self._nearness(state, _swap_pairs(state)))
-        if len(parts) > 1:
-            loss = ops.mean(positive + sum(parts) / len(parts))
+            partners, paired = _partners(state)
+            parts.append(ops.where(paired, self._nearness(state, partners), negative))
+        losses = positive + sum(parts) / len(parts)
+        rows = ops.cast(ops.shape(state)[0], losses.dtype)
+        share = rows / replicas.total(rows)
         if training and self.action_contrast_steps:
             # Replicas cannot speak to each other inside of a condition.
-            other = replicas.own_rows(ops.roll(replicas.gather(x["action"]), 1, axis=0))
+            actions, own = replicas.gather(x["action"])
+            other = own(ops.roll(actions, 1, axis=0))
             moved = energy(state, y_pred["next_state"], self.sigma, self.object_axis)
-            unit = replicas.mean(ops.mean(moved))
-            loss += ops.cond(
+            unit = replicas.total(ops.sum(moved)) / replicas.total(rows)
+            losses += ops.cond(
                 self.steps_trained < self.action_contrast_steps,
                 lambda: self._action_contrast(y_pred, other, unit),
-                lambda: ops.zeros_like(loss),
+                lambda: ops.zeros_like(losses),
             )
-        return loss
+        return ops.sum(losses) / replicas.total(rows) + share * regularization
 
     def _nearness(self, state, negatives):
         """The negative part of the loss, of one state for each state."""
         return nearness(state, [negatives], self.hinge, self.sigma, self.object_axis)
 
     def _action_contrast(self, y_pred, other, unit):
-        """The mean contrast with the actions `other`, those of the samples one place on."""
+        """The contrast with the actions `other`, those of the samples one place on."""
         wrong = self.step(y_pred["state"], other, training=True)
-        contrast = action_contrast(
+        return action_contrast(
             y_pred["predicted"], wrong, y_pred["next_state"], unit, self.sigma, self.object_axis
         )
-        return ops.mean(contrast)
 
-    def _update_metrics(self, y_pred, loss, positive, negative):
+    def _update_metrics(self, y_pred, positive, negative):
         state = y_pred["state"]
-        flat = ops.reshape(state, (ops.shape(state)[0], -1))
+        flat = ops.reshape(state, (ops.shape(state)[0], math.prod(state.shape[1:])))
         values = {
-            "loss": loss,
+            "loss": positive + negative,
             "positive": positive,
             "negative": negative,
             "z_norm": ops.norm(flat, axis=-1),
-            "z_spread": ops.sqrt(ops.mean(ops.var(flat, axis=0))),
         }
         for name, value in values.items():
             self._means[name].update_state(value)
+        rows = ops.cast(ops.shape(state)[0], state.dtype)
+        count = replicas.total(rows)
+        deviations = flat - replicas.total(ops.sum(flat, axis=0)) / count
+        variance = replicas.total(ops.sum(ops.square(deviations), axis=0)) / count
+        spread = ops.sqrt(ops.mean(variance))
+        self._means["z_spread"].update_state(spread, sample_weight=rows)
         self._skill.update_state(state, y_pred["predicted"], y_pred["next_state"])
 
     @property
     def metrics(self):
         return [*self._means.values(), self._skill]
+
+    def export(self, filepath, format="tf_saved_model", input_signature=None, **arguments):
+        """As in Keras: a file or folder that computes what calling the model does.
+
+        Endpoints for `encode`, `step` and others are made by `sen_tf.export`.
+
+        Args:
+            input_signature: As in Keras; where it is left out, images are integers in 0..255.
+        """
+        if input_signature is None:
+            action = self.transition.inputs[1]
+            images = keras.InputSpec("uint8", (None, *self.image_shape[1:]))
+            action = keras.InputSpec(action.dtype, (None, *action.shape[1:]))
+            input_signature = [{"obs": images, "action": action, "next_obs": images}]
+        super().export(filepath, format, input_signature=input_signature, **arguments)
 
     def get_config(self):
         parts = {
@@ -288,7 +341,14 @@ class ContrastiveWorldModel(TrainedModel):
         return cls(**{**config, **loaded})
 
 
-def _swap_pairs(x):
-    """Rows 0, 1, 2, 3, ... in the order 1, 0, 3, 2, ..."""
-    pairs = ops.reshape(x, (-1, 2, *x.shape[1:]))
-    return ops.reshape(ops.flip(pairs, axis=1), (-1, *x.shape[1:]))
+def _partners(state):
+    """The states that samples 2k and 2k + 1 of the global batch are paired with, and who has one.
+
+    The last sample of an odd number has none.
+    """
+    states, own = replicas.gather(state)
+    places = ops.arange(ops.shape(states)[0], dtype="int32")
+    partners = places + 1 - 2 * (places % 2)
+    paired = partners < ops.shape(states)[0]
+    partners = ops.where(paired, partners, places)
+    return own(ops.take(states, partners, axis=0)), own(paired)

@@ -48,7 +48,7 @@ def test_negatives_are_other_samples_and_follow_the_seed():
     draws = []
     for seed in (3, 3, 4):
         model = small_model(negatives=4, seed=seed)
-        draws.append(np.stack([model.draw_negatives(states) for _ in range(10)]))
+        draws.append(np.stack([model.draw_negatives(states)[0] for _ in range(10)]))
     np.testing.assert_array_equal(draws[0], draws[1])
     assert not np.array_equal(draws[0], draws[2])
     assert (draws[0] != states).all()
@@ -64,7 +64,7 @@ def test_variants_differ_in_what_negatives_are_compared_with(batch):
             weight.assign(weight + 0.1)  # it starts at "nothing moves", where the variants agree
         y_pred = model(batch)
         reference = y_pred["state"] if variant == "current" else y_pred["predicted"]
-        model.draw_negatives = lambda state: [ops.roll(state, 1, axis=0)]
+        model.draw_negatives = lambda state: ([ops.roll(state, 1, axis=0)], 1)
         model.compute_loss(y_pred=y_pred)
         energy = 2 * np.square(reference - np.roll(y_pred["state"], 1, axis=0)).sum((1, 2, 3)) / 5
         expected = np.maximum(0, 100 - energy).mean()

@@ -1,0 +1,161 @@
+"""Batches of transitions: what a world model takes, checked where they come in."""
+
+import inspect
+import itertools
+
+import keras
+import numpy as np
+from keras import ops
+
+from sen_tf.layers import OneHotActions
+from sen_tf.layers.inputs import fit, numbers_in
+
+KEYS = ("obs", "action", "next_obs")
+BRIGHTEST = 1.5
+"""A float image may go above 1 where it was sharpened or resized; in 0..255 it goes far beyond."""
+
+
+def check_keys(x):
+    """Raises a ValueError unless `x` is a dict of the three parts of transitions."""
+    missing = [key for key in KEYS if key not in x] if isinstance(x, dict) else KEYS
+    if missing:
+        got = f"a dict of {sorted(x)}" if isinstance(x, dict) else f"a {type(x).__name__}"
+        raise ValueError(
+            f"Transitions must be a dict of `obs`, `action` and `next_obs`, got {got}."
+        )
+    dtypes = [keras.backend.standardize_dtype(x[key].dtype) for key in ("obs", "next_obs")]
+    if len(set(dtypes)) > 1:
+        raise ValueError(
+            f"`obs` and `next_obs` must have one dtype, for it says whether they are in 0..255 or "
+            f"in [0, 1], got {' and '.join(dtypes)}."
+        )
+
+
+def images_of(obs, expected):
+    """Images as a tensor of the shape `expected`, whose first size, the batch, may be any.
+
+    Unknown sizes are taken from it.
+
+    Raises:
+        ValueError: For other sizes, integers of more than 8 bits or out of 0..255, and floats above
+            `BRIGHTEST`. Numbers are looked at outside of traced functions alone.
+    """
+    given = getattr(obs, "dtype", None)  # PyTorch has integers of other widths instead
+    obs = ops.convert_to_tensor(obs)
+    dtype = keras.backend.standardize_dtype(obs.dtype if given is None else given)
+    shape = tuple(obs.shape) if getattr(obs.shape, "rank", 0) is not None else None
+    sizes = {axis: size for axis, size in enumerate(expected) if axis and size is not None}
+    known = shape is None or len(shape) == len(expected)
+    if not known or any(shape and shape[k] not in (None, size) for k, size in sizes.items()):
+        raise ValueError(
+            f"`obs` must be images of shape (batch, {', '.join(map(str, expected[1:]))}), as the "
+            f"embedding expects, got {shape}."
+        )
+    if dtype in ("bool", "uint16", "uint32", "uint64"):
+        raise ValueError(
+            f"`obs` must be integers in 0..255 or floats in [0, 1], got images of dtype {dtype}."
+        )
+    if dtype != "uint8" and (numbers := numbers_in(obs)) is not None and numbers.size:
+        _check_range(numbers, keras.backend.is_float_dtype(dtype))
+    return fit(obs, "`obs`", sizes)
+
+
+def _check_range(numbers, floats):
+    least, most = float(numbers.min()), float(numbers.max())
+    if floats and BRIGHTEST < most < float("inf"):
+        raise ValueError(
+            f"Float images must be in [0, 1], got numbers up to {most:.4g}. Divide by 255, or pass "
+            f"integers, which are taken to be in 0..255."
+        )
+    if not floats and not 0 <= least <= most <= 255:
+        raise ValueError(f"Integer images must be in 0..255, got {least:.0f} to {most:.0f}.")
+
+
+def check_actions(actions, transition):
+    """Raises a ValueError for actions out of the range, or of another shape, than it takes."""
+    actions = np.asarray(ops.convert_to_numpy(actions))
+    expected = getattr(transition, "input_shape", None)
+    if isinstance(expected, list) and actions.shape[1:] != tuple(expected[1][1:]):
+        each = ", ".join(map(str, expected[1][1:]))
+        raise ValueError(f"`action` must be of shape (batch, {each}), got {actions.shape}.")
+    for layer in transition._flatten_layers():
+        if isinstance(layer, OneHotActions):
+            layer.check_numbers(actions)
+
+
+def check_transitions(x, model):
+    """Raises a ValueError for a batch of transitions that a world model cannot be trained on."""
+    check_keys(x)
+    for key in ("obs", "next_obs"):
+        images_of(x[key], model.image_shape)
+    check_actions(x["action"], model.transition)
+
+
+def looked_at(x, batch_size, look):
+    """`x`, whose first batch `look` was called with: arrays, a pipeline, or a generator.
+
+    Of arrays all actions are looked at. Datasets of other kinds are taken as they are.
+    """
+    if isinstance(x, dict):
+        rows = slice(batch_size or 32)
+        look({key: value if key == "action" else value[rows] for key, value in x.items()})
+        return x
+    if inspect.isgenerator(x):
+        first = list(itertools.islice(x, 1))
+        # Keras asks generators for tuples.
+        batches = itertools.chain(first, x)
+        x = (batch if isinstance(batch, tuple) else (batch,) for batch in batches)
+    elif isinstance(x, keras.utils.PyDataset):
+        first = [x[0]]
+    elif hasattr(x, "take") and hasattr(x, "element_spec"):  # a tf.data.Dataset
+        first = list(x.take(1))
+    else:
+        first = []
+    for batch in first:
+        look(keras.utils.unpack_x_y_sample_weight(batch)[0])
+    return x
+
+
+def check_parts(embedding, encoder, transition):
+    """Raises a ValueError where the parts of a world model do not fit each other.
+
+    What a part does not say of itself, such as a subclass of `keras.Model`, is not checked.
+    """
+    features, states = _shape(embedding, "output_shape"), _shape(encoder, "output_shape")
+    _same("encoder", "features", _shape(encoder, "input_shape"), "embedding", features)
+    inputs = _shape(transition, "input_shape")
+    if inputs is not None and not isinstance(inputs, list):
+        raise ValueError(f"`transition` must take a state and an action, got one input {inputs}.")
+    taken = None if inputs is None else inputs[0]
+    _same("transition", "states", taken, "encoder", states)
+    changes = _shape(transition, "output_shape")
+    _same("transition", "states", taken, "transition", changes)
+    groups = [
+        {layer.group for layer in part._flatten_layers() if _acts(layer)}
+        for part in (encoder, transition)
+    ]
+    if all(groups) and groups[0].isdisjoint(groups[1]):
+        ours, theirs = (", ".join(sorted(map(str, group))) for group in groups)
+        raise ValueError(
+            f"`encoder` makes states on which {ours} acts, but `transition` commutes with {theirs}."
+        )
+
+
+def _shape(part, name):
+    """The input or output shape that a model states, or None."""
+    return getattr(part, name, None) if getattr(part, "built", False) else None
+
+
+def _same(taker, what, taken, maker, made):
+    if taken is None or made is None:
+        return
+    fits = len(taken) == len(made)
+    if not fits or any(None not in (a, b) and a != b for a, b in zip(taken, made, strict=True)):
+        raise ValueError(
+            f"`{taker}` takes {what} of shape {tuple(taken)}, but `{maker}` makes {tuple(made)}."
+        )
+
+
+def _acts(layer):
+    group = getattr(layer, "group", None)
+    return group is not None and group.order > 1

@@ -99,6 +99,12 @@ FLAGS = {
         "cubes/random-v0.",
         {},
     ),
+    "overwrite": (
+        _BOOL,
+        False,
+        "Replace a file that is there and was not made with the same settings.",
+        {},
+    ),
     "shards": (
         _INT,
         None,

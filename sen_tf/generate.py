@@ -23,7 +23,8 @@ from sen_tf.envs import ENVS
 
 FLAGS = (
     *("env", "split", "episodes", "steps", "actions", "headings", "sprites", "rotations"),
-    *("seed", "output", "shards", "runner", "workers", "verify", "dataset", "to_minari"),
+    *("seed", "output", "shards", "runner", "workers", "overwrite"),
+    *("verify", "dataset", "to_minari"),
 )
 # Flags that are arguments of an environment.
 ENV_FLAGS = {"shapes": ("sprites",), "teapot": ("rotations",)}
@@ -39,12 +40,23 @@ def _env_arguments(options):
 
 
 def generate(
-    options, split, path, episodes, steps, seed, actions=(), headings=(), shard=None, shards=None
+    options,
+    split,
+    path,
+    episodes,
+    steps,
+    seed,
+    actions=(),
+    headings=(),
+    shard=None,
+    shards=None,
+    overwrite=False,
 ):
     """Collects episodes of `options.env` and writes them to `path`.
 
     Only the actions and the headings that are named occur; all where none is named. With `shard`, a
-    number below `shards`, only that part of the episodes is collected.
+    number below `shards`, only that part of the episodes is collected. `overwrite` replaces a file
+    that was made otherwise.
     """
     env = make_env(options)
     limits = {"headings": headings} if headings else {}
@@ -77,6 +89,7 @@ def generate(
             **({"shard": shard, "shards": shards} if shards else {}),
         },
         progress=not shards,
+        overwrite=overwrite,
     )
 
 
@@ -112,7 +125,7 @@ def _generate_shard(task):
     options, path, arguments = task
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # or each process would take the whole accelerator
     if not _is_there(path, options, arguments):
-        generate(options, path=path, **arguments)
+        generate(options, path=path, overwrite=options.overwrite, **arguments)
 
 
 def _is_there(path, options, arguments):
@@ -240,7 +253,7 @@ def main(arguments):
         paths = generate_shards(options, output, options.shards, **arguments)
     else:
         paths = [pathlib.Path(output)]
-        generate(options, path=output, **arguments)
+        generate(options, path=output, overwrite=options.overwrite, **arguments)
     size = sum(path.stat().st_size for path in paths)
     count = episodes * steps
     name = f"{output} in {len(paths)} shards" if options.shards else output

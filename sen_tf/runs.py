@@ -17,6 +17,7 @@ import json
 import os
 import pathlib
 import platform
+import shutil
 
 import keras
 import tensorflow as tf
@@ -40,7 +41,8 @@ _FREE = {
 def open_run(directory, options):
     """Makes or takes up the directory of a run and holds it; gives whether it was there before.
 
-    The lock goes with the process, however that ends.
+    The lock goes with the process, however that ends. Where nothing was trained yet, a command that
+    fails leaves no directory behind, and another one may take its place.
 
     Raises:
         ValueError: If the directory holds something else, a run with other flags, or one that
@@ -53,13 +55,23 @@ def open_run(directory, options):
         raise ValueError(f"{directory} is not empty and not a run; choose another --output")
     with open(directory / LOCK, "a+", encoding="utf-8") as lock:
         _lock(lock, directory)
-        known = path.exists()
+        known = path.exists() and not _only_prepared(directory)
         if known:
             _check_flags(directory, options)
         else:
             with aside(path) as temporary:
                 settings.save(options, temporary)
-        yield known
+        try:
+            yield known
+        finally:
+            if _only_prepared(directory):
+                shutil.rmtree(directory)
+
+
+def _only_prepared(directory):
+    """Whether a run has no more than its flags: nothing was trained, and nothing can be lost."""
+    prepared = {LOCK, FLAGS, _aside(directory / FLAGS).name}
+    return all(entry.name in prepared for entry in directory.iterdir())
 
 
 def _lock(file, directory):

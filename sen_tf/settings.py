@@ -108,8 +108,17 @@ def _check_headings(flag, headings):
         )
 
 
+class _Flags(flags.FlagValues):
+    """Flags whose files may start with the byte order mark that some editors write."""
+
+    def read_flags_from_files(self, argv, force_gnu=True):
+        words = super().read_flags_from_files(argv, force_gnu)
+        words = [word.removeprefix("\ufeff") for word in words]
+        return [word for word in words if not word.startswith("#")]
+
+
 def _parsed(arguments):
-    values = flags.FlagValues()
+    values = _Flags()
     for name, (kind, default, text, further) in FLAGS.items():
         kind(name, default=default, help=text, flag_values=values, **further)
     try:
@@ -173,6 +182,9 @@ def run(main, description, names):
         description: What the program does.
         names: The flags it takes.
     """
+    for stream in (sys.stdout, sys.stderr):  # paths may hold what a terminal cannot show
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     arguments = sys.argv[1:]
     if {"--help", "-h", "-help", "-?"} & set(arguments):
         print(describe(description, names))

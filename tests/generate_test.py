@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 
+import h5py
 import numpy as np
 import pytest
 
@@ -54,11 +55,13 @@ def test_a_generation_goes_on_where_it_stopped(tmp_path, single, in_this_process
     first, second, third = (tmp_path / name for name in sorted(before))
     first.unlink()
     second.write_bytes(second.read_bytes()[:-1])
-    generate.main(command)
+    with pytest.raises(datasets.DatasetError, match="not made with these settings.*--overwrite"):
+        generate.main(command)
+    generate.main([*command, "--overwrite"])
     assert_same(tmp_path / "set-*.h5", single)
     after = times(tmp_path)
     assert {name for name in after if after[name] == before[name]} == {third.name}
-    generate.main([*command, "--seed=5"])
+    generate.main([*command, "--seed=5", "--overwrite"])
     assert not set(times(tmp_path).items()) & set(after.items())
 
 
@@ -150,3 +153,26 @@ def test_minari(tmp_path, single, monkeypatch, capsys):
 def test_flags_that_belong_together(argument):
     with pytest.raises(settings.UsageError, match="--to_minari and --dataset belong together"):
         generate.main([argument])
+
+
+def test_somebody_elses_file_is_never_replaced_and_no_message_says_to(tmp_path):
+    path, frames = tmp_path / "mine.h5", np.zeros((5, 3, 50, 50), "float32")
+    with h5py.File(path, "w") as file:
+        for number in range(2):
+            episode = file.create_group(f"episode_{number}")
+            episode["obs"], episode["next_obs"] = frames[:-1], frames[1:]
+            episode["action"] = np.zeros(4, int)
+    with pytest.raises(datasets.DatasetError, match="episode_0.*expected observations") as caught:
+        datasets.read_episodes(path)
+    assert "--output" not in str(caught.value)
+    before = path.read_bytes()
+    command = ["--env=shapes", "--episodes=2", "--steps=3", f"--output={path}"]
+    with pytest.raises(datasets.DatasetError, match="there already.*--overwrite"):
+        generate.main(command)
+    assert path.read_bytes() == before
+    generate.main([*command, "--overwrite"])
+    made = datasets.read_episodes(path).attrs
+    generate.main(command)  # the same again takes nothing away
+    assert datasets.read_episodes(path).attrs == made
+    with pytest.raises(datasets.DatasetError, match="not made with these settings"):
+        generate.main([*command, "--seed=2"])

@@ -62,6 +62,7 @@ def test_a_run_in_use_is_left_alone_until_its_process_ends(tmp_path):
             assert known == known_before
             with pytest.raises(ValueError, match=f"process {os.getpid()} on "):
                 runs.open_run(tmp_path, options).__enter__()
+            (tmp_path / "checkpoint").mkdir(exist_ok=True)
 
 
 def test_a_start_that_was_killed_early_is_taken_up(tmp_path):
@@ -71,7 +72,19 @@ def test_a_start_that_was_killed_early_is_taken_up(tmp_path):
     options = settings.parse([], flag_table.FLAGS)
     with runs.open_run(tmp_path, options) as known:
         assert not known
-    assert settings.load(tmp_path / runs.FLAGS).env == "cubes"
+        assert settings.load(tmp_path / runs.FLAGS).env == "cubes"
+
+
+def test_a_refused_command_leaves_nothing_and_stands_in_nobodys_way(tmp_path):
+    wrong, right = (settings.parse([f"--epochs={n}"], flag_table.FLAGS) for n in (3, 4))
+    with pytest.raises(OSError), runs.open_run(tmp_path / "run", wrong):
+        raise OSError("the data are not there")
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "run").mkdir()
+    settings.save(wrong, tmp_path / "run" / runs.FLAGS)  # as a killed process leaves it
+    with runs.open_run(tmp_path / "run", right) as known:
+        assert not known
+        assert settings.load(tmp_path / "run" / runs.FLAGS).epochs == 4
 
 
 @pytest.mark.skipif(os.getuid() == 0, reason="root may write everywhere")

@@ -1,6 +1,8 @@
 import math
 import os
 import pathlib
+import subprocess
+import sys
 
 import gymnasium
 import hypothesis
@@ -165,3 +167,26 @@ def test_what_the_user_can_mend_is_one_line(kind, monkeypatch, capsys):
         settings.run(main, "", ())
     assert caught.value.code == 2
     assert capsys.readouterr().err == "error: run `apt install something`\n"
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("comment", ["", "# by hand"])
+def test_a_flagfile_may_start_with_a_byte_order_mark(tmp_path, end, comment):
+    lines = [*([comment] if comment else []), "--env=shapes", "--epochs=1", ""]
+    (tmp_path / "bom.cfg").write_bytes("\ufeff".encode() + end.join(lines).encode())
+    options = settings.parse([f"--flagfile={tmp_path / 'bom.cfg'}"], flag_table.FLAGS)
+    assert (options.env, options.epochs) == ("shapes", 1)
+
+
+def test_a_terminal_that_cannot_show_a_path_ends_nothing(tmp_path):
+    program = (
+        "from sen_tf import settings\n"
+        "settings.run(lambda arguments: print('writing runs/\\u00fcn\\u00ef'), '', ())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": "ascii", "LC_ALL": "C", "PYTHONPATH": os.getcwd()},
+        check=True,
+    )
+    assert done.stdout == b"writing runs/\\xfcn\\xef\n"

@@ -2,7 +2,8 @@
 
 The files of the code published with Park et al. (2022) have root datasets `obs`, `action` and
 `next_obs` with obs (E, T, C, H, W) in [0, 1]; those of C-SWM (Kipf et al., 2020) one group "0",
-"1", ... an episode with the same three names. Their frames become uint8.
+"1", ... an episode with the same three names. Their frames become uint8. Channels come first in
+both; where they are last, as the fewest, they are read so.
 """
 
 import math
@@ -22,9 +23,8 @@ def published_source(file) -> Source:
     obs, action, next_obs = numbers(file, *PARTS)
     _check_images(obs, next_obs, ("episodes", *IMAGE_AXES))
     check_counts(obs, action, obs.shape[1])
-    episodes, steps, channels, height, width = obs.shape
     return Source(
-        (episodes, steps + 1, height, width, channels),
+        (len(obs), obs.shape[1] + 1, *_image_shape(obs.shape)),
         action.shape,
         _block(obs, obs.shape[1:]),
         lambda rows: (_joined_frames(obs[rows], next_obs[rows]), action[rows]),
@@ -48,9 +48,8 @@ def cswm_source(file) -> Source:
             raise Problem(f"{action.name} is {action.dtype} of shape {action.shape}, obs {shape}")
         if action.shape != action_shape:
             raise Problem(f"{action.name} is of shape {action.shape}, expected {action_shape}")
-    steps, channels, height, width = shape
     return Source(
-        (len(parts), steps + 1, height, width, channels),
+        (len(parts), shape[0] + 1, *_image_shape(shape)),
         (len(parts), *action_shape),
         _block(parts[0][0], shape),
         lambda rows: (
@@ -58,6 +57,17 @@ def cswm_source(file) -> Source:
             np.stack([part[1][:] for part in parts[rows]]),
         ),
     )
+
+
+def channels_are_last(shape):
+    """Whether the last of an image's three axes is the shortest, as that of channels is."""
+    return shape[-1] < min(shape[-3:-1])
+
+
+def _image_shape(shape):
+    """(height, width, channels) of images of a shape."""
+    *_, first, second, third = shape
+    return (first, second, third) if channels_are_last(shape) else (second, third, first)
 
 
 def _block(images, episode):
@@ -76,7 +86,7 @@ def _joined_frames(obs, next_obs):
         if not (frames.min() >= 0 and frames.max() <= 1):
             raise Problem(f"obs lies in [{frames.min()}, {frames.max()}], expected [0, 1]")
         frames = np.rint(frames * 255).astype(np.uint8)
-    return np.moveaxis(frames, 2, -1)
+    return frames if channels_are_last(frames.shape) else np.moveaxis(frames, 2, -1)
 
 
 def _check_images(obs, next_obs, axes):

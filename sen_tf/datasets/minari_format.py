@@ -76,8 +76,8 @@ def _check_metadata(metadata, env):
         raise Problem(f"it is stored as {metadata.get('data_format')}, expected hdf5")
     gym_id = json.loads(metadata["env_spec"])["id"] if "env_spec" in metadata else None
     known = next((name for name, spec in ENVS.items() if spec.gym_id == gym_id), None)
-    if env is not None and known not in (None, env):
-        raise Problem(f"it holds episodes of {known!r}, expected {env!r}")
+    if env is not None and gym_id is not None and known != env:
+        raise Problem(f"it holds episodes of {known or gym_id!r}, expected {env!r}")
     return known
 
 
@@ -103,6 +103,9 @@ def _source(dataset):
             f"its episodes have {lengths[0]} to {lengths[-1]} steps, expected all as many"
         )
     steps, count = lengths[0], len(dataset)
+    first = _channels_are_first(space.shape)
+    shape = (*space.shape[1:], space.shape[0]) if first else space.shape
+    start = int(getattr(dataset.action_space, "start", 0))  # of a Discrete space
 
     def read(rows):
         episodes = list(dataset.iterate_episodes(range(rows.start, rows.stop)))
@@ -112,10 +115,15 @@ def _source(dataset):
             raise Problem(f"its observations are {frames.dtype} {frames.shape[1:]}")
         if actions.shape[1] != steps or actions.dtype.kind not in "iuf":
             raise Problem(f"its actions are {actions.dtype} {actions.shape[1:]}")
-        return frames, actions
+        return np.moveaxis(frames, 2, -1) if first else frames, actions - start
 
     action_shape = read(slice(0, 1))[1].shape[1:]
-    return Source((count, steps + 1, *space.shape), (count, *action_shape), READ_EPISODES, read)
+    return Source((count, steps + 1, *shape), (count, *action_shape), READ_EPISODES, read)
+
+
+def _channels_are_first(shape):
+    """Whether the first of an image's axes is the shortest, as that of channels is."""
+    return shape[0] < min(shape[1:])
 
 
 def write_minari(name: str, episodes, env: gymnasium.Env) -> pathlib.Path:

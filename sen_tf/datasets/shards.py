@@ -68,13 +68,21 @@ def check(attrs: list[dict]) -> None:
 
 
 def remedy(path, env: str | None, attrs: dict) -> str:
-    """A sentence with the command that makes a file anew, as far as its attributes say how."""
+    """A sentence with the command that makes a file anew, as far as its attributes say how.
+
+    Only a file that is not there, or says that it is ours, is made by it: another one is somebody's
+    and would be lost.
+    """
     if str(path).startswith("minari:"):
         return ""
-    flags = {"env": env or attrs.get("env") or "ENV"}
     settings = attrs.get("settings")
-    if flags["env"] == attrs.get("env") and isinstance(settings, dict):
-        flags |= {"split": attrs.get("split"), "seed": attrs.get("seed"), **settings}
+    ours = isinstance(settings, dict) and env in (None, attrs.get("env"))
+    if os.path.lexists(path) and not ours:
+        return ""
+    flags = {"env": env or "ENV"}
+    if ours:
+        flags = {"env": attrs.get("env"), "split": attrs.get("split"), "seed": attrs.get("seed")}
+        flags |= settings
         flags.pop("shard", None)
     flags["output"] = _SHARD.sub("", str(path))
     words = [
@@ -82,4 +90,5 @@ def remedy(path, env: str | None, attrs: dict) -> str:
         for name, value in flags.items()
         if value not in (None, [], "")
     ]
+    words += ["--overwrite"] * ours
     return f" Make a right one with: python -m sen_tf.generate {' '.join(words)}"

@@ -54,6 +54,7 @@ def write_episodes(
     group: str,
     settings: dict,
     progress: bool = True,
+    overwrite: bool = False,
 ) -> None:
     """Writes blocks of episodes to an HDF5 file, with checksums.
 
@@ -61,7 +62,7 @@ def write_episodes(
     the same folder, which is removed if anything goes wrong, Ctrl-C included.
 
     Args:
-        path: the file; a file of that name is replaced, missing folders are made.
+        path: the file; missing folders are made.
         blocks: `EpisodeBlock`s, all with the same number of steps.
         episodes: number of episodes that the blocks hold together.
         env: the environment's name.
@@ -70,21 +71,28 @@ def write_episodes(
         group: name of the group of the twins, such as "C4".
         settings: what else describes the collection; must be serializable as JSON.
         progress: whether to show a progress bar on stderr.
+        overwrite: whether to replace a file of that name that was not made with the same arguments.
 
     Raises:
         ValueError: the blocks do not hold `episodes` episodes.
-        DatasetError: the file cannot be written.
+        DatasetError: the file cannot be written, or there is another one.
     """
     path = pathlib.Path(path)
+    attributes = {"format": FORMAT, "format_version": VERSION, "env": env, "split": split}
+    attributes |= {"env_version": environment_version(env), "seed": seed, "group": group}
+    attributes |= {"settings": json.dumps(settings)}
+    attributes = {name: _storable(value) for name, value in attributes.items()}
+    if path.exists() and not overwrite and not _was_made_with(path, attributes):
+        raise DatasetError(
+            f"Cannot write {path}: it is there already, and was not made with these settings. "
+            f"Choose another name, or say --overwrite."
+        )
     # Others may be writing the same, on other machines that share the folder.
     temporary = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with h5py.File(temporary, "w", libver=LAYOUT) as file:
-            attributes = {"format": FORMAT, "format_version": VERSION, "env": env, "split": split}
-            attributes |= {"env_version": environment_version(env), "seed": seed, "group": group}
-            attributes |= {"settings": json.dumps(settings)}
-            file.attrs.update({name: _storable(value) for name, value in attributes.items()})
+            file.attrs.update(attributes)
             with tqdm.tqdm(
                 total=episodes,
                 desc=f"{env} {split}",
@@ -100,6 +108,15 @@ def write_episodes(
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def _was_made_with(path, attributes):
+    """Whether a file is one of ours, made with these attributes."""
+    try:
+        with h5py.File(path, "r") as file:
+            return all(file.attrs.get(name) == value for name, value in attributes.items())
+    except (OSError, RuntimeError, ValueError, TypeError, LookupError):
+        return False
 
 
 def environment_version(env: str) -> int:

@@ -32,7 +32,7 @@ GOAL = (0.2, 0.2)  # metres
 ANGLE_NOISE, VELOCITY_NOISE = 0.1, 0.005  # of Reacher-v5's first states, uniform about 0
 
 
-class Reacher(EpisodeEnv, gymnasium.utils.EzPickle):
+class Reacher(EpisodeEnv):
     """The arm and its two stacked pictures; see the module's head for states and symmetry.
 
     Through Gymnasium it is one episode: `reset` draws a first state and takes `warm_up_steps`
@@ -70,7 +70,6 @@ class Reacher(EpisodeEnv, gymnasium.utils.EzPickle):
     warm_up_steps = 50
 
     def __init__(self, size=129, camera="tilted", workers=None, render_mode=None):
-        gymnasium.utils.EzPickle.__init__(self, size, camera, workers, render_mode)
         workers = os.cpu_count() if workers is None else workers
         largest = CROP.stop - CROP.start
         in_range = isinstance(size, int) and 1 <= size <= largest
@@ -85,6 +84,10 @@ class Reacher(EpisodeEnv, gymnasium.utils.EzPickle):
     @functools.cached_property
     def _simulators(self):
         return Simulators(*self._arguments)
+
+    def __getstate__(self):
+        """What copies take with them: all but the simulators, which each starts for itself."""
+        return {name: value for name, value in vars(self).items() if name != "_simulators"}
 
     def close(self):
         """Ends the simulators."""

@@ -86,3 +86,22 @@ def test_files_that_are_no_hdf5(path, content, signature):
     path.write_bytes(signature + content)
     with pytest.raises(DatasetError, match="not a readable"):
         read_episodes(path)
+
+
+@pytest.mark.parametrize("layout", ["published", "cswm"])
+def test_channels_are_told_from_rows_wherever_they_stand(tmp_path, layout):
+    frames = np.random.default_rng(0).integers(0, 256, (1, 5, 8, 9, 3), np.uint8)
+    found = []
+    for name, images in {"last": frames, "first": np.moveaxis(frames, -1, 2)}.items():
+        with h5py.File(tmp_path / f"{name}.h5", "w") as file:
+            parts = {
+                "obs": images[:, :-1],
+                "action": np.zeros((1, 4), int),
+                "next_obs": images[:, 1:],
+            }
+            group = file if layout == "published" else file.create_group("0")
+            for key, value in parts.items():
+                group[key] = value if layout == "published" else value[0]
+        found.append(read_episodes(tmp_path / f"{name}.h5").observations)
+    for observations in found:
+        np.testing.assert_array_equal(observations, frames)

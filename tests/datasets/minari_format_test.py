@@ -148,3 +148,22 @@ def test_parts_that_are_missing_or_cut(folder, written):
     path = folder / "main_data.hdf5"
     path.write_bytes(path.read_bytes()[:5000])
     expect(NAME, "not a readable")
+
+
+def test_a_world_that_is_not_ours_is_not_taken_for_ours(folder, written):
+    create("dot-v0", [3])
+    assert read_episodes("minari:dot-v0", "shapes").env is None  # it names no world
+    spec = {"id": "own/Dot-v0", "entry_point": "own:Dot", "reward_threshold": None}
+    path = minari.storage.get_dataset_path("dot-v0") / "data" / "metadata.json"
+    metadata = json.loads(path.read_text()) | {"env_spec": json.dumps(spec)}
+    path.write_text(json.dumps(metadata))
+    expect("dot-v0", "episodes of 'own/Dot-v0', expected 'shapes'", "shapes")
+    assert read_episodes("minari:dot-v0").env is None
+
+
+def test_layouts_that_can_be_told_are_told(folder):
+    """Channels that come first, and actions that are counted from 1."""
+    create("first-v0", [3], (3, 5, 6), action_space=gymnasium.spaces.Discrete(4, start=-1))
+    read = read_episodes("minari:first-v0")
+    assert read.observations.shape == (1, 4, 5, 6, 3)
+    np.testing.assert_array_equal(read.actions, np.ones((1, 3)))

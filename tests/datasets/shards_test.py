@@ -22,7 +22,7 @@ def write(path, board, start=0, stop=EPISODES, twins=False, **changes):
     blocks = collect(board, Moves(), count, steps=2, seed=7, twins=twins, first_episode=start)
     about = {"env": "board", "split": "train", "seed": 7, "group": "C4", "settings": {"steps": 2}}
     about |= changes
-    write_episodes(path, blocks, episodes=count, progress=False, **about)
+    write_episodes(path, blocks, episodes=count, progress=False, overwrite=True, **about)
 
 
 def write_shards(folder, board, count, **arguments):
@@ -99,12 +99,12 @@ def test_a_shard_of_another_dataset(tmp_path, board, name, value):
     expect(tmp_path / "set-*.h5", f"its files differ in {name}")
 
 
-def test_a_damaged_shard_is_named_with_the_command_that_makes_it(tmp_path, board):
+def test_a_damaged_shard_is_named(tmp_path, board):
     path = write_shards(tmp_path, board, 2)[1]
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(DatasetError, match=f"Cannot use {path}: it is not a readable") as caught:
         read_episodes(tmp_path / "set-*.h5", "board")
-    assert str(caught.value).endswith(f"--env=board --output={tmp_path / 'set.h5'}")
+    assert "--output" not in str(caught.value)  # it may be anybody's
 
 
 def test_patterns_that_match_no_file(tmp_path):

@@ -1,5 +1,6 @@
 """Every environment as Gymnasium sees it: one episode."""
 
+import copy
 import pickle
 import warnings
 
@@ -47,3 +48,19 @@ def test_reset_comes_first(spec):
     for call in (lambda: env.step(env.action_space.sample()), env.render):
         with pytest.raises(gymnasium.error.ResetNeeded):
             call()
+
+
+@pytest.mark.parametrize("copy_of", [copy.deepcopy, lambda env: pickle.loads(pickle.dumps(env))])
+def test_a_copy_goes_on_with_the_same_episode_and_generator(spec, copy_of):
+    env = envs.make(spec.name)
+    env.action_space.seed(0)
+    actions = [env.action_space.sample() for _ in range(4)]
+    env.reset(seed=3)
+    env.step(actions[0])
+    twin = copy_of(env)
+    for action in actions[1:]:
+        ours, theirs = (each.step(action) for each in (env, twin))
+        np.testing.assert_array_equal(theirs[0], ours[0])
+        np.testing.assert_array_equal(theirs[-1]["state"], ours[-1]["state"])
+    np.testing.assert_array_equal(twin.reset()[0], env.reset()[0])
+    np.testing.assert_array_equal(twin.action_space.sample(), env.action_space.sample())

@@ -153,9 +153,9 @@ def test_parts_that_are_missing_or_cut(folder, written):
 def test_a_world_that_is_not_ours_is_not_taken_for_ours(folder, written):
     create("dot-v0", [3])
     assert read_episodes("minari:dot-v0", "shapes").env is None  # it names no world
-    spec = {"id": "own/Dot-v0", "entry_point": "own:Dot", "reward_threshold": None}
+    spec = gymnasium.envs.registration.EnvSpec("own/Dot-v0", entry_point="own:Dot").to_json()
     path = minari.storage.get_dataset_path("dot-v0") / "data" / "metadata.json"
-    metadata = json.loads(path.read_text()) | {"env_spec": json.dumps(spec)}
+    metadata = json.loads(path.read_text()) | {"env_spec": spec}
     path.write_text(json.dumps(metadata))
     expect("dot-v0", "episodes of 'own/Dot-v0', expected 'shapes'", "shapes")
     assert read_episodes("minari:dot-v0").env is None

@@ -157,3 +157,30 @@ def test_bad_arguments_are_named(make):
 def test_bad_momentum_is_named(momentum):
     with pytest.raises(ValueError, match=f"`momentum`.*{momentum}"):
         FieldBatchNormalization(momentum=momentum)
+
+
+@pytest.mark.parametrize("dtype, least", [("bfloat16", 2e-3), ("float16", 3e-4)])
+@pytest.mark.parametrize("mean", [1.0, 10.0, 50.0])
+def test_inference_in_mixed_precision_is_as_near_as_keras(dtype, least, mean):
+    """Scale and offset are applied in float32, to what differs from the mean."""
+    noise = np.random.default_rng(0).standard_normal((4, 8, 8, 4, 16))
+    x = keras.ops.cast(mean + noise, dtype)
+    wide = np.asarray(keras.ops.cast(x, "float64"))
+    expected = (wide - mean - 0.3) / np.sqrt(1.1 + 1e-3)
+    errors = []
+    for make in (FieldBatchNormalization, keras.layers.BatchNormalization):
+        layer = make(dtype=f"mixed_{dtype}")
+        layer.build(x.shape)
+        layer.set_weights([np.ones(16), np.zeros(16), np.full(16, mean + 0.3), np.full(16, 1.1)])
+        found = np.asarray(keras.ops.cast(layer(x), "float64"))
+        errors.append(np.linalg.norm(found - expected) / np.linalg.norm(expected))
+    assert errors[0] <= 1.01 * errors[1] and errors[0] < least
+
+
+def test_pure_half_precision_trains_and_infers():
+    for dtype in ("float16", "bfloat16"):
+        layer = FieldBatchNormalization(dtype=dtype)
+        x = keras.ops.ones((4, 5, 5, 4, 16), dtype)
+        for training in (True, False):
+            y = layer(x, training=training)
+            assert y.dtype == dtype and np.isfinite(np.asarray(y, "float32")).all()

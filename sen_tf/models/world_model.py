@@ -1,6 +1,7 @@
 """The contrastive world model: embedding, encoder, transition, and how they are trained."""
 
 import math
+import warnings
 
 import keras
 from keras import ops
@@ -313,6 +314,20 @@ class ContrastiveWorldModel(TrainedModel):
             action = keras.InputSpec(action.dtype, (None, *action.shape[1:]))
             input_signature = [{"obs": images, "action": action, "next_obs": images}]
         super().export(filepath, format, input_signature=input_signature, **arguments)
+
+    def quantize(self, mode, **arguments):
+        """As in Keras; one warning says which layers with weights stay as they are."""
+        with warnings.catch_warnings(action="ignore"):  # Keras warns of those without weights too
+            super().quantize(mode, **arguments)
+        names = [
+            layer.path or layer.name
+            for layer in self._flatten_layers()
+            if layer.weights
+            and len(list(layer._flatten_layers())) == 1
+            and getattr(layer, "quantization_mode", None) is None
+        ]
+        if names:
+            warnings.warn(f"`quantize({mode!r})` leaves in float: {', '.join(names)}", stacklevel=2)
 
     def get_config(self):
         parts = {

@@ -345,3 +345,18 @@ def test_free_sizes_are_those_of_the_embedding():
     batches = tf.data.Dataset.from_generator(endless, output_signature=spec)
     with pytest.raises(ValueError, match="not even the rank is known"):
         small_model().fit(batches, steps_per_epoch=2, verbose=0)
+
+
+def test_quantization_says_which_layers_stay_float():
+    transition = transitions.object_transition(objects=2, hidden=8)
+    encoder = encoders.object_encoder((16, 16, 2), hidden=(8,))
+    model = ContrastiveWorldModel(small_embedding(), encoder, transition)
+    before = np.asarray(model(data(3))["predicted"])
+    with pytest.warns(UserWarning) as caught:
+        model.quantize("int8")
+    (warning,) = caught
+    said = str(warning.message)
+    assert "'int8'" in said and "conv2d" in said and "field_layer_normalization" in said
+    assert "/dense" not in said
+    after = np.asarray(model(data(3))["predicted"])
+    assert np.linalg.norm(after - before) < 0.1 * np.linalg.norm(before)

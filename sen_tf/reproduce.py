@@ -3,7 +3,8 @@
   python -m sen_tf.reproduce --table=cubes-limited --preset=laptop --seeds=3
 
 Writes table.md and table.json into the output directory, beside one run an arm and seed. Finished
-runs are kept and an interrupted one resumes when the same command is given again.
+runs are kept and an interrupted one resumes when the same command is given again. Flags of training
+such as --epochs=10 go to every run.
 """
 
 import json
@@ -17,7 +18,13 @@ import numpy as np
 from sen_tf import runs, settings
 from sen_tf.published import METRICS, TABLES
 
-FLAGS = ("table", "preset", "recipe", "seed", "seeds", "output", "data_dir")
+# Flags that go to every run as they are.
+TRAINING = (
+    *("train_episodes", "train_steps", "eval_episodes", "eval_steps", "filters", "hidden"),
+    *("epochs", "batch_size", "learning_rate", "schedule", "action_contrast"),
+    *("hinge", "sigma", "variant", "negatives", "validation", "precision", "strategy"),
+)
+FLAGS = ("table", "preset", "recipe", "seed", "seeds", "output", "data_dir", *TRAINING)
 
 
 def train_all(table, options, directory):
@@ -31,6 +38,7 @@ def train_all(table, options, directory):
     begun, trained = time.perf_counter(), 0
     for number, (arm, seed) in enumerate(jobs):
         run = directory / f"{arm}-seed{seed}"
+        _check_kept(run, options)
         if not (run / runs.METRICS).exists():
             if trained:
                 left = (time.perf_counter() - begun) / trained * (len(jobs) - number)
@@ -42,12 +50,26 @@ def train_all(table, options, directory):
     return summaries
 
 
+def _check_kept(run, options):
+    """Raises a UsageError where a run is there already that was trained with other flags."""
+    if not (run / runs.FLAGS).exists():
+        return
+    saved = settings.load(run / runs.FLAGS)
+    for name in options.given.intersection(TRAINING):
+        value, kept = getattr(options, name), getattr(saved, name)
+        if value != kept:
+            raise settings.UsageError(
+                f"{run} holds a run with --{name}={kept}, not {value}; choose another --output"
+            )
+
+
 def _train(table, options, arm, seed, run):
     """One run in a process of its own, so that none inherits the memory of the one before."""
     flags = {"model": arm, "seed": seed, "output": run}
     if table.env:
         flags |= {"env": table.env, "preset": options.preset}
         flags |= {"recipe": options.recipe, "data_dir": options.data_dir}
+    flags |= {name: getattr(options, name) for name in options.given.intersection(TRAINING)}
     command = [sys.executable, "-m", f"sen_tf.{table.program}", *table.flags]
     result = subprocess.run([*command, *(f"--{name}={value}" for name, value in flags.items())])
     if result.returncode == 130:
@@ -145,6 +167,11 @@ def _budget(summary):
 def main(arguments):
     options = settings.parse(arguments, FLAGS, lambda: "laptop")
     table = TABLES[options.table]
+    passed = sorted(options.given.intersection(TRAINING))
+    if passed and not table.env:
+        raise settings.UsageError(
+            f"--{passed[0]} is no flag of the runs of --table={options.table}"
+        )
     directory = pathlib.Path(options.output or f"runs/{options.table}-{options.preset}")
     directory.mkdir(parents=True, exist_ok=True)
     summaries = train_all(table, options, directory)

@@ -170,3 +170,28 @@ def test_a_table_of_one_arm_is_trained_in_processes_of_its_own(tmp_path, monkeyp
     assert "1 of 1: sen, seed 1" in capfd.readouterr().out
     assert (tmp_path / "t" / "sen-seed1" / "model.keras").exists()
     assert "| sen | MRR % |" in (tmp_path / "t" / "table.md").read_text()
+
+
+def test_flags_of_training_go_to_every_run(tmp_path, monkeypatch):
+    commands = []
+
+    def fake(command):
+        commands.append(command)
+        (run := tmp_path / f"sen-seed{len(commands)}").mkdir()
+        runs.write_json(run / runs.METRICS, summary(len(commands), 0.5, 0.06))
+        settings.save(settings.parse(command[3:], train.FLAGS), run / runs.FLAGS)
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(subprocess, "run", fake)
+    table = published.Table("cubes", ("--epochs=7",), {"sen": {"hits@1": (100, 0)}})
+    monkeypatch.setitem(published.TABLES, "cubes-limited", table)
+    asked = ["--table=cubes-limited", "--seeds=2", f"--output={tmp_path}"]
+    reproduce.main([*asked, "--epochs=3"])
+    found = [settings.parse(command[3:], train.FLAGS) for command in commands]
+    assert [(each.epochs, each.seed) for each in found] == [(3, 1), (3, 2)]
+    reproduce.main([*asked, "--epochs=3"])
+    with pytest.raises(settings.UsageError, match="a run with --epochs=3, not 4; choose another"):
+        reproduce.main([*asked, "--epochs=4"])
+    assert len(commands) == 2
+    with pytest.raises(settings.UsageError, match="--epochs is no flag of the runs"):
+        reproduce.main(["--table=sequence", "--epochs=4", f"--output={tmp_path}"])

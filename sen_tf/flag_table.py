@@ -85,6 +85,13 @@ FLAGS = {
         "too.",
         {},
     ),
+    "trust_dataset": (
+        _BOOL,
+        False,
+        "Take a --dataset that does not say its environment, such as a file of C-SWM, for one of "
+        "--env, on whose episodes the model is scored.",
+        {},
+    ),
     "verify": (
         _LIST,
         [],

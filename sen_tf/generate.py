@@ -157,6 +157,12 @@ def training_episodes(options):
         generate(options, "train", path, options.train_episodes, steps, seed, actions, headings)
     episodes = datasets.read_episodes(path, env=options.env)
     check_episodes(episodes, make_env(options), path)
+    if episodes.env is None and not options.trust_dataset:
+        raise datasets.DatasetError(
+            f"Cannot use {path}: it does not say its environment, and what is trained on it would "
+            f"be scored on episodes of {options.env}. If it is of {options.env}, say so with "
+            f"--trust_dataset."
+        )
     return episodes
 
 

@@ -9,6 +9,7 @@ such as --epochs=10 go to every run.
 
 import json
 import pathlib
+import re
 import subprocess
 import sys
 import time
@@ -48,6 +49,19 @@ def train_all(table, options, directory):
             trained += 1
         summaries[arm].append(json.loads((run / runs.METRICS).read_text(encoding="utf-8")))
     return summaries
+
+
+def _check_directory(directory):
+    """Raises a UsageError unless a folder is new, or holds runs and their table alone."""
+    others = [
+        entry.name
+        for entry in (directory.iterdir() if directory.is_dir() else ())
+        if entry.name not in ("table.json", "table.md") and not re.search(r"-seed\d+$", entry.name)
+    ]
+    if others:
+        raise settings.UsageError(
+            f"{directory} holds {others[0]}, which is no run of a table; choose another --output"
+        )
 
 
 def _check_kept(run, options):
@@ -173,6 +187,7 @@ def main(arguments):
             f"--{passed[0]} is no flag of the runs of --table={options.table}"
         )
     directory = pathlib.Path(options.output or f"runs/{options.table}-{options.preset}")
+    _check_directory(directory)
     directory.mkdir(parents=True, exist_ok=True)
     summaries = train_all(table, options, directory)
     cells = compare(table, summaries)

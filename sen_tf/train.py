@@ -7,8 +7,10 @@ An interrupted run resumes when the same command is given again.
 """
 
 import contextlib
+import hashlib
 import os
 import pathlib
+import re
 import sys
 import time
 
@@ -35,6 +37,7 @@ from sen_tf import (
 
 FLAGS = (
     *("env", "preset", "recipe", "model", "seed", "output", "data_dir", "dataset"),
+    "trust_dataset",
     *("train_episodes", "train_steps", "train_actions", "train_headings"),
     *("eval_episodes", "eval_steps", "sprites", "rotations"),
     *("filters", "hidden", "epochs", "batch_size", "learning_rate", "schedule", "action_contrast"),
@@ -228,12 +231,26 @@ def finish(model, options, directory, checkpoint, begun):
         print(f"  {path}")
 
 
+def default_name(options):
+    """The name of a run's directory: runs whose flags differ have different ones."""
+    name = f"{options.env}-{options.model}-{options.preset}-seed{options.seed}"
+    named = ("env", "model", "preset", "seed", "output", "data_dir")
+    usual = settings.parse([f"--{flag}={getattr(options, flag)}" for flag in named[:3]], FLAGS)
+    for flag in FLAGS:
+        value = getattr(options, flag)
+        if flag not in named and value != getattr(usual, flag):
+            text = ",".join(value) if isinstance(value, list) else str(value)
+            name += f"-{flag}={re.sub(r'[^-.,A-Za-z0-9]', '_', text)}"
+    if len(name) > 150:  # file systems take 255 bytes
+        name = f"{name[:140]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    return name
+
+
 def main(arguments):
     begun = time.perf_counter()
     options = settings.parse(arguments, FLAGS, default_preset)
     strategy = devices.make_strategy(options.strategy)
-    name = f"{options.env}-{options.model}-{options.preset}-seed{options.seed}"
-    directory = pathlib.Path(options.output or f"runs/{name}")
+    directory = pathlib.Path(options.output or f"runs/{default_name(options)}")
     chief = devices.is_chief(strategy)
     # The chief alone writes, and holds the lock.
     opened = runs.open_run(directory, options) if chief else contextlib.nullcontext(True)

@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 import pytest
 
-from sen_tf import datasets, envs, generate, settings
+from sen_tf import datasets, envs, generate, settings, train
 
 ROOT = pathlib.Path(__file__).parents[1]
 SMALL = ("--env=shapes", "--episodes=130", "--steps=3", "--seed=4", "--actions=up,left")
@@ -176,3 +176,14 @@ def test_somebody_elses_file_is_never_replaced_and_no_message_says_to(tmp_path):
     assert datasets.read_episodes(path).attrs == made
     with pytest.raises(datasets.DatasetError, match="not made with these settings"):
         generate.main([*command, "--seed=2"])
+
+
+def test_a_world_that_does_not_say_its_name_is_not_scored_as_ours(tmp_path):
+    with h5py.File(tmp_path / "dot.h5", "w") as file:
+        file["obs"] = file["next_obs"] = np.zeros((40, 1, 3, 50, 50), np.float32)
+        file["action"] = np.full((40, 1), 3)
+    command, names = ["--env=shapes", f"--dataset={tmp_path}/dot.h5"], train.FLAGS
+    with pytest.raises(datasets.DatasetError, match="does not say its env.*--trust_dataset"):
+        generate.training_episodes(settings.parse(command, names))
+    trusted = settings.parse([*command, "--trust_dataset"], names)
+    assert len(generate.training_episodes(trusted)) == 40

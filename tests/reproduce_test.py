@@ -195,3 +195,10 @@ def test_flags_of_training_go_to_every_run(tmp_path, monkeypatch):
     assert len(commands) == 2
     with pytest.raises(settings.UsageError, match="--epochs is no flag of the runs"):
         reproduce.main(["--table=sequence", "--epochs=4", f"--output={tmp_path}"])
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path):
+    (tmp_path / "thesis.tex").write_text("mine")
+    with pytest.raises(settings.UsageError, match="thesis.tex, which is no run of a table"):
+        reproduce.main(["--table=cubes-limited", f"--output={tmp_path}"])
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from sen_tf import flag_table, runs, settings
+from sen_tf import flag_table, runs, settings, train
 
 
 def test_pictures_show_in_tensorboard(tmp_path):
@@ -93,3 +93,15 @@ def test_an_unwritable_directory_is_one_line(tmp_path):
     with pytest.raises(OSError, match="Permission denied"):
         runs.open_run(tmp_path, settings.parse([], flag_table.FLAGS)).__enter__()
     assert not list(tmp_path.iterdir())
+
+
+def test_runs_whose_flags_differ_have_different_names():
+    def name(*flags):
+        return train.default_name(settings.parse([*flags, "--preset=quick"], train.FLAGS))
+
+    assert name() == "cubes-sen-quick-seed1"
+    assert name("--output=x", "--data_dir=y", "--recipe=fast") == name()
+    flags = ("--epochs=3", "--learning_rate=1e-05", "--dataset=a/b.h5", "--train_actions=up")
+    assert name(flags[0]) == "cubes-sen-quick-seed1-epochs=3"
+    names = {name(*some) for some in ((), *((flag,) for flag in flags), flags, flags[:3])}
+    assert len(names) == 7 and all("/" not in each and len(each) <= 150 for each in names)

@@ -17,7 +17,6 @@ import json
 import os
 import pathlib
 import platform
-import shutil
 
 import keras
 import tensorflow as tf
@@ -48,6 +47,7 @@ def open_run(directory, options):
         ValueError: If the directory holds something else, a run with other flags, or one that
             another process is training.
     """
+    is_new = not directory.exists()
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / FLAGS
     ours = {LOCK, _aside(path).name}
@@ -65,11 +65,14 @@ def open_run(directory, options):
             yield known
         finally:
             if _only_prepared(directory):
-                shutil.rmtree(directory)
+                for entry in directory.iterdir():
+                    entry.unlink()
+                if is_new:
+                    directory.rmdir()
 
 
 def _only_prepared(directory):
-    """Whether a run has no more than its flags: nothing was trained, and nothing can be lost."""
+    """True for a run of no more than its flags: nothing was trained, and nothing can be lost."""
     prepared = {LOCK, FLAGS, _aside(directory / FLAGS).name}
     return all(entry.name in prepared for entry in directory.iterdir())
 

@@ -234,11 +234,11 @@ def finish(model, options, directory, checkpoint, begun):
 def default_name(options):
     """The name of a run's directory: runs whose flags differ have different ones."""
     name = f"{options.env}-{options.model}-{options.preset}-seed{options.seed}"
-    named = ("env", "model", "preset", "seed", "output", "data_dir")
-    usual = settings.parse([f"--{flag}={getattr(options, flag)}" for flag in named[:3]], FLAGS)
+    chosen = ("env", "model", "preset")
+    usual = settings.parse([f"--{flag}={getattr(options, flag)}" for flag in chosen], FLAGS)
     for flag in FLAGS:
         value = getattr(options, flag)
-        if flag not in named and value != getattr(usual, flag):
+        if flag not in ("seed", "output", "data_dir") and value != getattr(usual, flag):
             text = ",".join(value) if isinstance(value, list) else str(value)
             name += f"-{flag}={re.sub(r'[^-.,A-Za-z0-9]', '_', text)}"
     if len(name) > 150:  # file systems take 255 bytes

@@ -81,6 +81,9 @@ def test_a_refused_command_leaves_nothing_and_stands_in_nobodys_way(tmp_path):
         raise OSError("the data are not there")
     assert not list(tmp_path.iterdir())
     (tmp_path / "run").mkdir()
+    with pytest.raises(OSError), runs.open_run(tmp_path / "run", wrong):
+        raise OSError("the data are not there")
+    assert not list((tmp_path / "run").iterdir())  # it was there before
     settings.save(wrong, tmp_path / "run" / runs.FLAGS)  # as a killed process leaves it
     with runs.open_run(tmp_path / "run", right) as known:
         assert not known

@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from sen_tf.datasets.members import Problem, check_memory
-from sen_tf.datasets.source import Source, check_counts, names_in, numbers
+from sen_tf.datasets.source import Source, channel_axis, check_counts, names_in, numbers
 
 READ_BYTES = 2**26  # frames read at once, uncompressed
 PARTS = ("obs", "action", "next_obs")
@@ -59,15 +59,10 @@ def cswm_source(file) -> Source:
     )
 
 
-def channels_are_last(shape):
-    """Whether the last of an image's three axes is the shortest, as that of channels is."""
-    return shape[-1] < min(shape[-3:-1])
-
-
 def _image_shape(shape):
     """(height, width, channels) of images of a shape."""
     *_, first, second, third = shape
-    return (first, second, third) if channels_are_last(shape) else (second, third, first)
+    return (first, second, third) if channel_axis(shape, -3) == -1 else (second, third, first)
 
 
 def _block(images, episode):
@@ -86,7 +81,7 @@ def _joined_frames(obs, next_obs):
         if not (frames.min() >= 0 and frames.max() <= 1):
             raise Problem(f"obs lies in [{frames.min()}, {frames.max()}], expected [0, 1]")
         frames = np.rint(frames * 255).astype(np.uint8)
-    return frames if channels_are_last(frames.shape) else np.moveaxis(frames, 2, -1)
+    return np.moveaxis(frames, channel_axis(frames.shape, -3), -1)
 
 
 def _check_images(obs, next_obs, axes):

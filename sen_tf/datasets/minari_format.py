@@ -19,7 +19,7 @@ import numpy as np
 import tqdm
 
 from sen_tf.datasets.members import DatasetError, Problem, member
-from sen_tf.datasets.source import Contents, Source
+from sen_tf.datasets.source import Contents, Source, channel_axis
 from sen_tf.envs import ENVS
 
 PREFIX = "minari:"
@@ -103,8 +103,8 @@ def _source(dataset):
             f"its episodes have {lengths[0]} to {lengths[-1]} steps, expected all as many"
         )
     steps, count = lengths[0], len(dataset)
-    first = _channels_are_first(space.shape)
-    shape = (*space.shape[1:], space.shape[0]) if first else space.shape
+    axis = channel_axis(space.shape, -1)
+    shape = space.shape if axis == -1 else (*space.shape[1:], space.shape[0])
     start = int(getattr(dataset.action_space, "start", 0))  # of a Discrete space
 
     def read(rows):
@@ -115,15 +115,10 @@ def _source(dataset):
             raise Problem(f"its observations are {frames.dtype} {frames.shape[1:]}")
         if actions.shape[1] != steps or actions.dtype.kind not in "iuf":
             raise Problem(f"its actions are {actions.dtype} {actions.shape[1:]}")
-        return np.moveaxis(frames, 2, -1) if first else frames, actions - start
+        return np.moveaxis(frames, axis, -1), actions - start
 
     action_shape = read(slice(0, 1))[1].shape[1:]
     return Source((count, steps + 1, *shape), (count, *action_shape), READ_EPISODES, read)
-
-
-def _channels_are_first(shape):
-    """Whether the first of an image's axes is the shortest, as that of channels is."""
-    return shape[0] < min(shape[1:])
 
 
 def write_minari(name: str, episodes, env: gymnasium.Env) -> pathlib.Path:

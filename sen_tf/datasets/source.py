@@ -116,3 +116,11 @@ def as_actions(values: np.ndarray, first: int = 0) -> np.ndarray:
         )
     whole = values.ndim == 2 and np.array_equal(values, np.rint(values))
     return values.astype(np.int64) if whole else single
+
+
+def channel_axis(shape, usual):
+    """The axis of channels, -1 or -3, of images: the shortest one, else the `usual` one."""
+    first, second, third = shape[-3:]
+    if third < min(first, second):
+        return -1
+    return -3 if first < min(second, third) else usual

@@ -111,7 +111,7 @@ def write_episodes(
 
 
 def _was_made_with(path, attributes):
-    """Whether a file is one of ours, made with these attributes."""
+    """True for a file of ours that was made with these attributes."""
     try:
         with h5py.File(path, "r") as file:
             return all(file.attrs.get(name) == value for name, value in attributes.items())

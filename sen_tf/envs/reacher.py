@@ -86,7 +86,7 @@ class Reacher(EpisodeEnv):
         return Simulators(*self._arguments)
 
     def __getstate__(self):
-        """What copies take with them: all but the simulators, which each starts for itself."""
+        """The state of a copy: all but the simulators, which each starts for itself."""
         return {name: value for name, value in vars(self).items() if name != "_simulators"}
 
     def close(self):

@@ -41,12 +41,14 @@ def check_symmetric_grid(layer, group, input_shape, window, stride, padding):
     pixels when nothing is left over (`valid`), or when the zeros added are the same on both sides
     (`same`). Otherwise turning the image turns it against the sampling grid.
 
-    A size that is not known passes, unless no size is right or wrong alone: see `symmetric_grid`.
+    A size that is not known passes, but for a stride of one, with which all sizes are alike;
+    `symmetric_grid` checks it later.
     """
     name = f"{type(layer).__name__} `{layer.name}`"
     for axis, what in ((1, "rows"), (2, "columns")):
-        # With a stride of one every size is as symmetric as every other.
-        size = input_shape[axis] or (window if stride == 1 else None)
+        size = input_shape[axis]
+        if size is None and stride == 1:
+            size = window
         if size is None:
             continue
         least = _least(window, padding)
@@ -87,12 +89,12 @@ def _least(window, padding):
 
 
 def _moves(group, axis):
-    """Whether an element of the group moves rows (axis 1) or columns (axis 2)."""
+    """True if an element of the group moves rows (axis 1) or columns (axis 2)."""
     return group.order > 1 and (axis == 2 or group.name != "D1")
 
 
 def _is_symmetric(size, window, stride, padding):
-    """Whether windows sit symmetrically on `size` pixels, a number or a tensor of one."""
+    """True if windows sit symmetrically on `size` pixels, a number or a tensor of one."""
     if padding == "valid":
         return (size - window) % stride == 0
     zeros = (-(-size // stride) - 1) * stride + window - size

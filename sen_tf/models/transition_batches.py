@@ -23,6 +23,9 @@ def check_keys(x):
         raise ValueError(
             f"Transitions must be a dict of `obs`, `action` and `next_obs`, got {got}."
         )
+    plain = [key for key in KEYS if not hasattr(x[key], "dtype")]
+    if plain:
+        raise ValueError(f"`{plain[0]}` must be an array, got a {type(x[plain[0]]).__name__}.")
     dtypes = [keras.backend.standardize_dtype(x[key].dtype) for key in ("obs", "next_obs")]
     if len(set(dtypes)) > 1:
         raise ValueError(

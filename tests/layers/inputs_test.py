@@ -128,6 +128,11 @@ def test_with_a_stride_of_one_no_size_need_be_known():
         f(noise(1, 3, 6, 3))
 
 
+def test_no_pixels_are_too_few():
+    with pytest.raises(ValueError, match="at least 1 rows"):
+        LiftingConv2D("C4", 2, 3, padding="same").build((None, 0, 5, 3))
+
+
 def test_a_tensor_without_a_rank_is_refused():
     layer = LiftingConv2D("C4", 2, 3)
     layer.build(FREE)

@@ -1,10 +1,6 @@
 """A world model heeds what Keras' trainer heeds, or refuses it; and what a batch may be."""
 
 import inspect
-import pathlib
-import subprocess
-import sys
-import textwrap
 
 import keras
 import numpy as np
@@ -308,11 +304,8 @@ TWO_REPLICAS = """
 """
 
 
-def test_replicas_with_unequal_shares_train_as_one():
-    program = textwrap.dedent(TWO_REPLICAS)
-    root = pathlib.Path(__file__).parents[2]
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=root)
-    assert "both replicas count by their rows" in done.stdout, done.stderr[-2000:]
+def test_replicas_with_unequal_shares_train_as_one(run_program):
+    assert "both replicas count by their rows" in run_program(TWO_REPLICAS)
 
 
 @pytest.mark.parametrize("form", ["tf_saved_model", "onnx"])

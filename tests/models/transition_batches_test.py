@@ -127,3 +127,8 @@ def test_parts_of_different_groups_are_refused():
     transition = keras.Model([state, action], layers.GroupDense("D2", 2)(state))
     with pytest.raises(ValueError, match="C4 acts, but `transition` commutes with D2"):
         ContrastiveWorldModel(*parts(transition=transition))
+
+
+def test_a_list_is_no_array():
+    with pytest.raises(ValueError, match="`action` must be an array, got a list"):
+        small_model().fit(moved(action=list(range(8))))

@@ -1,8 +1,3 @@
-import pathlib
-import subprocess
-import sys
-import textwrap
-
 import keras
 import numpy as np
 import pytest
@@ -244,8 +239,5 @@ TWO_REPLICAS = """
 """
 
 
-def test_an_overflow_on_one_replica_never_reaches_the_weights():
-    program = textwrap.dedent(TWO_REPLICAS)
-    root = pathlib.Path(__file__).parents[2]
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=root)
-    assert "both replicas agree" in done.stdout, done.stderr[-2000:]
+def test_an_overflow_on_one_replica_never_reaches_the_weights(run_program):
+    assert "both replicas agree" in run_program(TWO_REPLICAS)

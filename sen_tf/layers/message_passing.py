@@ -175,7 +175,8 @@ class OneHotActions(keras.layers.Layer):
 
     def call(self, inputs):
         inputs = fit(inputs, f"OneHotActions `{self.name}`", ranks=(1,))
-        if (actions := numbers_in(inputs)) is not None:
+        actions = numbers_in(inputs)
+        if actions is not None:
             self.check_numbers(actions)
         else:
             message = f"Actions must be integers from 0 to {self._count - 1}."

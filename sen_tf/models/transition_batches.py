@@ -58,7 +58,8 @@ def images_of(obs, expected):
         raise ValueError(
             f"`obs` must be integers in 0..255 or floats in [0, 1], got images of dtype {dtype}."
         )
-    if dtype != "uint8" and (numbers := numbers_in(obs)) is not None and numbers.size:
+    numbers = None if dtype == "uint8" else numbers_in(obs)
+    if numbers is not None and numbers.size:
         _check_range(numbers, keras.backend.is_float_dtype(dtype))
     return fit(obs, "`obs`", sizes)
 

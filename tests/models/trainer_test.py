@@ -353,3 +353,13 @@ def test_quantization_says_which_layers_stay_float():
     assert "/dense" not in said
     after = np.asarray(model(data(3))["predicted"])
     assert np.linalg.norm(after - before) < 0.1 * np.linalg.norm(before)
+
+
+def test_tracing_says_nothing(caplog):
+    """AutoGraph, by which exports are traced, reads all that is called."""
+    model = small_model()
+    tf.get_logger().propagate = True
+    encode = tf.function(lambda obs, action: model.step(model.encode(obs), action))
+    encode(data(2)["obs"], data(2)["action"])
+    encode(data(2)["obs"] / np.float32(255), data(2)["action"])
+    assert "AutoGraph" not in caplog.text

@@ -16,7 +16,7 @@ import tensorflow as tf
 from sen_tf import datasets, evaluate, figures, generate, runs, settings
 from sen_tf.models import decoders
 
-FLAGS = ("run", "epochs", "learning_rate", "seed")
+FLAGS = ("run", "epochs", "learning_rate", "seed", "overwrite")
 BATCH = 32
 EXAMPLES = 6
 FRAMES_SEEN = 100_000
@@ -103,26 +103,33 @@ def main(arguments):
     passes = options.epochs if "epochs" in options.given else None
     options = runs.with_flags_of_run(options)
     options.epochs = passes  # not those of the model
+    path, record = directory / "decoder.keras", directory / "decoder.json"
+    drawn = [directory / "figures" / name for name in ("decoded.png", "decoded.gif")]
+    made_with = {name: getattr(options, name) for name in ("epochs", "learning_rate", "seed")}
+    runs.check_replaced([path, record, *drawn], [record], made_with, options.overwrite)
     latents = evaluate.Latents(model)
     decoder = train_decoder(latents, generate.training_episodes(options), options)
-    path = directory / "decoder.keras"
-    decoder.save(path)
+    with runs.aside(path) as temporary:
+        decoder.save(temporary)
     file = generate.evaluation_file(options)
     episodes = datasets.read_episodes(file, options.env, episodes=EXAMPLES)
     imagined = imagine(latents, decoder, episodes)
     start, *_, end = root_mean_square(episodes.observations - imagined.astype(float))
     mean = 255 * keras.ops.convert_to_numpy(decoder.layers[-1].mean)
+    of_mean = root_mean_square(episodes.observations - mean).mean()
+    steps = episodes.observations.shape[1] - 1
     print(
         f"root mean square error of decoded images, of 1: {start:.3f} at the first frame, "
-        f"{end:.3f} after {episodes.observations.shape[1] - 1} predicted steps; of the mean "
-        f"picture {root_mean_square(episodes.observations - mean).mean():.3f}"
+        f"{end:.3f} after {steps} predicted steps; of the mean picture {of_mean:.3f}"
     )
+    errors = {"first_frame": start, f"after_{steps}_steps": end, "mean_picture": of_mean}
+    errors = {name: float(error) for name, error in errors.items()}
+    runs.write_json(record, {"made_with": made_with, "root_mean_square_error": errors})
     print(f"wrote {path}")
-    (directory / "figures").mkdir(exist_ok=True)
-    for draw, name in ((figures.draw_decoded, "decoded.png"), (figures.animate, "decoded.gif")):
-        picture = draw(episodes.observations, imagined, directory / "figures" / name)
-        print(f"wrote {picture}")
-    runs.log_pictures(directory, [directory / "figures" / "decoded.png"])
+    drawn[0].parent.mkdir(exist_ok=True)
+    for draw, picture in zip((figures.draw_decoded, figures.animate), drawn, strict=True):
+        print(f"wrote {draw(episodes.observations, imagined, picture)}")
+    runs.log_pictures(directory, drawn[:1])
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ predictions compare with the same episodes transformed by elements of the group 
 For the Teapot, HH@1 compares with states near the true one, TH@1 with the views along a traversal.
 """
 
+import pathlib
 import time
 
 import numpy as np
@@ -21,7 +22,7 @@ from sen_tf.groups import rotations
 
 FLAGS = (
     *("run", "model_file", "env", "dataset", "eval_episodes", "eval_steps", "sprites"),
-    *("rotations", "seed"),
+    *("rotations", "overwrite"),
 )
 BATCH = 256
 HORIZONS = (1, 5, 10)
@@ -30,6 +31,8 @@ TWIN_EPISODES = 1000
 HARD_NEGATIVES = (6, 18)
 TRAVERSALS = 100
 RENDERED = 2048
+PICTURES = ("latents.png", "rollouts.png", "traversals.png")
+"""What `draw` writes, the last for the Teapot alone."""
 
 
 class Latents:
@@ -240,19 +243,34 @@ def table(scores):
     return "\n".join(lines)
 
 
+def made_with(options, dataset=None, model=runs.MODEL):
+    """What scores and pictures in a directory depend on: the model's file and the episodes."""
+    names = ("env", "eval_episodes", "eval_steps", "sprites", "rotations")
+    return {"model": model, "dataset": dataset, **{name: getattr(options, name) for name in names}}
+
+
 def main(arguments):
     options = settings.parse(arguments, FLAGS)
     model, directory = runs.open_model(options)
+    dataset = options.dataset  # that of a run is what it was trained on
+    name = pathlib.Path(options.model_file or runs.MODEL).name
     if options.run:
         options = runs.with_flags_of_run(options)
     begun = time.perf_counter()
-    file = options.dataset or generate.evaluation_file(options)
+    path = directory / runs.EVALUATION
+    made = made_with(options, dataset, name)
+    runs.check_replaced(
+        [path, *(directory / "figures" / picture for picture in PICTURES)],
+        [path, directory / runs.METRICS],
+        made,
+        options.overwrite,
+    )
+    file = dataset or generate.evaluation_file(options)
     latents = Latents(model)
     env = generate.make_env(options)
     scores = evaluate(latents, file, options.env, env)
     print(table(scores))
-    path = directory / runs.EVALUATION
-    runs.write_json(path, scores)
+    runs.write_json(path, {"made_with": made, **scores})
     drawn = draw(latents, file, options.env, env, directory)
     print(f"evaluated in {time.perf_counter() - begun:.0f} s; wrote {path}")
     for picture in drawn:

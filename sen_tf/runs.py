@@ -4,6 +4,7 @@ flags.cfg       the resolved flags
 model.keras     the model with its best weights
 metrics.json    its scores, how it was trained, and the logs of each epoch
 evaluation.json what sen_tf.evaluate found later
+decoder.json    what sen_tf.decode found, beside decoder.keras
 serving/        the model as a versioned SavedModel
 figures/        pictures
 logs/           TensorBoard
@@ -126,6 +127,33 @@ def with_flags_of_run(options):
     for name in options.given:
         setattr(saved, name, getattr(options, name))
     return saved
+
+
+def check_replaced(files, records, made_with, overwrite):
+    """Raises a ValueError where one of the files is there and was not made with the same settings.
+
+    Args:
+        files: What is about to be written.
+        records: JSON files of ours beside them, the newest first: the first that is there says, as
+            `made_with`, with which settings the files were made.
+        made_with: The settings of now, ready for JSON.
+        overwrite: Whether files may be replaced all the same.
+    """
+    there = [path for path in files if path.exists()]
+    known = next((_made_with(path) for path in records if path.exists()), None)
+    if there and not overwrite and known != made_with:
+        raise ValueError(
+            f"{there[0]} is there already and was not made with these settings; --overwrite "
+            "replaces it"
+        )
+
+
+def _made_with(path):
+    """The settings that a JSON file of ours names, or None where it is somebody else's."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))["made_with"]
+    except (ValueError, LookupError, TypeError):
+        return None
 
 
 def write_json(path, value):

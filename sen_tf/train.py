@@ -212,13 +212,16 @@ def finish(model, options, directory, checkpoint, begun):
         "training_seconds": sum(row["seconds"] for row in checkpoint.history),
         "wall_seconds_of_last_start": time.perf_counter() - begun,
         "best_epoch": best,
+        "trained_on": options.dataset,
+        "made_with": evaluate.made_with(options),
         "scores": scores,
         "history": checkpoint.history,
     }
     runs.write_json(directory / runs.METRICS, summary)
     written += [directory / runs.METRICS, directory / runs.FLAGS, directory / "logs"]
     epochs = f"weights of epoch {best} of {len(checkpoint.history)}"
-    print(f"\n{options.env}, {options.model}, seed {options.seed}, {epochs}")
+    source = f", trained on {options.dataset}" if options.dataset else ""
+    print(f"\n{options.env}, {options.model}, seed {options.seed}, {epochs}{source}")
     print(evaluate.table(scores))
     rate = last["transitions"] / summary["training_seconds"]
     seen, seconds = summary["transitions_seen"], summary["training_seconds"]

@@ -19,7 +19,7 @@ import sen_tf  # noqa: F401, its classes are in the files
 from sen_tf import arms, testing
 from tests.conformance_table import ROWS
 
-STEPS = 3
+EPOCHS = 2
 CONTRASTED = {"action_contrast_steps": 2}  # so that a model must know which step it is in
 # After steps of training, in which statistics over two samples enlarge what rounding leaves: two
 # libraries of convolutions make TensorFlow itself differ from itself by as much.
@@ -38,6 +38,9 @@ def write_model(folder, env, arm, **world):
     path = folder / f"{env}-{arm}.keras"
     keras.utils.set_random_seed(0)
     model = arms.make_model(env, arm, 8, 4, **world)
+    for layer in model.encoder.layers:
+        if hasattr(layer, "kernel_regularizer"):
+            layer.kernel_regularizer = keras.regularizers.L2(1e-3)
     testing.randomize_weights(model.transition)  # it starts at "nothing moves"
     model.save(path)
     batch = draw_transitions(model, np.random.default_rng(0))
@@ -46,14 +49,15 @@ def write_model(folder, env, arm, **world):
 
 
 def draw_transitions(model, rng):
-    """Two transitions between random images: each can only be the other's negative."""
-    batch = arms.blank_transitions(model, 2)
+    """Three transitions between random images, for a batch of two, each of which can only be the
+    other's negative, and one of a single one, which has none."""
+    batch = arms.blank_transitions(model, 3)
     images = {name: rng.integers(0, 256, batch[name].shape, np.uint8) for name in batch}
     action = batch["action"]
-    if action.shape == (2, 3, 3):
+    if action.shape == (3, 3, 3):
         drawn = np.linalg.qr(rng.standard_normal(action.shape))[0]
     else:
-        drawn = rng.uniform(-1, 1, action.shape) if action.ndim > 1 else rng.integers(0, 20, 2)
+        drawn = rng.uniform(-1, 1, action.shape) if action.ndim > 1 else rng.integers(0, 20, 3)
     return {**images, "action": drawn.astype(action.dtype)}
 
 
@@ -64,7 +68,7 @@ def train(model, batch):
     model.compile(keras.optimizers.SGD(5e-3, global_clipnorm=1.0), run_eagerly=eager)
     outputs = model.predict(batch, verbose=0)
     loss = model.evaluate(batch, batch_size=2, verbose=0, return_dict=True)["loss"]
-    losses = model.fit(batch, batch_size=2, epochs=STEPS, shuffle=False, verbose=0).history["loss"]
+    losses = model.fit(batch, batch_size=2, epochs=EPOCHS, shuffle=False, verbose=0).history["loss"]
     weights = {f"weight {k}": weight for k, weight in enumerate(model.get_weights())}
     return {**outputs, "loss": loss, "losses": losses, **weights}
 

@@ -191,6 +191,12 @@ def test_decode_draws_what_the_model_predicts(workplace, capsys):
     with Image.open(run / "figures" / "decoded.gif") as animation:
         assert animation.n_frames == 11
     assert (run / "figures" / "decoded.png").stat().st_size > 5000
+    noted = json.loads((run / "decoder.json").read_text())["root_mean_square_error"]
+    assert noted["first_frame"] == pytest.approx(first_frame, abs=5e-4)
+    before = (run / "decoder.keras").read_bytes()
+    with pytest.raises(ValueError, match="decoder.keras is there already.*--overwrite"):
+        decode.main([f"--run={run}", "--epochs=1", "--learning_rate=5e-3"])
+    assert (run / "decoder.keras").read_bytes() == before
 
 
 def test_evaluate_gives_the_scores_of_training(workplace, capsys):
@@ -198,12 +204,49 @@ def test_evaluate_gives_the_scores_of_training(workplace, capsys):
     assert "Hits@1" in capsys.readouterr().out
     again = json.loads((workplace / "run" / runs.EVALUATION).read_text())
     first = json.loads((workplace / "run" / runs.METRICS).read_text())["scores"]
-    assert again == first
+    assert again.pop("made_with") and again == first
     file = next((workplace / "data").glob("*evaluation*"))
     model = workplace / "elsewhere.keras"
     shutil.copy(workplace / "run" / runs.MODEL, model)
     evaluate.main([f"--model_file={model}", "--env=shapes", f"--dataset={file}"])
-    assert json.loads((workplace / runs.EVALUATION).read_text()) == first
+    found = json.loads((workplace / runs.EVALUATION).read_text())
+    assert found.pop("made_with")["model"] == "elsewhere.keras" and found == first
+
+
+def test_evaluate_replaces_no_scores_of_other_episodes(workplace, tmp_path):
+    run = shutil.copytree(workplace / "run", tmp_path / "run")
+    picture = run / "figures" / "latents.png"
+    before = picture.read_bytes()
+    other = [f"--run={run}", "--eval_episodes=20"]
+    with pytest.raises(ValueError, match="is there already and was not made.*--overwrite"):
+        evaluate.main(other)
+    assert picture.read_bytes() == before
+    evaluate.main([*other, "--overwrite"])
+    evaluate.main(other)  # now they are its own
+    assert json.loads((run / runs.EVALUATION).read_text())["episodes"] == 20
+
+
+def test_evaluate_replaces_no_file_of_somebody_else(workplace, tmp_path):
+    shutil.copy(workplace / "run" / runs.MODEL, tmp_path / "model.keras")
+    (tmp_path / runs.EVALUATION).write_text('["mine"]')
+    file = next((workplace / "data").glob("*evaluation*"))
+    with pytest.raises(ValueError, match="is there already"):
+        evaluate.main(
+            [f"--model_file={tmp_path / 'model.keras'}", "--env=shapes", f"--dataset={file}"]
+        )
+    assert (tmp_path / runs.EVALUATION).read_text() == '["mine"]'
+
+
+def test_a_run_is_scored_on_episodes_of_evaluation_whatever_it_was_trained_on(workplace, tmp_path):
+    """The flag `dataset` of a run is what it was trained on."""
+    training = next((workplace / "data").glob("*train*"))
+    run = tmp_path / "run"
+    train.main([*TINY, f"--dataset={training}", f"--output={run}", f"--data_dir={tmp_path}"])
+    evaluate.main([f"--run={run}"])
+    found = json.loads((run / runs.EVALUATION).read_text())
+    summary = json.loads((run / runs.METRICS).read_text())
+    assert found.pop("made_with") == summary["made_with"]
+    assert found == summary["scores"] and summary["trained_on"] == str(training)
 
 
 def test_exports_are_versioned(workplace, tmp_path):

@@ -5,7 +5,7 @@ import functools
 from benchmarks import step
 from benchmarks.table import Measured, Row
 from benchmarks.timing import alternate, once_apart
-from sen_tf import arms
+from sen_tf.experiments import networks
 
 PEER = "Reacher in e2cnn"
 
@@ -15,7 +15,7 @@ def make_ours(env):
     hidden, filters, _ = step.size(env, "paper")
 
     def build():
-        arms.make_model(env, "sen", hidden, filters)
+        networks.make_model(env, "sen", hidden, filters)
 
     return build
 
@@ -32,7 +32,7 @@ def make_e2cnn():
     return build
 
 
-def rows(rounds, names=tuple(arms.ARMS)):
+def rows(rounds, names=tuple(networks.ARMS)):
     theirs, missing = None, ""
     try:
         theirs = Measured.of([once_apart(make_e2cnn).seconds])  # a minute or so: once is enough

@@ -1,8 +1,8 @@
 """Encoder and transition of the Reacher peer in e2cnn's layers: regular fields of D4.
 
-Sizes are those of `sen_tf.arms.reacher`, 33x33 features down to one pixel, where dense layers are
-1x1 convolutions. States are `(batch, fields * 8, 1, 1)`: e2cnn keeps the group inside the channels,
-its elements in the order of ours.
+Sizes are those of `experiments.networks.reacher`, 33x33 features down to one pixel, where dense
+layers are 1x1 convolutions. States are `(batch, fields * 8, 1, 1)`: e2cnn keeps the group inside
+the channels, its elements in the order of ours.
 
 Reference: Weiler and Cesa (2019); Park et al. (2022), appendix, Reacher.
 """

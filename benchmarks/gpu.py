@@ -21,7 +21,8 @@ import jax
 import keras
 import numpy as np
 
-from sen_tf import arms, datasets, envs, settings
+from sen_tf import datasets, envs, settings
+from sen_tf.experiments import networks
 
 LEARNING_RATE = 5e-4
 
@@ -52,7 +53,7 @@ def collect(name, count, steps):
 
 def ours(options, precision, data):
     """A function that trains our model on all of the data once."""
-    model = arms.make_model(
+    model = networks.make_model(
         options.env, options.model, options.hidden, options.filters, dtype=precision
     )
     model.compile(keras.optimizers.Adam(LEARNING_RATE))
@@ -91,6 +92,17 @@ def peers(options, data):
     return {"PyTorch, eager": make(False), "PyTorch, compiled": make(True)}
 
 
+@dataclasses.dataclass(frozen=True)
+class Paper:
+    """What the paper's flagfile of an environment says of sizes."""
+
+    hidden: int = settings.setting(256, "Width.")
+    filters: int = settings.setting(32, "Channels.")
+    batch_size: int = settings.setting(1024, "Transitions per step.")
+    train_episodes: int = settings.setting(1000, "Training episodes.")
+    train_steps: int = settings.setting(100, "Steps per training episode.")
+
+
 def parse():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--env", default="cubes", choices=("cubes", "reacher"))
@@ -105,7 +117,8 @@ def parse():
     options = parser.parse_args()
     if options.peer and options.model != "sen":
         parser.error("--peer is that of --model=sen")
-    paper = settings.parse([f"--env={options.env}", "--preset=paper"], ("env", "preset"))
+    files = settings.flagfiles(options.env, "paper", "paper")
+    (paper,) = settings.parse([], Paper, files=lambda values: (files, {}))
     for name in ("hidden", "filters", "batch_size"):
         if getattr(options, name) is None:
             setattr(options, name, getattr(paper, name))

@@ -18,7 +18,7 @@ import torch
 from keras import ops
 
 from benchmarks import torch_models, torch_weights
-from sen_tf import arms
+from sen_tf.experiments import networks
 from sen_tf.losses import contrastive_hinge
 
 TOLERANCE = 1e-4
@@ -33,7 +33,7 @@ def make_pair(env, hidden, filters):
     torch.manual_seed(0)
     peer = torch_models.make_model(env, hidden, filters)
     torch_weights.randomize(peer, np.random.default_rng(0))
-    model = arms.make_model(env, "sen", hidden, filters, "float32")
+    model = networks.make_model(env, "sen", hidden, filters, "float32")
     torch_weights.give_weights(peer, model)
     return peer, model
 

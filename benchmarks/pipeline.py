@@ -8,8 +8,8 @@ import tensorflow as tf
 from benchmarks import step
 from benchmarks.table import Measured, Row
 from benchmarks.timing import time_in_turn
-from sen_tf import devices, generate, settings
-from sen_tf.datasets import read_episodes, transitions
+from sen_tf.datasets import cache, read_episodes, transitions
+from sen_tf.distribution import devices
 
 EPISODE_STEPS = 100
 PEER = "one cached batch"
@@ -17,10 +17,10 @@ PEER = "one cached batch"
 
 def read_training_set(env, episodes):
     """Episodes of an environment, written to a file and read from it."""
-    options = settings.parse([f"--env={env}"], ("env",))
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "episodes.h5"
-        generate.generate(options, "train", path, episodes, EPISODE_STEPS, seed=0)
+        environment = cache.Environment(env=env)
+        cache.generate(environment, "train", path, episodes, EPISODE_STEPS, seed=0)
         return read_episodes(path, env)
 
 

@@ -18,8 +18,9 @@ import keras
 import numpy as np
 
 from benchmarks.read_exports import ENDPOINTS, READERS, WITHOUT_TENSORFLOW
-from sen_tf import arms, export
-from sen_tf.flag_table import FORMATS
+from sen_tf import export
+from sen_tf.experiments import networks
+from sen_tf.export.formats import WRITERS
 from sen_tf.testing import randomize_weights
 
 TOLERANCE = 1e-5
@@ -28,7 +29,7 @@ TOLERANCE = 1e-5
 def fresh_model(env, arm, dtype="mixed_bfloat16"):
     """A small model none of whose layers is zero, as those of a new transition are."""
     keras.utils.set_random_seed(0)
-    model = arms.make_model(env, arm, hidden=8, filters=8, dtype=dtype)
+    model = networks.make_model(env, arm, hidden=8, filters=8, dtype=dtype)
     randomize_weights(model)
     return model
 
@@ -86,7 +87,7 @@ def compare(model, folder, plain=False):
     inputs = make_inputs(reference, np.random.default_rng(1))
     expected = expected_outputs(reference, inputs)
     np.savez(folder / "inputs.npz", **inputs)
-    for form in FORMATS:
+    for form in WRITERS:
         export.export_model(model, folder / form, form, plain or form == "keras")
     with_other_defaults(folder / "saved_model" / "1", folder / "defaults")
     others = [reader for reader in READERS if reader not in WITHOUT_TENSORFLOW]
@@ -112,7 +113,7 @@ def _difference(expected, found):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--run", help="directory of a run that sen_tf.train wrote")
-    parser.add_argument("--env", default="cubes", choices=list(arms.ARMS))
+    parser.add_argument("--env", default="cubes", choices=list(networks.ARMS))
     parser.add_argument("--model", default="sen")
     parser.add_argument("--plain", action="store_true")
     options = parser.parse_args()

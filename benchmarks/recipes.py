@@ -16,7 +16,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
-from sen_tf import runs
+from sen_tf.training import runs
 
 
 def train(env, recipe, epochs, seed, directory, data_dir):

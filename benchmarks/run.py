@@ -36,7 +36,7 @@ def measure(suite, rounds):
 
 def describe():
     """The machine, what else it is doing, the versions and the date."""
-    from sen_tf import devices
+    from sen_tf.distribution import devices
 
     versions = {"python": platform.python_version()}
     for package in PACKAGES:

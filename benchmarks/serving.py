@@ -24,12 +24,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_service_pb2_grpc as service_grpc
+from tests.prediction_service import connect, make_request, serve
 
 from benchmarks.soak import resident
 from benchmarks.timing import seconds
-from sen_tf import arms, export
+from sen_tf import export
+from sen_tf.experiments import networks
 from sen_tf.testing import randomize_weights
-from tests.prediction_service import connect, make_request, serve
 
 NAME = "cubes"
 BATCHES = (1, 32, 256)
@@ -40,7 +41,7 @@ TOLERANCE = 1e-5  # of the largest number of an answer
 def tiny_model():
     """A model none of whose layers is zero, as those of a new transition are."""
     keras.utils.set_random_seed(0)
-    model = arms.make_model("cubes", "sen", hidden=4, filters=4, dtype="float32")
+    model = networks.make_model("cubes", "sen", hidden=4, filters=4, dtype="float32")
     randomize_weights(model)
     return model
 
@@ -292,7 +293,7 @@ def print_soak(folder, requests, intervals):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--env", default="cubes", choices=list(arms.ARMS))
+    parser.add_argument("--env", default="cubes", choices=list(networks.ARMS))
     parser.add_argument("--model", default="sen")
     parser.add_argument("--seconds", type=float, default=15, help="for each batch size")
     parser.add_argument("--requests", type=int, help="send so many instead of timing")
@@ -303,7 +304,7 @@ def main():
         if options.requests:
             print_soak(folder, options.requests, options.intervals)
         else:
-            model = arms.make_model(options.env, options.model, dtype="float32")
+            model = networks.make_model(options.env, options.model, dtype="float32")
             print_speed(model, folder, options.seconds)
 
 

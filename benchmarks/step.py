@@ -13,7 +13,8 @@ import tensorflow as tf
 
 from benchmarks.table import Measured, Row
 from benchmarks.timing import OwnProcess, alternate
-from sen_tf import arms, devices, settings
+from sen_tf.distribution import devices
+from sen_tf.experiments import networks, world_models
 
 BATCHES = {"cubes": 256, "shapes": 256, "reacher": 32}
 PEERS = {"cubes": "PyTorch", "shapes": "PyTorch", "reacher": "PyTorch and e2cnn"}
@@ -24,13 +25,13 @@ MOST = {"cubes": (1 / 3, 1 / 8), "shapes": (1 / 4, 1 / 8), "reacher": (1 / 4, 1 
 
 def size(env, preset):
     """Width of encoder and transition, channels of the embedding, and batch size of a preset."""
-    options = settings.parse([f"--env={env}", f"--preset={preset}"], ("env", "preset"))
-    return options.hidden, options.filters, options.batch_size
+    chosen = world_models.choose([f"--env={env}", f"--preset={preset}"])
+    return chosen.network.hidden, chosen.network.filters, chosen.training.batch_size
 
 
 def make_model(env, precision, hidden, filters):
     """The model `sen` of an environment, compiled for training."""
-    model = arms.make_model(env, "sen", hidden, filters, precision)
+    model = networks.make_model(env, "sen", hidden, filters, precision)
     model.compile(keras.optimizers.Adam(5e-4), jit_compile=devices.xla_pays())
     return model
 
@@ -38,7 +39,7 @@ def make_model(env, precision, hidden, filters):
 def random_batch(model, batch_size):
     """A batch of transitions between pictures of noise, as tensors."""
     rng = np.random.default_rng(0)
-    batch = arms.blank_transitions(model, batch_size)
+    batch = networks.blank_transitions(model, batch_size)
     action = batch["action"]
     drawn = {
         name: rng.integers(0, 256, batch[name].shape, np.uint8) for name in ("obs", "next_obs")

@@ -1,6 +1,6 @@
 """PyTorch counterparts ("peers") of the `sen` models of 3D Blocks, 2D Shapes and Reacher.
 
-They compute what `sen_tf.arms` computes, the way the published models do: eager PyTorch in float32
+They compute what `experiments.networks` does, as the published models do: eager PyTorch in float32
 with images channels-first, the expanded kernels of group layers gathered in every call, messages
 along explicit lists of edges, each frame of a transition embedded by itself. Vectors have the group
 axis before the channels, as ours, so that no layer has to move axes.
@@ -211,7 +211,7 @@ def _reacher_model(hidden, filters, channels=8, latent=4):
 
 
 def make_model(env, hidden, filters):
-    """The peer of `sen_tf.arms.make_model(env, "sen", hidden, filters, "float32")`.
+    """The peer of `sen_tf.experiments.networks.make_model(env, "sen", hidden, filters, "float32")`.
 
     Args:
         env: `"cubes"`, `"shapes"` or `"reacher"`, which needs e2cnn.

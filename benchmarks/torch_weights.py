@@ -16,7 +16,7 @@ def give_weights(peer, model):
 
     Args:
         peer: What `torch_models.make_model` returns.
-        model: `sen_tf.arms.make_model` of the same environment and widths, in float32.
+        model: `networks.make_model` of the same environment and widths, in float32.
 
     Raises:
         ValueError: If the two do not consist of layers of the same sizes.

@@ -7,16 +7,21 @@ states that the model predicts, from the first frame and the actions alone. With
 trained on about 100,000 frames in all.
 """
 
+import dataclasses
+import pathlib
 import sys
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from sen_tf import datasets, evaluate, figures, generate, runs, settings
+from sen_tf import datasets, figures, settings
+from sen_tf.datasets import cache
+from sen_tf.experiments import world_models
 from sen_tf.models import decoders
+from sen_tf.settings import setting
+from sen_tf.training import runs, scoring
 
-FLAGS = ("run", "epochs", "learning_rate", "seed", "overwrite")
 BATCH = 32
 EXAMPLES = 6
 FRAMES_SEEN = 100_000
@@ -25,6 +30,23 @@ FRAME_BYTES = 2**30
 """How much memory the frames that it is trained on may take."""
 MEAN_FRAMES = 1000
 """From how many frames it knows mean and deviation of each pixel, before it is trained."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Decoding:
+    """Model and training."""
+
+    run: str | None = setting(None, "Directory of a run that sen_tf.train wrote.")
+    epochs: int | None = setting(
+        None, "Passes over the frames; as many as come to about 100,000 frames without.", at_least=1
+    )
+    learning_rate: float | None = setting(
+        None, "Learning rate of Adam; that of the run without.", at_least=0.0
+    )
+    seed: int | None = setting(None, "Seed of weights and order; that of the run without.")
+    overwrite: bool = setting(
+        False, "Replace a decoder and pictures that were not made with the same settings."
+    )
 
 
 def sample_frames(episodes, seed):
@@ -57,7 +79,7 @@ def train_decoder(latents, episodes, options):
     """A decoder of the model's latent states, trained on frames of the episodes.
 
     Args:
-        latents: `evaluate.Latents` of the model.
+        latents: `scoring.Latents` of the model.
         episodes: The `Episodes` it was trained on.
         options: `learning_rate`, `seed` and `epochs`, passes over the frames; `None` for as many as
             come to about `FRAMES_SEEN` frames.
@@ -98,21 +120,27 @@ def root_mean_square(difference):
 
 
 def main(arguments):
-    options = settings.parse(arguments, FLAGS)
-    model, directory = runs.open_model(options)
-    passes = options.epochs if "epochs" in options.given else None
-    options = runs.with_flags_of_run(options)
-    options.epochs = passes  # not those of the model
+    (asked,) = settings.parse(arguments, Decoding)
+    model, directory = runs.open_model(asked.run)
+    chosen = world_models.Settings(
+        *settings.load(pathlib.Path(asked.run) / runs.FLAGS, *world_models.GROUPS)
+    )
+    unsaid = {
+        name: getattr(chosen.training, name)
+        for name in ("learning_rate", "seed")
+        if getattr(asked, name) is None
+    }
+    asked = dataclasses.replace(asked, **unsaid)
     path, record = directory / "decoder.keras", directory / "decoder.json"
     drawn = [directory / "figures" / name for name in ("decoded.png", "decoded.gif")]
-    made_with = {name: getattr(options, name) for name in ("epochs", "learning_rate", "seed")}
-    runs.check_replaced([path, record, *drawn], [record], made_with, options.overwrite)
-    latents = evaluate.Latents(model)
-    decoder = train_decoder(latents, generate.training_episodes(options), options)
+    made_with = {name: getattr(asked, name) for name in ("epochs", "learning_rate", "seed")}
+    runs.check_replaced([path, record, *drawn], [record], made_with, asked.overwrite)
+    latents = scoring.Latents(model)
+    decoder = train_decoder(latents, world_models.training_episodes(chosen), asked)
     with runs.aside(path) as temporary:
         decoder.save(temporary)
-    file = generate.evaluation_file(options)
-    episodes = datasets.read_episodes(file, options.env, episodes=EXAMPLES)
+    file = cache.evaluation_file(chosen.environment, chosen.evaluation_set)
+    episodes = datasets.read_episodes(file, chosen.environment.env, episodes=EXAMPLES)
     imagined = imagine(latents, decoder, episodes)
     start, *_, end = root_mean_square(episodes.observations - imagined.astype(float))
     mean = 255 * keras.ops.convert_to_numpy(decoder.layers[-1].mean)
@@ -133,4 +161,4 @@ def main(arguments):
 
 
 if __name__ == "__main__":
-    settings.run(main, __doc__, FLAGS)
+    settings.run(main, __doc__, Decoding)

@@ -3,279 +3,64 @@
   python -m sen_tf.evaluate --run=runs/cubes-sen
   python -m sen_tf.evaluate --model_file=model.keras --env=cubes --dataset=data/evaluation.h5
 
-Hits@k and MRR rank the true latent state of each episode against the predictions of all, after 1, 5
-and 10 steps; ties count against the model. EE(S), DIE(S) of the features and DIE(model) of the
-predictions compare with the same episodes transformed by elements of the group and rendered again.
-For the Teapot, HH@1 compares with states near the true one, TH@1 with the views along a traversal.
+Scores are those of `sen_tf.training.scoring`: Hits@k and MRR after 1, 5 and 10 steps, EE(S),
+DIE(S) and DIE(model), and for the Teapot HH@1 and TH@1.
 """
 
+import dataclasses
 import pathlib
 import time
 
-import numpy as np
-import tensorflow as tf
-
-from sen_tf import datasets, figures, generate, latent_figures, metrics, runs, settings
-from sen_tf.envs import teapot
-from sen_tf.groups import actions as group_actions
-from sen_tf.groups import rotations
-
-FLAGS = (
-    *("run", "model_file", "env", "dataset", "eval_episodes", "eval_steps", "sprites"),
-    *("rotations", "overwrite"),
-)
-BATCH = 256
-HORIZONS = (1, 5, 10)
-TWIN_EPISODES = 1000
-"""Episodes of which twins are compared: the embeddings of 10,000 do not fit in little memory."""
-HARD_NEGATIVES = (6, 18)
-TRAVERSALS = 100
-RENDERED = 2048
-PICTURES = ("latents.png", "rollouts.png", "traversals.png")
-"""What `draw` writes, the last for the Teapot alone."""
+from sen_tf import settings
+from sen_tf.datasets import cache
+from sen_tf.datasets.cache import Environment, EvaluationSet
+from sen_tf.experiments import world_models
+from sen_tf.settings import setting
+from sen_tf.training import runs, scoring
 
 
-class Latents:
-    """Latent states and features of a model, computed in batches."""
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """Model and output."""
 
-    def __init__(self, model):
-        self.model = model
-        self._encode = tf.function(model.encode, reduce_retracing=True)
-        self._embed = tf.function(model.embed, reduce_retracing=True)
-        self._step = tf.function(model.step, reduce_retracing=True)
-
-    def encode(self, images):
-        return _in_batches(self._encode, images)
-
-    def embed(self, images):
-        return _in_batches(self._embed, images)
-
-    def rollout(self, states, actions):
-        dtype = self.model.transition.inputs[1].dtype
-        predicted = []
-        for action in np.moveaxis(actions.astype(dtype), 1, 0):
-            states = _in_batches(self._step, states, action)
-            predicted.append(states)
-        return np.stack(predicted, axis=1)
-
-
-def _in_batches(function, *arrays):
-    """The function's values on arrays, batch by batch; a short last batch is filled up."""
-    size = min(BATCH, len(arrays[0]))
-    parts = []
-    for start in range(0, len(arrays[0]), size):
-        batch = [array[start : start + size] for array in arrays]
-        fill = size - len(batch[0])
-        filled = [np.pad(x, [(0, fill), *[(0, 0)] * (x.ndim - 1)]) for x in batch]
-        part = tf.cast(function(*map(tf.constant, filled)), tf.float32).numpy()
-        parts.append(part[: len(batch[0])])
-    return np.concatenate(parts)
-
-
-def evaluate(latents, path, name, env):
-    """Scores of a model on a file of evaluation episodes with twins; see the module.
-
-    Args:
-        latents: `Latents` of the model.
-        path: File of episodes, as `sen_tf.generate --split=evaluation` writes it.
-        name: Name of the environment that the file must be of.
-        env: The environment.
-
-    Returns:
-        A dict of numbers, ready for JSON.
-    """
-
-    # One time after the other: 10,000 episodes' frames of all times are a gigabyte.
-    def episodes_at(time):
-        return datasets.read_episodes(path, name, steps=(time,))
-
-    first = episodes_at(0)
-    start = latents.encode(first.observations[:, 0])
-    horizons = [horizon for horizon in HORIZONS if horizon <= first.actions.shape[1]]
-    predicted = latents.rollout(start, first.actions[:, : max(horizons)])
-    scores = {}
-    for horizon in horizons:
-        true = latents.encode(episodes_at(horizon).observations[:, 0])
-        scores[str(horizon)] = metrics.ranking_metrics(true, predicted[:, horizon - 1])
-    symmetry = _symmetry(latents, path, name, env.group, horizons)
-    for horizon, error in symmetry.pop("die_model", {}).items():
-        scores[horizon]["die_model"] = error
-    norms = np.linalg.norm(start.reshape(len(start), -1), axis=1)
-    return {
-        "episodes": len(first),
-        "steps": scores,
-        "z_norm": float(norms.mean()),
-        "z_spread": metrics.spread(start),
-        "collapsed": metrics.is_collapsed(start),
-        "symmetry": symmetry,
-        **(_near_states(latents, env, len(first)) if isinstance(env, teapot.Teapot) else {}),
-        "parameters": int(sum(np.prod(w.shape) for w in latents.model.trainable_variables)),
-    }
-
-
-def _symmetry(latents, path, name, group, horizons):
-    """EE(S), DIE(S) for each twin's group element and on average, DIE(model) at each horizon."""
-
-    def outputs(twin=None):
-        episodes = datasets.read_episodes(path, name, (0,), TWIN_EPISODES, twin)
-        images = episodes.observations[:, 0]
-        predicted = latents.rollout(latents.encode(images), episodes.actions[:, : max(horizons)])
-        return episodes.twins, latents.embed(images), predicted
-
-    twins, features, predicted = outputs()
-    table, die_model = {}, {str(horizon): [] for horizon in horizons}
-    for number, element in twins.items():
-        _, turned_features, turned_predicted = outputs(number)
-        table[str(number)] = {
-            "ee_embedding": metrics.equivariance_error(
-                act_on_features(features, group, element), turned_features
-            ),
-            "die_embedding": _die(features, turned_features),
-        }
-        for horizon in horizons:
-            states = (states[:, horizon - 1] for states in (predicted, turned_predicted))
-            die_model[str(horizon)].append(_die(*states))
-    if not table:
-        return {}
-    names = ("ee_embedding", "die_embedding")
-    return {
-        "episodes": len(features),
-        "mean": {name: float(np.mean([row[name] for row in table.values()])) for name in names},
-        "by_element": table,
-        "die_model": {horizon: float(np.mean(errors)) for horizon, errors in die_model.items()},
-    }
-
-
-def act_on_features(features, group, g):
-    """The full action of g on features: in space, and on the group axis where there is one."""
-    if features.ndim == 3:  # a rotation
-        return g @ features
-    if features.ndim == 4:
-        return group_actions.rotate_grid(features, group, g, axes=(1, 2))
-    return group_actions.act_on_regular_image(features, group, g)
-
-
-def _near_states(latents, env, count):
-    """HH@1 after one step, and TH@1 along a traversal about each axis; see `metrics.ranking`."""
-    rng = np.random.default_rng(0)
-    states, actions = env.sample_states(rng, count), env.sample_actions(rng, count)
-    reached = env.step_states(states, actions)
-    predicted = latents.rollout(_encode_states(latents, env, states), actions[:, None])[:, 0]
-    near = env.hard_negatives(reached, max(HARD_NEGATIVES))
-    true, near = (_encode_states(latents, env, each) for each in (reached, near))
-    hard_hits = {str(n): metrics.hard_hits(true, predicted, near[:, :n]) for n in HARD_NEGATIVES}
-    traversal_hits = {
-        axis: float(
-            metrics.traversal_hits(*_traverse(latents, env, states[:TRAVERSALS], axis)).mean()
-        )
-        for axis in teapot.AXES
-    }
-    return {"hard_hits": hard_hits, "traversal_hits": traversal_hits}
-
-
-def _traverse(latents, env, starts, axis):
-    """Encoded views (n, V, ...) of traversals about an axis, and predictions from the first."""
-    views = _encode_states(latents, env, env.traversal(starts, axis))
-    turn = rotations.exp(teapot.SMALL_ANGLE * np.array(teapot.AXES[axis]))
-    turns = np.broadcast_to(turn, (len(starts), teapot.VIEWS, 3, 3))
-    return views, latents.rollout(views[:, 0], turns)
-
-
-def _encode_states(latents, env, states):
-    """Latent states of the teapot's states (..., 3, 3), rendered a batch at a time."""
-    flat = states.reshape(-1, 3, 3)
-    batches = np.array_split(flat, -(-len(flat) // RENDERED))
-    encoded = np.concatenate([latents.encode(env.render_states(batch)) for batch in batches])
-    return encoded.reshape(*states.shape[:-2], *encoded.shape[1:])
-
-
-def draw(latents, path, name, env, directory):
-    """Draws the pictures of a model into `figures` of a run's directory, and shows them in its
-    TensorBoard.
-
-    Args:
-        latents, path, name, env: As in `evaluate`.
-        directory: The run's directory.
-
-    Returns:
-        The files written.
-    """
-    drawn = figures.draw_model(latents, path, name, directory / "figures")
-    if isinstance(env, teapot.Teapot):
-        start = env.sample_states(np.random.default_rng(0), 1)
-        traversals = [_traverse(latents, env, start, axis) for axis in teapot.AXES]
-        views, predicted = (np.concatenate(parts) for parts in zip(*traversals, strict=True))
-        file = directory / "figures" / "traversals.png"
-        names = tuple(teapot.AXES)
-        drawn.append(latent_figures.draw_frames_along_traversal(views, predicted, file, names))
-    runs.log_pictures(directory, drawn)
-    return drawn
-
-
-def _die(x, gx):
-    """Distance invariance error over pairs of consecutive samples."""
-    return metrics.distance_invariance_error(x[1:], x[:-1], gx[1:], gx[:-1])
-
-
-def table(scores):
-    """The scores as a text table."""
-    lines = ["  steps   Hits@1   Hits@5  Hits@10      MRR  DIE(model)"]
-    for horizon, row in scores["steps"].items():
-        cells = [100 * row[name] for name in ("hits@1", "hits@5", "hits@10", "mrr")]
-        error = f"{row['die_model']:12.4f}" if "die_model" in row else ""
-        lines.append(f"  {horizon:>5}" + "".join(f"{cell:8.1f}%" for cell in cells) + error)
-    lines.append(f"  {scores['episodes']:,} evaluation episodes; ties count against the model")
-    if scores["symmetry"]:
-        mean = scores["symmetry"]["mean"]
-        lines.append(f"  EE(S) {mean['ee_embedding']:.3f}   DIE(S) {mean['die_embedding']:.4f}")
-    for title, name in (("HH@1 among", "hard_hits"), ("TH@1", "traversal_hits")):
-        if name in scores:
-            cells = [f"{key} {100 * value:.1f}%" for key, value in scores[name].items()]
-            lines.append(f"  {title} " + "   ".join(cells))
-    lines.append(
-        f"  |z| {scores['z_norm']:.2f}   spread of z {scores['z_spread']:.3f}   "
-        f"{scores['parameters']:,} parameters"
+    run: str | None = setting(None, "Directory of a run that sen_tf.train wrote.")
+    model_file: str | None = setting(None, "A saved model, .keras, instead of a run.")
+    dataset: str | None = setting(
+        None,
+        "Episodes to score on, checked as they are read: an HDF5 file, a pattern of shards such as "
+        "'data/cubes-*.h5', or minari:NAME; made where none is given.",
     )
-    if scores["collapsed"]:
-        lines.append(
-            "  WARNING: the latent states have collapsed to a point; the scores mean nothing"
-        )
-    return "\n".join(lines)
+    overwrite: bool = setting(
+        False, "Replace scores and pictures that were not made with the same settings."
+    )
 
 
-def made_with(options, dataset=None, model=runs.MODEL):
-    """What scores and pictures in a directory depend on: the model's file and the episodes."""
-    names = ("env", "eval_episodes", "eval_steps", "sprites", "rotations")
-    return {"model": model, "dataset": dataset, **{name: getattr(options, name) for name in names}}
+GROUPS = (Evaluation, Environment, EvaluationSet)
 
 
 def main(arguments):
-    options = settings.parse(arguments, FLAGS)
-    model, directory = runs.open_model(options)
-    dataset = options.dataset  # that of a run is what it was trained on
-    name = pathlib.Path(options.model_file or runs.MODEL).name
-    if options.run:
-        options = runs.with_flags_of_run(options)
+    asked, environment, evaluation_set = world_models.parse(arguments, *GROUPS)
+    model, directory = runs.open_model(asked.run, asked.model_file)
     begun = time.perf_counter()
+    name = pathlib.Path(asked.model_file or runs.MODEL).name
+    made = world_models.made_with(environment, evaluation_set, asked.dataset, name)
     path = directory / runs.EVALUATION
-    made = made_with(options, dataset, name)
     runs.check_replaced(
-        [path, *(directory / "figures" / picture for picture in PICTURES)],
+        [path, *(directory / "figures" / picture for picture in world_models.PICTURES)],
         [path, directory / runs.METRICS],
         made,
-        options.overwrite,
+        asked.overwrite,
     )
-    file = dataset or generate.evaluation_file(options)
-    latents = Latents(model)
-    env = generate.make_env(options)
-    scores = evaluate(latents, file, options.env, env)
-    print(table(scores))
+    file = asked.dataset or cache.evaluation_file(environment, evaluation_set)
+    latents, env = scoring.Latents(model), cache.make_env(environment)
+    scores = scoring.evaluate(latents, file, environment.env, env)
+    print(scoring.table(scores))
     runs.write_json(path, {"made_with": made, **scores})
-    drawn = draw(latents, file, options.env, env, directory)
+    drawn = world_models.draw(latents, file, environment.env, env, directory)
     print(f"evaluated in {time.perf_counter() - begun:.0f} s; wrote {path}")
     for picture in drawn:
         print(f"wrote {picture}")
 
 
 if __name__ == "__main__":
-    settings.run(main, __doc__, FLAGS)
+    settings.run(main, __doc__, *GROUPS, parse=world_models.parse)

@@ -7,6 +7,7 @@ runs are kept and an interrupted one resumes when the same command is given agai
 such as --epochs=10 go to every run.
 """
 
+import dataclasses
 import json
 import pathlib
 import re
@@ -16,36 +17,57 @@ import time
 
 import numpy as np
 
-from sen_tf import runs, settings
+from sen_tf import settings
+from sen_tf.experiments import world_models
 from sen_tf.published import METRICS, TABLES
+from sen_tf.settings import setting
+from sen_tf.training import runs
 
-# Flags that go to every run as they are.
-TRAINING = (
-    *("train_episodes", "train_steps", "eval_episodes", "eval_steps", "filters", "hidden"),
-    *("epochs", "batch_size", "learning_rate", "schedule", "action_contrast"),
-    *("hinge", "sigma", "variant", "negatives", "validation", "precision", "strategy"),
-)
-FLAGS = ("table", "preset", "recipe", "seed", "seeds", "output", "data_dir", *TRAINING)
+# Flags that the table sets.
+SET = ("env", "sprites", "rotations", "model", "dataset", "trust_dataset", "train_actions")
+SET += ("train_headings", "reversed_negatives", "episode_negatives")
 
 
-def train_all(table, options, directory):
-    """Trains every arm with every seed; returns the summaries, a list for each arm."""
-    jobs = [
-        (arm, seed)
-        for seed in range(options.seed, options.seed + options.seeds)
-        for arm in table.published
-    ]
+@dataclasses.dataclass(frozen=True)
+class Reproduction:
+    """Table and seeds."""
+
+    table: str = setting("cubes-limited", "Table of the paper.", choices=tuple(TABLES))
+    seeds: int = setting(3, "How many seeds, counted from --seed on.", at_least=1)
+    output: str | None = setting(
+        None, "Directory of the runs and of the table. Default: a name in runs/."
+    )
+
+
+GROUPS = (Reproduction, *world_models.GROUPS)
+FIRST = ("table", "preset", "seeds", "seed", "output", "data_dir")
+
+
+def parse(arguments, *groups):
+    return world_models.parse(arguments, *groups, default_preset=lambda: "laptop")
+
+
+def train_all(table, flags, seeds, directory):
+    """Trains every arm with every seed; returns the summaries, a list per arm.
+
+    Args:
+        table: A `published.Table`.
+        flags: Dict of the flags that go to every run, beside those of the table.
+        seeds: The seeds.
+        directory: Where the runs go.
+    """
+    jobs = [(arm, seed) for seed in seeds for arm in table.published]
     summaries = {arm: [] for arm in table.published}
     begun, trained = time.perf_counter(), 0
     for number, (arm, seed) in enumerate(jobs):
         run = directory / f"{arm}-seed{seed}"
-        _check_kept(run, options)
+        _check_kept(run, flags)
         if not (run / runs.METRICS).exists():
             if trained:
                 left = (time.perf_counter() - begun) / trained * (len(jobs) - number)
                 print(f"about {left / 3600:.1f} h left")
             print(f"run {number + 1} of {len(jobs)}: {arm}, seed {seed}", flush=True)
-            _train(table, options, arm, seed, run)
+            _train(table, flags, arm, seed, run)
             trained += 1
         summaries[arm].append(json.loads((run / runs.METRICS).read_text(encoding="utf-8")))
     return summaries
@@ -64,26 +86,24 @@ def _check_directory(directory):
         )
 
 
-def _check_kept(run, options):
+def _check_kept(run, flags):
     """Raises a UsageError where a run is there already that was trained with other flags."""
     if not (run / runs.FLAGS).exists():
         return
-    saved = settings.load(run / runs.FLAGS)
-    for name in options.given.intersection(TRAINING):
-        value, kept = getattr(options, name), getattr(saved, name)
-        if value != kept:
+    saved = settings.load(run / runs.FLAGS, *world_models.GROUPS)
+    kept = {name: value for each in saved for name, value in vars(each).items()}
+    for name, value in flags.items():
+        if name != "data_dir" and kept.get(name, value) != value:
             raise settings.UsageError(
-                f"{run} holds a run with --{name}={kept}, not {value}; choose another --output"
+                f"{run} holds a run with --{name}={kept[name]}, not {value}; choose another "
+                "--output"
             )
 
 
-def _train(table, options, arm, seed, run):
+def _train(table, flags, arm, seed, run):
     """One run in a process of its own, so that none inherits the memory of the one before."""
-    flags = {"model": arm, "seed": seed, "output": run}
-    if table.env:
-        flags |= {"env": table.env, "preset": options.preset}
-        flags |= {"recipe": options.recipe, "data_dir": options.data_dir}
-    flags |= {name: getattr(options, name) for name in options.given.intersection(TRAINING)}
+    env = {"env": table.env} if table.env else {}
+    flags = {"model": arm, "seed": seed, "output": run, **env, **flags}
     command = [sys.executable, "-m", f"sen_tf.{table.program}", *table.flags]
     result = subprocess.run([*command, *(f"--{name}={value}" for name, value in flags.items())])
     if result.returncode == 130:
@@ -178,20 +198,36 @@ def _budget(summary):
     return f"{summary['sequences_seen']:,} sequences seen, {scores['sequences']:,} to test"
 
 
+def flags_of_runs(table, arguments, preset, evaluation_set, parsed):
+    """The flags that go to every run: those typed, and the size where a world model is trained."""
+    typed = settings.typed(arguments, *world_models.GROUPS, Reproduction)
+    values = {name: value for each in parsed for name, value in vars(each).items()}
+    own = {field.name for field in dataclasses.fields(Reproduction)} | {"seed"}
+    passed = sorted(typed - own)
+    wrong = [name for name in passed if name in SET]
+    if wrong:
+        raise settings.UsageError(f"--{wrong[0]} is set by the table")
+    if not table.env:
+        wrong = [name for name in passed if name not in ("preset", "recipe", "data_dir")]
+        if wrong:
+            raise settings.UsageError(f"--{wrong[0]} is no flag of the runs of this table")
+        return {}
+    size = {"preset": preset.preset, "recipe": preset.recipe, "data_dir": evaluation_set.data_dir}
+    return size | {name: values[name] for name in passed}
+
+
 def main(arguments):
-    options = settings.parse(arguments, FLAGS, lambda: "laptop")
-    table = TABLES[options.table]
-    passed = sorted(options.given.intersection(TRAINING))
-    if passed and not table.env:
-        raise settings.UsageError(
-            f"--{passed[0]} is no flag of the runs of --table={options.table}"
-        )
-    directory = pathlib.Path(options.output or f"runs/{options.table}-{options.preset}")
+    asked, *parsed = parse(arguments, *GROUPS)
+    chosen = world_models.Settings(*parsed)
+    table, preset = TABLES[asked.table], chosen.preset
+    flags = flags_of_runs(table, arguments, preset, chosen.evaluation_set, parsed)
+    directory = pathlib.Path(asked.output or f"runs/{asked.table}-{preset.preset}")
     _check_directory(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    summaries = train_all(table, options, directory)
+    seeds = range(chosen.training.seed, chosen.training.seed + asked.seeds)
+    summaries = train_all(table, flags, seeds, directory)
     cells = compare(table, summaries)
-    text = markdown(cells, summaries, options.table)
+    text = markdown(cells, summaries, asked.table)
     runs.write_json(directory / "table.json", cells)
     (directory / "table.md").write_text(text, encoding="utf-8")
     print(text)
@@ -199,4 +235,4 @@ def main(arguments):
 
 
 if __name__ == "__main__":
-    settings.run(main, __doc__, FLAGS)
+    settings.run(main, __doc__, *GROUPS, first=FIRST, parse=parse)

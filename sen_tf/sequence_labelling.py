@@ -19,6 +19,7 @@ sequences. The observation matrix, the waves, the labels, the limits of the trai
 sizes are ours: nothing here is to be compared with printed numbers.
 """
 
+import dataclasses
 import pathlib
 import time
 
@@ -28,11 +29,13 @@ from keras import layers
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from sen_tf import devices, groups, metrics, runs, settings
+from sen_tf import groups, metrics, settings
+from sen_tf.distribution import devices
 from sen_tf.groups import actions as act
 from sen_tf.layers import GroupDense
+from sen_tf.settings import setting
+from sen_tf.training import runs
 
-FLAGS = ("model", "seed", "output")
 ARMS = ("nonequivariant", "sen")
 POSITIONS = 16
 GROUP = groups.get(f"C{POSITIONS}")
@@ -43,6 +46,15 @@ SEQUENCES = 2000
 EPOCHS = 40
 BATCH = 64
 LEARNING_RATE = 0.01
+
+
+@dataclasses.dataclass(frozen=True)
+class Labelling:
+    """Model and output."""
+
+    model: str = setting("sen", "Which labeller to train.", choices=ARMS)
+    seed: int = setting(1, "Seed of the observation, the waves and the weights.", at_least=0)
+    output: str | None = setting(None, "Directory to write. Default: a name in runs/.")
 
 
 def observation_matrix(rng):
@@ -165,9 +177,7 @@ def draw_matrices(before, after, path):
 
 
 def main(arguments):
-    options = settings.parse(arguments, FLAGS)
-    if options.model not in ARMS:
-        raise settings.UsageError(f"--model must be one of {', '.join(ARMS)}, not {options.model}")
+    (options,) = settings.parse(arguments, Labelling)
     directory = pathlib.Path(options.output or f"runs/sequence-{options.model}-seed{options.seed}")
     directory.mkdir(parents=True, exist_ok=True)
     begun = time.perf_counter()
@@ -195,4 +205,4 @@ def main(arguments):
 
 
 if __name__ == "__main__":
-    settings.run(main, __doc__, FLAGS)
+    settings.run(main, __doc__, Labelling)

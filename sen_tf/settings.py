@@ -1,12 +1,20 @@
-"""What the flags of the command line, `flag_table.FLAGS`, resolve to.
+"""Settings: dataclasses whose fields are absl flags, and the programs that read them.
 
-The command line beats the preset's flagfile, which beats the recipe's, which beats the
-environment's, which beats the defaults. Flagfiles are plain absl flagfiles: `flags/<env>.cfg`
-holds the paper's settings, `flags/recipes/<recipe>.cfg` how another recipe trains,
-`flags/<preset>/<env>.cfg` what a smaller preset leaves out.
+Code that has settings declares them where it uses them:
+
+    @dataclasses.dataclass(frozen=True)
+    class Training:
+        \"\"\"How a model is fitted.\"\"\"
+
+        epochs: int = setting(100, "Passes over the training data.", at_least=1)
+
+    network, training = settings.parse(arguments, Network, Training)
+
+The command line beats flagfiles, which beat the defaults.
 """
 
 import contextlib
+import dataclasses
 import difflib
 import math
 import os
@@ -14,78 +22,160 @@ import pathlib
 import shlex
 import sys
 import types
+import typing
 
 import gymnasium
 from absl import flags
-
-from sen_tf.envs.block_pushing import DIRECTION_NAMES
-from sen_tf.flag_table import ARMS, FLAGS, OWNERS, TEAPOT_ARMS
 
 
 class UsageError(ValueError):
     """The command line asks for something that cannot be done; the message is one line."""
 
 
-def flagfiles(env, preset, recipe):
-    """Paths of the flagfiles of an environment, a recipe and a preset, the stronger one last."""
-    here = pathlib.Path(__file__).parent
-    # Beside the package in a checkout, inside it where it was installed.
-    folder = next(path for path in (here / "flags", here.parent / "flags") if path.is_dir())
-    files = [folder / f"{env}.cfg"]
-    if recipe != "paper":
-        files.append(folder / "recipes" / f"{recipe}.cfg")
-    if preset != "paper":
-        files.append(folder / preset / f"{env}.cfg")
-    return files
+def setting(default, help, *, choices=(), at_least=None, at_most=None):
+    """A field of a dataclass of settings, which is the flag of the same name.
+
+    Args:
+        default: Its value where no flag is given.
+        help: What it is, in sentences.
+        choices: The values it may have, strings; any if empty.
+        at_least, at_most: Bounds of a number.
+    """
+    about = {"help": help, "choices": choices, "at_least": at_least, "at_most": at_most}
+    if isinstance(default, list):
+        return dataclasses.field(default_factory=default.copy, metadata=about)
+    return dataclasses.field(default=default, metadata=about)
 
 
-def parse(arguments, names, resolve_preset=None):
-    """Values of all flags from a command line.
+def parse(arguments, *groups, files=None, others=()):
+    """Instances of dataclasses of settings, from a command line.
 
     Args:
         arguments: The command line without the program's name.
-        names: Flags that this program takes; another one is refused.
-        resolve_preset: Function from `"auto"` to a preset; without it `"auto"` means `"paper"`.
+        *groups: The dataclasses, no two of which have a field of one name; a flag that is typed
+            must be one of theirs.
+        files: Function from the values of the command line alone, a dict, to the paths of the
+            flagfiles that stand below it, the stronger one last, and to a dict of the values that
+            are settled by it, such as what `auto` means.
+        others: Dataclasses of other programs, whose flags a `--flagfile` may hold too.
 
     Returns:
-        A namespace with one attribute a flag; `given` holds the names set on the command line.
+        One instance per dataclass, in their order.
 
     Raises:
-        UsageError: For an unknown flag, a bad value, an argument that is no flag, or a flag of
-            another environment.
+        UsageError: For an unknown flag, a bad value, or an argument that is no flag.
     """
-    first = _parsed(arguments)
-    # A saved flagfile holds the flags of all programs; only those typed are asked for.
-    typed = _parsed([word for word in arguments if not word.lstrip("-").startswith("flagfile")])
-    given = {name for name in FLAGS if typed[name].present}
-    refused = sorted(given - set(names))
-    if refused:
-        raise UsageError(f"--{refused[0]} is not a flag of this program; see --help")
-    env, preset, recipe = (first[name].value for name in ("env", "preset", "recipe"))
-    if preset == "auto":
-        preset = resolve_preset() if resolve_preset else "paper"
-    if recipe == "auto":
-        recipe = "paper" if preset == "paper" else "fast"
-    files = flagfiles(env, preset, recipe)
-    values = _parsed([f"--flagfile={path}" for path in files] + arguments)
-    resolved = {name: values[name].value for name in FLAGS}
-    resolved |= {"preset": preset, "recipe": recipe}
-    _check_values(resolved)
-    for name in given & set(OWNERS):
-        # With --run, the run says the environment.
-        if env != OWNERS[name] and not resolved["run"]:
-            raise UsageError(f"--{name} is for --env={OWNERS[name]}, not for {env}")
-    arms = TEAPOT_ARMS if env == "teapot" else ARMS[:3]
-    if resolved["model"] not in arms and not resolved["run"]:
-        raise UsageError(
-            f"--model of --env={env} is one of {', '.join(arms)}, not {resolved['model']}"
-        )
-    for name in ("headings", "train_headings"):
-        _check_headings(name, resolved[name] or [])
-    return types.SimpleNamespace(**resolved, given=given)
+    typed(arguments, *groups)
+    known = _fields([*groups, *others])
+    first = _values(arguments, known)
+    paths, settled = files(first) if files else ((), {})
+    # What other code calls by the name of a flag of this program is not meant by it.
+    namesakes = {
+        field.name
+        for other in others
+        for field in dataclasses.fields(other)
+        if known[field.name] is not field
+    }
+    words = [word for path in paths for word in _flags_in(path, known.keys() - namesakes)]
+    values = _values(words + list(arguments), known) | settled
+    _check(values)
+    return tuple(
+        group(**{field.name: values[field.name] for field in dataclasses.fields(group)})
+        for group in groups
+    )
 
 
-def _check_values(values):
+def typed(arguments, *groups):
+    """The names of the flags that are typed on a command line, those in flagfiles left out.
+
+    Raises:
+        UsageError: As `parse`.
+    """
+    words = [word for word in arguments if not word.lstrip("-").startswith("flagfile")]
+    values = _absl_values(words, _fields(groups))
+    return {name for name in _fields(groups) if values[name].present}
+
+
+def _fields(groups):
+    """The fields of dataclasses by name; of two of one name the first."""
+    fields = {}
+    for group in groups:
+        for field in dataclasses.fields(group):
+            fields.setdefault(field.name, field)
+    return fields
+
+
+class _Flags(flags.FlagValues):
+    """Flags whose files may start with the byte order mark that some editors write."""
+
+    def read_flags_from_files(self, argv, force_gnu=True):
+        words = super().read_flags_from_files(argv, force_gnu)
+        words = [word.removeprefix("\ufeff") for word in words]
+        return [word for word in words if not word.startswith("#")]
+
+
+def _define(field, values):
+    """Makes a field a flag."""
+    name, help, default = field.name, field.metadata["help"], default_of(field)
+    choices, bounds = field.metadata["choices"], {}
+    kind = _kind(field)
+    if choices:
+        flags.DEFINE_enum(name, default, list(choices), help, flag_values=values)
+        return
+    if kind in (int, float):
+        bounds = {
+            "lower_bound": field.metadata["at_least"],
+            "upper_bound": field.metadata["at_most"],
+        }
+    define = {
+        bool: flags.DEFINE_boolean,
+        int: flags.DEFINE_integer,
+        float: flags.DEFINE_float,
+        str: flags.DEFINE_string,
+        list: flags.DEFINE_list,
+    }[kind]
+    define(name, default, help, flag_values=values, **bounds)
+
+
+def _kind(field):
+    """The type of a field: `int` of `int | None`, `list` of `list[str]`."""
+    kind = field.type
+    if isinstance(kind, types.UnionType):
+        (kind,) = set(typing.get_args(kind)) - {types.NoneType}
+    return typing.get_origin(kind) or kind
+
+
+def default_of(field):
+    """The default of a field."""
+    made = field.default_factory is not dataclasses.MISSING
+    return field.default_factory() if made else field.default
+
+
+def _values(words, fields):
+    values = _absl_values(words, fields)
+    return {name: values[name].value for name in fields}
+
+
+def _absl_values(words, fields):
+    values = _Flags()
+    for field in fields.values():
+        _define(field, values)
+    try:
+        rest = values(["sen_tf", *words])[1:]
+    except flags.UnrecognizedFlagError as error:
+        near = difflib.get_close_matches(error.flagname, fields, n=1)
+        hint = f". Did you mean --{near[0]}?" if near else "; see --help"
+        raise UsageError(f"--{error.flagname} is not a flag of this program{hint}") from error
+    except flags.Error as error:
+        raise UsageError(" ".join(str(error).split())) from error
+    except ValueError as error:  # a flagfile whose name, or what is in it, is no text
+        raise UsageError(f"--flagfile is no file of flags: {error}") from error
+    if rest:
+        raise UsageError(f"unexpected argument {rest[0]!r}: flags are written --name=value")
+    return values
+
+
+def _check(values):
     """Raises a UsageError for what a flag's kind lets pass: a value that no flagfile can hold."""
     for name, value in values.items():
         if isinstance(value, float) and not math.isfinite(value):
@@ -100,96 +190,98 @@ def _check_values(values):
                 raise UsageError(f"--{name} takes names separated by commas, not {text!r}")
 
 
-def _check_headings(flag, headings):
-    unknown = [name for name in headings if name not in DIRECTION_NAMES]
-    if unknown:
-        raise UsageError(
-            f"--{flag} takes names out of {', '.join(DIRECTION_NAMES)}, not {unknown[0]!r}"
-        )
+def _flags_in(path, known):
+    """The flags of a flagfile of ours that are known here; it also holds those of other code."""
+    lines = pathlib.Path(path).read_text(encoding="utf-8").splitlines()
+    words = [line.strip() for line in lines if line.strip().startswith("--")]
+    return [word for word in words if word[2:].split("=")[0] in known]
 
 
-class _Flags(flags.FlagValues):
-    """Flags whose files may start with the byte order mark that some editors write."""
-
-    def read_flags_from_files(self, argv, force_gnu=True):
-        words = super().read_flags_from_files(argv, force_gnu)
-        words = [word.removeprefix("\ufeff") for word in words]
-        return [word for word in words if not word.startswith("#")]
-
-
-def _parsed(arguments):
-    values = _Flags()
-    for name, (kind, default, text, further) in FLAGS.items():
-        kind(name, default=default, help=text, flag_values=values, **further)
-    try:
-        rest = values(["sen_tf", *arguments])[1:]
-    except flags.UnrecognizedFlagError as error:
-        near = difflib.get_close_matches(error.flagname, FLAGS, n=1)
-        hint = f" Did you mean --{near[0]}?" if near else ""
-        raise UsageError(f"unknown flag --{error.flagname}.{hint}") from error
-    except flags.Error as error:
-        raise UsageError(" ".join(str(error).split())) from error
-    except ValueError as error:  # a flagfile whose name, or what is in it, is no text
-        raise UsageError(f"--flagfile is no file of flags: {error}") from error
-    if rest:
-        raise UsageError(f"unexpected argument {rest[0]!r}: flags are written --name=value")
-    return values
-
-
-def save(settings, path):
-    """Writes the resolved flags as a flagfile, so that `--flagfile` repeats the run."""
+def save(path, *instances):
+    """Writes settings as a flagfile, so that `--flagfile` repeats what was done with them."""
     lines = []
-    for name in FLAGS:
-        value = getattr(settings, name)
-        if value is not None:
-            text = ",".join(value) if isinstance(value, list) else value
-            lines.append(f"--{name}={text}\n")
+    for instance in instances:
+        for name, value in vars(instance).items():
+            if value is not None:
+                text = ",".join(value) if isinstance(value, list) else value
+                lines.append(f"--{name}={text}\n")
     pathlib.Path(path).write_text("".join(lines), encoding="utf-8")
 
 
-def load(path):
-    """Settings out of a flagfile that `save` wrote."""
-    values = _parsed([f"--flagfile={path}"])
-    return types.SimpleNamespace(**{name: values[name].value for name in FLAGS}, given=set())
+def load(path, *groups):
+    """Instances of dataclasses of settings, from a flagfile that `save` wrote."""
+    return parse([], *groups, files=lambda values: ([path], {}))
 
 
-def describe(description, names):
-    """The text of --help: what the program does and its flags with their defaults."""
-    lines = [
-        description.strip(),
-        "",
-        "Flags (--name=value; --flagfile=FILE reads them from a file):",
-    ]
-    for name in names:
-        _, default, text, further = FLAGS[name]
-        choices = (
-            f" One of: {', '.join(further['enum_values'])}." if "enum_values" in further else ""
-        )
-        shown = ",".join(default) if isinstance(default, list) else default
-        lines += [
-            f"  --{name}",
-            f"      {text}{choices}",
-            f"      Default: {'none' if shown in (None, '') else shown}.",
-        ]
+def flagfiles(env, preset, recipe):
+    """Paths of the flagfiles of an environment, a recipe and a preset, the stronger one last.
+
+    `flags/<env>.cfg` holds the paper's settings, `flags/recipes/<recipe>.cfg` how another recipe
+    trains, `flags/<preset>/<env>.cfg` what a smaller preset leaves out.
+    """
+    here = pathlib.Path(__file__).parent
+    # Beside the package in a checkout, inside it where it was installed.
+    folder = next(path for path in (here / "flags", here.parent / "flags") if path.is_dir())
+    files = [folder / f"{env}.cfg"]
+    if recipe != "paper":
+        files.append(folder / "recipes" / f"{recipe}.cfg")
+    if preset != "paper":
+        files.append(folder / preset / f"{env}.cfg")
+    return [path for path in files if path.is_file()]
+
+
+def describe(description, *instances, first=()):
+    """The text of --help: what a program does, and its flags in groups.
+
+    Args:
+        description: What it does.
+        *instances: Its settings; their values are shown as the defaults.
+        first: Names of the flags that are shown before all others, which most users need.
+    """
+    sections = {"Flags to start with": first} if first else {}
+    for instance in instances:
+        title = type(instance).__doc__.splitlines()[0].rstrip(".")
+        names = [name for name in vars(instance) if name not in first]
+        sections |= {title: names} if names else {}
+    owners = {name: instance for instance in instances for name in vars(instance)}
+    lines = [description.strip(), "", "Flags are written --name=value; --flagfile=FILE reads them."]
+    for title, names in sections.items():
+        lines += ["", f"{title}:"]
+        for name in names:
+            lines += _describe_flag(name, owners[name])
     return "\n".join(lines)
 
 
-def run(main, description, names):
+def _describe_flag(name, owner):
+    about = _fields([type(owner)])[name].metadata
+    value = getattr(owner, name)
+    shown = ",".join(value) if isinstance(value, list) else value
+    choices = f" One of: {', '.join(about['choices'])}." if about["choices"] else ""
+    default = "none" if shown in (None, "") else shown
+    return [f"  --{name}", f"      {about['help']}{choices}", f"      Default: {default}."]
+
+
+def run(main, description, *groups, first=(), parse=parse):
     """Runs a program: --help, one clear line for what the user can mend, and exit codes.
 
     Args:
         main: Function of the command line's arguments.
         description: What the program does.
-        names: The flags it takes.
+        *groups: Its dataclasses of settings.
+        first: As in `describe`.
+        parse: Function of arguments and dataclasses as `parse`, which knows the program's
+            flagfiles, so that --help shows the defaults of the flags beside it.
     """
     for stream in (sys.stdout, sys.stderr):  # paths may hold what a terminal cannot show
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     arguments = sys.argv[1:]
-    if {"--help", "-h", "-help", "-?"} & set(arguments):
-        print(describe(description, names))
-        return
+    helped = {"--help", "-h", "-help", "-?"} & set(arguments)
     try:
+        if helped:
+            others = [word for word in arguments if word not in helped]
+            print(describe(description, *parse(others, *groups), first=first))
+            return
         _check_backend()
         main(arguments)
     except KeyboardInterrupt:
@@ -219,5 +311,6 @@ def _stop(message, code):
 
 def command_line():
     """The command that was run, for messages that say how to repeat it."""
-    module = pathlib.Path(sys.argv[0]).stem
+    path = pathlib.Path(sys.argv[0])
+    module = path.parent.name if path.stem == "__main__" else path.stem
     return f"python -m sen_tf.{module} {shlex.join(sys.argv[1:])}"

@@ -16,7 +16,8 @@ import numpy as np
 from keras import ops
 
 import sen_tf  # noqa: F401, its classes are in the files
-from sen_tf import arms, testing
+from sen_tf import testing
+from sen_tf.experiments import networks
 from tests.conformance_table import ROWS
 
 EPOCHS = 2
@@ -37,7 +38,7 @@ def write_model(folder, env, arm, **world):
     """Saves a new model of an arm, beside it a batch of data and what `train` makes of both."""
     path = folder / f"{env}-{arm}.keras"
     keras.utils.set_random_seed(0)
-    model = arms.make_model(env, arm, 8, 4, **world)
+    model = networks.make_model(env, arm, 8, 4, **world)
     for layer in model.encoder.layers:
         if hasattr(layer, "kernel_regularizer"):
             layer.kernel_regularizer = keras.regularizers.L2(1e-3)
@@ -51,7 +52,7 @@ def write_model(folder, env, arm, **world):
 def draw_transitions(model, rng):
     """Three transitions between random images, for a batch of two, each of which can only be the
     other's negative, and one of a single one, which has none."""
-    batch = arms.blank_transitions(model, 3)
+    batch = networks.blank_transitions(model, 3)
     images = {name: rng.integers(0, 256, batch[name].shape, np.uint8) for name in batch}
     action = batch["action"]
     if action.shape == (3, 3, 3):

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from sen_tf import arms, flag_table
+from sen_tf.experiments import networks
 from tests import backend_checks
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -30,8 +30,7 @@ def environment(backend):
 
 
 def every_model():
-    arms_of = {env: flag_table.ARMS[:3] for env in arms.ARMS}
-    arms_of["teapot"] = flag_table.TEAPOT_ARMS
+    arms_of = {env: networks.arms_of(env) for env in networks.ARMS}
     every = {(env, arm): {} for env, names in arms_of.items() for arm in names}
     return every | backend_checks.MODELS
 
@@ -66,6 +65,6 @@ def test_programs_need_tensorflow():
     command = [sys.executable, "-m", "sen_tf.generate", "--env=shapes"]
     done = subprocess.run(command, cwd=ROOT, env=environment("jax"), capture_output=True, text=True)
     assert done.returncode == 2
-    assert done.stderr == (
-        "error: programs need Keras on TensorFlow, not on jax: set KERAS_BACKEND=tensorflow\n"
+    assert done.stderr.splitlines()[-1] == (
+        "error: programs need Keras on TensorFlow, not on jax: set KERAS_BACKEND=tensorflow"
     )

@@ -1,4 +1,4 @@
-"""What we save is opened in a new process; what we export, in tests/export_test.py."""
+"""What we save is opened in a new process; what we export, in tests/export."""
 
 import pathlib
 import subprocess
@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from sen_tf import arms
+from sen_tf.experiments import networks
 
 LOAD = """
 import sys, keras, numpy as np, sen_tf
@@ -24,7 +24,7 @@ def saved(request, tmp_path_factory):
     """A trained model's folder, and what the model gives here."""
     folder = tmp_path_factory.mktemp("saved")
     keras.utils.set_random_seed(0)
-    model = arms.make_model("cubes", "sen", hidden=8, filters=4, dtype=request.param)
+    model = networks.make_model("cubes", "sen", hidden=8, filters=4, dtype=request.param)
     model.compile("adam", jit_compile=False)
     rng = np.random.default_rng(0)
     frames = rng.integers(0, 256, (2, 8, 50, 50, 3), dtype=np.uint8)

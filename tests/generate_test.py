@@ -12,7 +12,8 @@ import h5py
 import numpy as np
 import pytest
 
-from sen_tf import datasets, envs, generate, settings, train
+from sen_tf import datasets, envs, generate, settings
+from sen_tf.experiments import world_models
 
 ROOT = pathlib.Path(__file__).parents[1]
 SMALL = ("--env=shapes", "--episodes=130", "--steps=3", "--seed=4", "--actions=up,left")
@@ -122,20 +123,19 @@ def test_verify(tmp_path, single, capsys):
 def test_training_refuses_episodes_of_another_version(single, monkeypatch):
     newer = dataclasses.replace(envs.ENVS["shapes"], version=2)
     monkeypatch.setitem(envs.ENVS, "shapes", newer)
-    options = settings.parse(["--env=shapes", f"--dataset={single}"], ("env", "dataset"))
+    chosen = world_models.choose(["--env=shapes", f"--dataset={single}"])
     with pytest.raises(datasets.DatasetError, match="version 1 of 'shapes', which is now 2"):
-        generate.training_episodes(options)
+        world_models.training_episodes(chosen)
 
 
 def test_a_broken_evaluation_set_is_found_before_training(tmp_path, single):
-    names = ("env", "dataset", "data_dir", "eval_episodes")
     command = ["--env=shapes", f"--dataset={single}", f"--data_dir={tmp_path}"]
-    options = settings.parse([*command, "--eval_episodes=5"], names)
-    assert len(generate.training_episodes(options)) == 130
+    chosen = world_models.choose([*command, "--eval_episodes=5"])
+    assert len(world_models.training_episodes(chosen)) == 130
     content = single.read_bytes()
     (tmp_path / "shapes-paper-evaluation-5x10.h5").write_bytes(content[: len(content) // 2])
     with pytest.raises(datasets.DatasetError, match="evaluation-5x10.h5: it is not a readable"):
-        generate.training_episodes(options)
+        world_models.training_episodes(chosen)
 
 
 def test_minari(tmp_path, single, monkeypatch, capsys):
@@ -144,9 +144,8 @@ def test_minari(tmp_path, single, monkeypatch, capsys):
     generate.main(["--env=shapes", f"--dataset={single}", "--to_minari=shapes/random-v0"])
     assert str(tmp_path / "shapes" / "random-v0") in capsys.readouterr().out
     assert_same("minari:shapes/random-v0", single)
-    names = ("env", "dataset")
-    options = settings.parse(["--env=shapes", "--dataset=minari:shapes/random-v0"], names)
-    assert len(generate.training_episodes(options)) == 130
+    chosen = world_models.choose(["--env=shapes", "--dataset=minari:shapes/random-v0"])
+    assert len(world_models.training_episodes(chosen)) == 130
 
 
 @pytest.mark.parametrize("argument", ["--to_minari=a-v0", "--dataset=a.h5"])
@@ -182,8 +181,8 @@ def test_a_world_that_does_not_say_its_name_is_not_scored_as_ours(tmp_path):
     with h5py.File(tmp_path / "dot.h5", "w") as file:
         file["obs"] = file["next_obs"] = np.zeros((40, 1, 3, 50, 50), np.float32)
         file["action"] = np.full((40, 1), 3)
-    command, names = ["--env=shapes", f"--dataset={tmp_path}/dot.h5"], train.FLAGS
+    command = ["--env=shapes", f"--dataset={tmp_path}/dot.h5"]
     with pytest.raises(datasets.DatasetError, match="does not say its env.*--trust_dataset"):
-        generate.training_episodes(settings.parse(command, names))
-    trusted = settings.parse([*command, "--trust_dataset"], names)
-    assert len(generate.training_episodes(trusted)) == 40
+        world_models.training_episodes(world_models.choose(command))
+    trusted = world_models.choose([*command, "--trust_dataset"])
+    assert len(world_models.training_episodes(trusted)) == 40

@@ -6,7 +6,8 @@ import shlex
 
 import pytest
 
-from sen_tf import decode, evaluate, export, generate, published, reproduce, train
+from sen_tf import decode, evaluate, generate, published, reproduce, train
+from sen_tf.export import __main__ as export
 
 README = (pathlib.Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 PROGRAMS = {

@@ -5,7 +5,9 @@ import subprocess
 
 import pytest
 
-from sen_tf import flag_table, published, reproduce, runs, sequence_labelling, settings, train
+from sen_tf import published, reproduce, sequence_labelling, settings, train
+from sen_tf.experiments import world_models
+from sen_tf.training import runs
 
 
 def summary(seed, hits, ee):
@@ -39,18 +41,16 @@ def sequence_summary(seed, unseen):
     }
 
 
-def test_every_table_can_be_asked_for():
-    assert set(published.TABLES) == set(flag_table.TABLES)
-
-
 @pytest.mark.parametrize("name", published.TABLES)
 def test_tables_have_arms_and_flags_that_their_program_takes(name):
     table = published.TABLES[name]
-    programs = {"train": train, "sequence_labelling": sequence_labelling}
-    env = [f"--env={table.env}"] if table.env else []
     for arm in table.published:
-        command = [*env, *table.flags, f"--model={arm}"]
-        assert settings.parse(command, programs[table.program].FLAGS).model == arm
+        if table.env:
+            command = [f"--env={table.env}", *table.flags, f"--model={arm}"]
+            assert world_models.choose(command).network.model == arm
+        else:
+            (labelling,) = settings.parse([f"--model={arm}"], sequence_labelling.Labelling)
+            assert labelling.model == arm
     assert table.metrics
 
 
@@ -129,12 +129,11 @@ def test_commands_are_those_of_the_table_s_program(tmp_path, monkeypatch):
         return subprocess.CompletedProcess(command, 0)
 
     monkeypatch.setattr(subprocess, "run", fake)
-    options = settings.parse(["--preset=quick"], reproduce.FLAGS)
-    for name in ("cubes", "sequence"):
-        reproduce._train(published.TABLES[name], options, "sen", 4, tmp_path)
+    for name, flags in (("cubes", {"preset": "quick"}), ("sequence", {})):
+        reproduce._train(published.TABLES[name], flags, "sen", 4, tmp_path)
     cubes, sequence = (command[1:] for command in commands)
     assert cubes[:3] == ["-m", "sen_tf.train", "--train_actions="]
-    assert {"--env=cubes", "--preset=quick", "--recipe=fast", "--seed=4"} < set(cubes)
+    assert {"--env=cubes", "--preset=quick", "--seed=4"} < set(cubes)
     output = f"--output={tmp_path}"
     assert sequence == ["-m", "sen_tf.sequence_labelling", "--model=sen", "--seed=4", output]
 
@@ -142,7 +141,7 @@ def test_commands_are_those_of_the_table_s_program(tmp_path, monkeypatch):
 def test_finished_runs_are_kept_and_the_others_trained(tmp_path, monkeypatch, capsys):
     trained = []
 
-    def fake(table, options, arm, seed, run):
+    def fake(table, flags, arm, seed, run):
         trained.append((arm, seed))
         run.mkdir(parents=True)
         runs.write_json(run / runs.METRICS, summary(seed, 0.5, 1.0))
@@ -179,7 +178,7 @@ def test_flags_of_training_go_to_every_run(tmp_path, monkeypatch):
         commands.append(command)
         (run := tmp_path / f"sen-seed{len(commands)}").mkdir()
         runs.write_json(run / runs.METRICS, summary(len(commands), 0.5, 0.06))
-        settings.save(settings.parse(command[3:], train.FLAGS), run / runs.FLAGS)
+        settings.save(run / runs.FLAGS, *train.parse(command[3:], *train.GROUPS)[:-1])
         return subprocess.CompletedProcess(command, 0)
 
     monkeypatch.setattr(subprocess, "run", fake)
@@ -187,7 +186,7 @@ def test_flags_of_training_go_to_every_run(tmp_path, monkeypatch):
     monkeypatch.setitem(published.TABLES, "cubes-limited", table)
     asked = ["--table=cubes-limited", "--seeds=2", f"--output={tmp_path}"]
     reproduce.main([*asked, "--epochs=3"])
-    found = [settings.parse(command[3:], train.FLAGS) for command in commands]
+    found = [train.parse(command[3:], *train.GROUPS)[5] for command in commands]
     assert [(each.epochs, each.seed) for each in found] == [(3, 1), (3, 2)]
     reproduce.main([*asked, "--epochs=3"])
     with pytest.raises(settings.UsageError, match="a run with --epochs=3, not 4; choose another"):

@@ -1,3 +1,4 @@
+import dataclasses
 import math
 import os
 import pathlib
@@ -10,16 +11,45 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sen_tf import flag_table, settings
-from sen_tf.envs import ENVS
+from sen_tf import settings, train
+from sen_tf.experiments import world_models
+from sen_tf.settings import setting
 
 VECTORS = pathlib.Path(__file__).parent / "parity" / "i_c4conv.npz"
 
-ALL = tuple(flag_table.FLAGS)
 FUZZ = int(os.environ.get("SEN_TF_FUZZ", "1"))
 
-FURTHER = [further for *_, further in flag_table.FLAGS.values()]
-CHOICES = sorted({value for further in FURTHER for value in further.get("enum_values", ())})
+
+@dataclasses.dataclass(frozen=True)
+class Fitting:
+    """How something is fitted."""
+
+    epochs: int = setting(100, "Passes over the data.", at_least=1)
+    learning_rate: float = setting(5e-4, "Learning rate.", at_least=0.0)
+    validation: float = setting(0.05, "Share held out.", at_least=0.0, at_most=0.9)
+    warm: bool = setting(False, "Whether to start warm.")
+    size: str = setting("small", "How large it is.", choices=("small", "large"))
+
+
+@dataclasses.dataclass(frozen=True)
+class Places:
+    """Where things are."""
+
+    output: str | None = setting(None, "Where to write.")
+    actions: list[str] = setting(["up"], "Which actions occur.")
+    steps: int | None = setting(None, "How many steps.", at_least=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Elsewhere:
+    """Of another program."""
+
+    run: str | None = setting(None, "A run.")
+    steps: int = setting(5, "Steps of something else.")
+
+
+FIELDS = {field.name: field for group in train.GROUPS for field in dataclasses.fields(group)}
+CHOICES = sorted({value for field in FIELDS.values() for value in field.metadata["choices"]})
 CHOICES += ["", " ", "a ", "nan", "-inf", "1e999", "-0", "1_0", "a\nb", "up,,", "\0", "/", "-", '"']
 VALUES = st.one_of(
     st.sampled_from(CHOICES),
@@ -27,62 +57,18 @@ VALUES = st.one_of(
     st.floats().map(str),
     st.text(max_size=10),
 )
-NAMES = st.sampled_from([*ALL, "flagfile", "undefok", "noenv", "epoch", ""])
-
-
-@pytest.mark.parametrize("env", ENVS)
-@pytest.mark.parametrize("preset", flag_table.PRESETS)
-def test_every_environment_has_flagfiles_for_every_preset(env, preset):
-    options = settings.parse([f"--env={env}", f"--preset={preset}"], ALL)
-    assert (options.env, options.preset) == (env, preset)
-    assert options.train_episodes * options.train_steps >= options.batch_size
-    for path in settings.flagfiles(env, preset, options.recipe):
-        assert pathlib.Path(path).is_file()
-
-
-def test_command_line_beats_preset_beats_environment_beats_default():
-    paper = settings.parse(["--env=cubes", "--preset=paper"], ALL)
-    quick = settings.parse(["--env=cubes", "--preset=quick"], ALL)
-    given_ = settings.parse(["--epochs=3", "--env=cubes", "--preset=quick"], ALL)
-    assert (paper.epochs, paper.train_actions) == (100, ["up", "right", "down"])
-    assert quick.epochs != paper.epochs and quick.train_actions == paper.train_actions
-    assert given_.epochs == 3 and given_.given == {"epochs", "env", "preset"}
-
-
-def test_recipe_stands_between_environment_and_preset_and_the_paper_s_is_the_environment_s():
-    paper, quick, plain = (
-        settings.parse([f"--preset={preset}", f"--recipe={recipe}"], ALL)
-        for preset, recipe in [("paper", "auto"), ("quick", "auto"), ("quick", "paper")]
-    )
-    assert (paper.recipe, quick.recipe, plain.recipe) == ("paper", "fast", "paper")
-    assert (paper.schedule, paper.action_contrast) == ("constant", 0)
-    assert (quick.schedule, quick.batch_size) == ("cosine", 64) and quick.action_contrast > 0
-    assert plain.epochs == quick.epochs and plain.batch_size == paper.batch_size
-
-
-def test_auto_preset_is_what_the_machine_says():
-    assert settings.parse([], ALL, lambda: "laptop").preset == "laptop"
-    assert settings.parse([], ALL).preset == "paper"
+NAMES = st.sampled_from([*FIELDS, "flagfile", "undefok", "noenv", "epoch", ""])
 
 
 @pytest.mark.parametrize(
     "argument, expected",
     [
         ("--epoch=3", "Did you mean --epochs"),
-        ("--env=cube", "cubes"),
+        ("--size=cube", "small"),
         ("--epochs=many", "epochs"),
         ("--epochs=0", "epochs"),
         ("--validation=1.5", "validation"),
-        ("--action_contrast=1.1", "action_contrast"),
-        ("--recipe=slow", "fast"),
         ("--run=x", "not a flag of this program"),
-        ("--train_headings=up", "--train_headings is for --env=rush_hour, not for cubes"),
-        ("--model=tfn", "of --env=cubes is one of sen, nonequivariant, fully_equivariant, not tfn"),
-        ("--rotations=small", "--rotations is for --env=teapot"),
-        ("--sprites=paper", "--sprites is for --env=shapes"),
-        ("--headings=up", "--headings is for --env=rush_hour"),
-        ("--reversed_negatives", "--reversed_negatives is for --env=reacher"),
-        ("--episode_negatives", "--episode_negatives is for --env=rush_hour"),
         ("stray", "written --name=value"),
         ("--flagfile=/no/such/file.cfg", "file.cfg"),
         ("--flagfile=\0", "--flagfile is no file of flags: embedded null byte"),
@@ -91,16 +77,9 @@ def test_auto_preset_is_what_the_machine_says():
 )
 def test_a_wrong_command_line_is_one_clear_line(argument, expected):
     with pytest.raises(settings.UsageError) as error:
-        settings.parse([argument], [name for name in ALL if name != "run"])
+        settings.parse([argument], Fitting, Places, others=(Elsewhere,))
     assert expected in str(error.value)
     assert "\n" not in str(error.value)
-
-
-def test_headings_are_named():
-    options = settings.parse(["--env=rush_hour", "--train_headings=up,left"], ALL)
-    assert options.train_headings == ["up", "left"]
-    with pytest.raises(settings.UsageError, match="out of up, right, down, left, not 'north'"):
-        settings.parse(["--env=rush_hour", "--train_headings=up,north"], ALL)
 
 
 @given(
@@ -112,48 +91,102 @@ def test_headings_are_named():
 def test_saved_flags_are_read_back(tmp_path_factory, epochs, rate, actions, output):
     arguments = [f"--epochs={epochs}", f"--learning_rate={rate}", f"--output={output}"]
     arguments.append(f"--train_actions={','.join(actions)}")
-    options = settings.parse(arguments, ALL)
+    parsed = settings.parse(arguments, *train.GROUPS)
     path = tmp_path_factory.mktemp("flags") / "flags.cfg"
-    settings.save(options, path)
-    loaded, saved = vars(settings.load(path)), vars(options)
-    assert {k: loaded[k] for k in ALL} == {k: saved[k] for k in ALL}
+    settings.save(path, *parsed)
+    assert settings.load(path, *train.GROUPS) == parsed
+    assert settings.parse([f"--flagfile={path}"], *train.GROUPS) == parsed
 
 
 @hypothesis.settings(max_examples=100 * FUZZ)
 @given(name=NAMES, value=VALUES)
 def test_any_value_of_a_flag_is_read_or_refused_by_its_name(name, value, tmp_path_factory):
     try:
-        options = settings.parse([f"--{name}={value}"], ALL)
+        parsed = settings.parse([f"--{name}={value}"], *train.GROUPS)
     except settings.UsageError as error:
         assert name in str(error) and str(error).splitlines() == [str(error)]
         return
-    for flag, (_, _, _, further) in flag_table.FLAGS.items():
-        found = getattr(options, flag)
+    found_of = {flag: found for each in parsed for flag, found in vars(each).items()}
+    for flag, field in FIELDS.items():
+        found = found_of[flag]
         if isinstance(found, float):
             assert math.isfinite(found)
         if isinstance(found, int | float):
-            assert further.get("lower_bound", -math.inf) <= found
-            assert found <= further.get("upper_bound", math.inf)
+            least, most = field.metadata["at_least"], field.metadata["at_most"]
+            assert least is None or least <= found
+            assert most is None or found <= most
     path = tmp_path_factory.getbasetemp() / "fuzz.cfg"
-    settings.save(options, path)
-    loaded = vars(settings.load(path))
-    assert {k: loaded[k] for k in ALL} == {k: getattr(options, k) for k in ALL}
+    settings.save(path, *parsed)
+    assert settings.load(path, *train.GROUPS) == parsed
 
 
 @hypothesis.settings(max_examples=100 * FUZZ)
 @given(st.lists(st.text(max_size=12) | st.builds("--{}={}".format, NAMES, VALUES), max_size=5))
 def test_any_command_line_is_options_or_one_line(arguments):
     try:
-        settings.parse(arguments, ALL)
+        settings.parse(arguments, *train.GROUPS)
     except settings.UsageError as error:
         assert str(error).splitlines() == [str(error)]
 
 
-def test_help_names_every_flag():
-    text = settings.describe("What it does.", ALL)
-    assert text.startswith("What it does.")
-    for name in ALL:
-        assert f"--{name}\n" in text
+def test_flagfiles_of_ours_stand_below_the_command_line_in_their_order(tmp_path):
+    weak, strong = tmp_path / "weak.cfg", tmp_path / "strong.cfg"
+    weak.write_text("# ours\n--epochs=3\n--size=large\n--unheard_of=1\n")
+    strong.write_text("--epochs=4\n--actions=left,right\n--warm\n--steps=7\n")
+
+    def files(values):
+        return [weak, strong], {"output": values["size"]}
+
+    command = ["--learning_rate=0.1"]
+    fitting, places = settings.parse(command, Fitting, Places, files=files, others=(Elsewhere,))
+    assert fitting == Fitting(4, 0.1, warm=True, size="large")
+    # `steps` of another program is not that of this one.
+    assert places == Places("small", ["left", "right"], None)
+    (fitting,) = settings.parse(["--epochs=5", "--nowarm"], Fitting, files=files_of(weak, strong))
+    assert (fitting.epochs, fitting.warm) == (5, False)
+
+
+def files_of(*paths):
+    return lambda values: (paths, {})
+
+
+def test_a_flagfile_of_another_program_may_hold_its_flags(tmp_path):
+    path = tmp_path / "other.cfg"
+    path.write_text("--run=x\n--epochs=3\n")
+    (fitting,) = settings.parse([f"--flagfile={path}"], Fitting, others=(Elsewhere,))
+    assert fitting.epochs == 3
+    with pytest.raises(settings.UsageError, match="--run is not a flag of this program"):
+        settings.parse([f"--flagfile={path}"], Fitting)
+
+
+def test_what_is_typed_is_told():
+    assert settings.typed(["--epochs=100", "--nowarm"], Fitting, Places) == {"epochs", "warm"}
+
+
+def test_help_shows_first_flags_then_groups_with_the_defaults_of_now():
+    text = settings.describe(
+        "What it does.", Fitting(epochs=7), Places(), first=("epochs", "output")
+    )
+    assert text.startswith("What it does.\n")
+    start, fitting, places = text.split("\n\n")[-3:]
+    assert start.startswith("Flags to start with:\n  --epochs\n      Passes over the data.")
+    assert "Default: 7." in start and start.endswith("Default: none.")
+    assert fitting.startswith("How something is fitted:\n  --learning_rate\n")
+    assert "One of: small, large.\n      Default: small." in fitting and "--epochs" not in fitting
+    assert places.startswith("Where things are:\n  --actions\n") and "Default: up." in places
+
+
+def test_help_shows_the_defaults_of_environment_and_preset(capsys, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["train", "--env=reacher", "--preset=laptop", "--help"])
+    settings.run(train.main, train.__doc__, *train.GROUPS, first=train.FIRST, parse=train.parse)
+    text = capsys.readouterr().out
+    start = text[text.index("Flags to start with:") :].split("\n\n")[0]
+    assert start.count("\n  --") == 10
+    chosen = world_models.choose(["--env=reacher", "--preset=laptop"])
+    epochs = start[start.index("--epochs") :].splitlines()[2]
+    assert epochs == f"      Default: {chosen.training.epochs}."
+    for name in FIELDS:
+        assert f"  --{name}\n" in text
 
 
 @pytest.mark.parametrize("kind", [ValueError, OSError, gymnasium.error.DependencyNotInstalled])
@@ -164,7 +197,7 @@ def test_what_the_user_can_mend_is_one_line(kind, monkeypatch, capsys):
         raise kind("run `apt install something`")
 
     with pytest.raises(SystemExit) as caught:
-        settings.run(main, "", ())
+        settings.run(main, "")
     assert caught.value.code == 2
     assert capsys.readouterr().err == "error: run `apt install something`\n"
 
@@ -172,16 +205,16 @@ def test_what_the_user_can_mend_is_one_line(kind, monkeypatch, capsys):
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 @pytest.mark.parametrize("comment", ["", "# by hand"])
 def test_a_flagfile_may_start_with_a_byte_order_mark(tmp_path, end, comment):
-    lines = [*([comment] if comment else []), "--env=shapes", "--epochs=1", ""]
+    lines = [*([comment] if comment else []), "--size=large", "--epochs=1", ""]
     (tmp_path / "bom.cfg").write_bytes("\ufeff".encode() + end.join(lines).encode())
-    options = settings.parse([f"--flagfile={tmp_path / 'bom.cfg'}"], flag_table.FLAGS)
-    assert (options.env, options.epochs) == ("shapes", 1)
+    (fitting,) = settings.parse([f"--flagfile={tmp_path / 'bom.cfg'}"], Fitting)
+    assert (fitting.size, fitting.epochs) == ("large", 1)
 
 
 def test_a_terminal_that_cannot_show_a_path_ends_nothing(tmp_path):
     program = (
         "from sen_tf import settings\n"
-        "settings.run(lambda arguments: print('writing runs/\\u00fcn\\u00ef'), '', ())"
+        "settings.run(lambda arguments: print('writing runs/\\u00fcn\\u00ef'), '')"
     )
     done = subprocess.run(
         [sys.executable, "-c", program],

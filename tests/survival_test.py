@@ -12,7 +12,9 @@ import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from sen_tf import runs, train
+from sen_tf import train
+from sen_tf.experiments import world_models
+from sen_tf.training import runs
 
 ROOT = pathlib.Path(__file__).parents[1]
 TINY = [
@@ -63,7 +65,7 @@ def start_and_kill(command, directory, rng):
 )
 def test_a_run_killed_again_and_again_ends_bit_equal(tmp_path, monkeypatch, kills, epochs):
     """In all that is trained; what is drawn and written of it in the end is left out, for time."""
-    monkeypatch.setattr(train, "finish", lambda *_: None)
+    monkeypatch.setattr(world_models, "finish", lambda *_: None)
     command = [*TINY, f"--epochs={epochs}"]
     train.main([*command, *places(tmp_path, "whole")])
     whole, parts, rng = tmp_path / "whole", tmp_path / "parts", random.Random(kills)

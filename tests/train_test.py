@@ -14,19 +14,19 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from sen_tf import (
-    checkpoints,
-    datasets,
-    decode,
-    evaluate,
-    export,
-    flag_table,
-    generate,
-    runs,
-    settings,
-    train,
-)
+from sen_tf import datasets, decode, evaluate, export, generate, settings, train
+from sen_tf.datasets.cache import SPLITS
+from sen_tf.experiments import world_models
+from sen_tf.experiments.networks import Network
+from sen_tf.export import __main__ as export_program
+from sen_tf.training import checkpoints, runs
 
+PROGRAMS = {
+    "train": train,
+    "generate": generate,
+    "evaluate": evaluate,
+    "export": export_program,
+}
 TINY = [
     *("--env=shapes", "--preset=quick", "--train_episodes=300", "--eval_episodes=40"),
     *("--hidden=8", "--filters=8", "--epochs=3", "--batch_size=32"),
@@ -65,7 +65,7 @@ def test_a_run_leaves_what_it_says(workplace):
     assert list((run / "logs").rglob("events.*"))
     logged = b"".join(path.read_bytes() for path in (run / "logs" / "figures").iterdir())
     assert all(picture in logged for picture in (b"latents", b"rollouts", b"training"))
-    assert settings.load(run / runs.FLAGS).hidden == 8
+    assert settings.load(run / runs.FLAGS, Network)[0].hidden == 8
 
 
 @pytest.mark.parametrize("env, arm", [("rush_hour", "sen"), ("teapot", "tfn"), ("reacher", "sen")])
@@ -251,7 +251,7 @@ def test_a_run_is_scored_on_episodes_of_evaluation_whatever_it_was_trained_on(wo
 
 def test_exports_are_versioned(workplace, tmp_path):
     for version in ("1", "2"):
-        export.main([f"--run={workplace / 'run'}", f"--output={tmp_path / 'encoder'}"])
+        export_program.main([f"--run={workplace / 'run'}", f"--output={tmp_path / 'encoder'}"])
         assert (tmp_path / "encoder" / version / "saved_model.pb").exists()
     assert sorted(path.name for path in (tmp_path / "encoder").iterdir()) == [
         "1",
@@ -292,7 +292,7 @@ def test_rush_hour_trains_on_limited_headings(tmp_path):
 
 def test_training_and_evaluation_of_one_seed_share_no_episode(tmp_path):
     frames = []
-    for split in flag_table.SPLITS:
+    for split in SPLITS:
         path = tmp_path / f"{split}.h5"
         generate.main(["--episodes=20", "--steps=1", f"--split={split}", f"--output={path}"])
         with h5py.File(path) as file:
@@ -319,9 +319,9 @@ def test_a_wrong_command_is_one_line_and_an_exit_code(
 ):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", [program, *arguments])
-    module = {"train": train, "generate": generate, "evaluate": evaluate, "export": export}[program]
+    module = PROGRAMS[program]
     with pytest.raises(SystemExit) as stop:
-        settings.run(module.main, module.__doc__, module.FLAGS)
+        settings.run(module.main, module.__doc__)
     assert stop.value.code == 2
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert error.startswith("error: ") and expected in error
@@ -333,7 +333,7 @@ def test_what_tensorflow_finds_no_room_for_is_one_line(tmp_path, monkeypatch):
     def write(*_):
         raise tf.errors.ResourceExhaustedError(None, None, "a.pb; No space left on device\nmore")
 
-    monkeypatch.setattr(train, "open_data", write)
+    monkeypatch.setattr(world_models, "training_episodes", write)
     with pytest.raises(OSError, match="a.pb; No space left on device$"):
         train.main([*TINY, *places(tmp_path, "run")])
 

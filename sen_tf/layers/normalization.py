@@ -5,7 +5,7 @@ import numbers
 import keras
 from keras import ops
 
-from sen_tf import replicas
+from sen_tf.distribution import replicas
 from sen_tf.layers import arguments
 from sen_tf.layers.inputs import settle
 from sen_tf.layers.plain import with_weights

@@ -6,9 +6,9 @@ import warnings
 import keras
 from keras import ops
 
-from sen_tf import replicas
+from sen_tf.distribution import replicas
 from sen_tf.losses import action_contrast, contrastive_hinge, energy, nearness
-from sen_tf.models.training import TrainedModel
+from sen_tf.models.train_step import TrainedModel
 from sen_tf.models.transition_batches import (
     check_keys,
     check_parts,

@@ -6,13 +6,13 @@ import keras
 import numpy as np
 import pytest
 
-from sen_tf import arms
+from sen_tf.experiments import networks
 from sen_tf.models import decoders
 
 ODD = {"image_data_format": "channels_first", "floatx": "float16", "epsilon": 0.1}
 ARMS = [
     (env, arm)
-    for env in arms.ARMS
+    for env in networks.ARMS
     for arm in ("sen", "nonequivariant", "tfn" if env == "teapot" else "fully_equivariant")
 ]
 
@@ -38,13 +38,13 @@ def outputs(model, batch):
 
 @pytest.mark.parametrize("env, arm", ARMS)
 def test_every_arm_is_the_same_network(env, arm):
-    model = arms.make_model(env, arm, 8, 4, dtype="float32")
-    batch = arms.blank_transitions(model, 2)
+    model = networks.make_model(env, arm, 8, 4, dtype="float32")
+    batch = networks.blank_transitions(model, 2)
     rng = np.random.default_rng(0)
     batch |= {k: rng.random(batch[k].shape, "float32") for k in ("obs", "next_obs")}
     expected = outputs(model, batch)
     with odd_settings():
-        other = arms.make_model(env, arm, 8, 4, dtype="float32")
+        other = networks.make_model(env, arm, 8, 4, dtype="float32")
         other.set_weights(model.get_weights())
         found = outputs(other, batch)
     for ours, theirs in zip(expected, found, strict=True):

@@ -6,9 +6,9 @@ import keras
 import numpy as np
 import pytest
 
-from sen_tf import arms
+from sen_tf.experiments import networks
+from sen_tf.export.precision import in_float32
 from sen_tf.layers.plain import plain
-from sen_tf.models.precision import in_float32
 from sen_tf.testing import randomize_weights
 
 MODELS = [
@@ -33,7 +33,7 @@ def policies(model):
 )
 def test_every_model_has_a_plain_form(env, arm):
     rng = np.random.default_rng(0)
-    world = arms.make_model(env, arm, hidden=8, filters=8, dtype="mixed_bfloat16")
+    world = networks.make_model(env, arm, hidden=8, filters=8, dtype="mixed_bfloat16")
     randomize_weights(world)
     for part in (world.embedding, world.encoder, world.transition):
         precise = in_float32(part)
@@ -57,7 +57,7 @@ def test_every_model_has_a_plain_form(env, arm):
 def test_plain_form_of_a_model_that_was_loaded(tmp_path):
     """Its layers have the names that new ones would take."""
     model = keras.Sequential([keras.Input((3,)), keras.layers.Reshape((1, 3), name="reshape")])
-    model.add(arms.encoders.group_dense("C1")(2, name="dense"))
+    model.add(networks.encoders.group_dense("C1")(2, name="dense"))
     model.save(tmp_path / "model.keras")
     keras.backend.clear_session()  # names are counted from the start again
     loaded = keras.models.load_model(tmp_path / "model.keras")

@@ -269,8 +269,8 @@ def test_the_odd_one_out_has_no_partner():
     assert found == pytest.approx(expected, rel=1e-5)
 
 
-# Without oneDNN: with it, TensorFlow 2.21 fails in the gradient of any convolution with a bias where
-# a replica has no row, on processors whose kernels take both at a time (Keras' own Conv2D alike).
+# Without oneDNN: with it, TensorFlow 2.21 fails in the gradient of any convolution with a bias
+# where a replica has no row, on processors whose kernels take both at a time, Keras' Conv2D alike.
 TWO_REPLICAS = """
     import os
     os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"

@@ -3,14 +3,14 @@ import numpy as np
 import pytest
 from keras import ops
 
-from sen_tf import arms
+from sen_tf.experiments import networks
 from sen_tf.models import ContrastiveWorldModel
 from sen_tf.models.world_model import Skill
 
 
 def small_model(dtype="float32", **world):
     keras.utils.set_random_seed(0)
-    return arms.make_model("shapes", "sen", hidden=8, filters=8, dtype=dtype, **world)
+    return networks.make_model("shapes", "sen", hidden=8, filters=8, dtype=dtype, **world)
 
 
 @pytest.fixture
@@ -216,9 +216,9 @@ TWO_REPLICAS = """
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     keras.utils.set_random_seed(0)
-    from sen_tf import arms
+    from sen_tf.experiments import networks
     with strategy.scope():
-        model = arms.make_model("shapes", "sen", hidden=8, filters=8, dtype="mixed_float16",
+        model = networks.make_model("shapes", "sen", hidden=8, filters=8, dtype="mixed_float16",
                                 hinge=100.0, action_contrast_steps=20)
         model.compile(keras.optimizers.Adam(1e-3), jit_compile=False)
     rng = np.random.default_rng(0)

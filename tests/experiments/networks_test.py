@@ -4,9 +4,9 @@ import keras
 import numpy as np
 import pytest
 
-from sen_tf import arms
 from sen_tf.envs.block_pushing import BlockPushing
 from sen_tf.envs.rush_hour import RushHour
+from sen_tf.experiments import networks
 from sen_tf.groups import actions
 from sen_tf.testing import assert_equivariant, randomize_weights
 
@@ -55,27 +55,27 @@ def size(model):
     return sum(int(np.prod(weight.shape)) for weight in model.trainable_variables)
 
 
-@pytest.fixture(params=arms.WITH_OBJECTS)
+@pytest.fixture(params=networks.WITH_OBJECTS)
 def env(request):
     return request.param
 
 
 def small_model(env, arm, dtype="float32"):
     keras.utils.set_random_seed(0)
-    model = arms.make_model(env, arm, hidden=8, filters=4, dtype=dtype)
+    model = networks.make_model(env, arm, hidden=8, filters=4, dtype=dtype)
     randomize_weights(model)  # transitions start at zero, which would prove nothing
     return model
 
 
 @pytest.mark.parametrize("env, arm", SIZES)
 def test_sizes_are_the_papers(env, arm):
-    model = arms.make_model(env, arm)
+    model = networks.make_model(env, arm)
     assert tuple(map(size, parts(model))) == SIZES[env, arm]
     assert size(model) == TOTALS[env, arm]
 
 
 def test_the_arms_of_an_environment_are_of_like_size(env):
-    sizes = [size(arms.make_model(env, arm)) for arm in ("sen", "nonequivariant")]
+    sizes = [size(networks.make_model(env, arm)) for arm in ("sen", "nonequivariant")]
     assert sizes[0] < sizes[1] < 1.5 * sizes[0]
 
 

@@ -14,7 +14,10 @@ from tensorflow_serving.config import model_server_config_pb2
 
 from benchmarks import readers
 from benchmarks.read_exports import ENDPOINTS, READERS
-from sen_tf import arms, converters, export, tf_serving
+from sen_tf import export
+from sen_tf.experiments import networks
+from sen_tf.export import __main__ as program
+from sen_tf.export import converters, tf_serving
 
 COMPARISONS = {(reader, endpoint) for reader in READERS for endpoint in ENDPOINTS}
 COMPARISONS -= {("keras", "rollout")}
@@ -38,7 +41,7 @@ def test_readers_agree_with_keras(exported):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("plain", [False, True])
-@pytest.mark.parametrize("env", arms.ARMS)
+@pytest.mark.parametrize("env", networks.ARMS)
 @pytest.mark.parametrize("arm", ["sen", "nonequivariant", "fully_equivariant", "tfn"])
 def test_readers_agree_on_every_model(env, arm, plain, tmp_path):
     if (arm == "tfn") != (env == "teapot") and arm in ("tfn", "fully_equivariant"):
@@ -93,7 +96,7 @@ def test_versions_and_what_is_printed(exported, tmp_path, capsys):
     model, _, _ = exported
     model.save(tmp_path / "model.keras")
     for version in ("1", "2"):
-        export.main([f"--model_file={tmp_path / 'model.keras'}", "--format=keras", "--plain"])
+        program.main([f"--model_file={tmp_path / 'model.keras'}", "--format=keras", "--plain"])
         path = tmp_path / "serving" / "world_model" / version
         assert (path / "encode.keras").is_file()
         printed = capsys.readouterr().out.splitlines()

@@ -29,16 +29,12 @@ METRICS = "metrics.json"
 EVALUATION = "evaluation.json"
 FLAGS = "flags.cfg"
 LOCK = ".lock"
-# Flags that may differ when a run is taken up again.
-_FREE = {
-    *("output", "data_dir", "run", "model_file"),
-    *("format", "plain"),  # of sen_tf.export
-    *("split", "episodes", "steps", "actions", "headings"),  # of sen_tf.generate
-}
+# Settings that may differ when a run is taken up again.
+_FREE = {"data_dir"}
 
 
 @contextlib.contextmanager
-def open_run(directory, options):
+def open_run(directory, *settings_of_run):
     """Makes or takes up the directory of a run and holds it; gives whether it was there before.
 
     The lock goes with the process, however that ends. Where nothing was trained yet, a command that
@@ -58,10 +54,10 @@ def open_run(directory, options):
         _lock(lock, directory)
         known = path.exists() and not _only_prepared(directory)
         if known:
-            _check_flags(directory, options)
+            _check_flags(directory, settings_of_run)
         else:
             with aside(path) as temporary:
-                settings.save(options, temporary)
+                settings.save(temporary, *settings_of_run)
         try:
             yield known
         finally:
@@ -92,41 +88,35 @@ def _lock(file, directory):
     file.flush()
 
 
-def _check_flags(directory, options):
-    saved = vars(settings.load(directory / FLAGS))
-    for name, value in vars(options).items():
-        if name in saved and name not in _FREE and name != "given" and saved[name] != value:
-            raise ValueError(
-                f"{directory} holds a run with --{name}={saved[name]}, not {value}; choose another "
-                "--output to start a new one"
-            )
+def _check_flags(directory, settings_of_run):
+    saved = settings.load(directory / FLAGS, *map(type, settings_of_run))
+    for ours, theirs in zip(settings_of_run, saved, strict=True):
+        for name, value in vars(ours).items():
+            known = getattr(theirs, name)
+            if name not in _FREE and known != value:
+                raise ValueError(
+                    f"{directory} holds a run with --{name}={known}, not {value}; choose another "
+                    "--output to start a new one"
+                )
 
 
-def open_model(options):
-    """The model of `--run` or `--model_file`, and the directory that it lies in.
+def open_model(run, model_file=None):
+    """The model of a run's directory or of a file, and the directory that it lies in.
 
     Raises:
         UsageError: If neither is given, or there is no model.
     """
-    if not (options.run or options.model_file):
+    if not (run or model_file):
         raise settings.UsageError("give --run=DIR (what sen_tf.train wrote) or --model_file=FILE")
-    path = pathlib.Path(options.model_file or pathlib.Path(options.run) / MODEL)
+    path = pathlib.Path(model_file or pathlib.Path(run) / MODEL)
     if not path.is_file():
-        what = f"{options.run} is not a finished run" if options.run else "no such file"
+        what = f"{run} is not a finished run" if run else "no such file"
         raise settings.UsageError(f"{what}: there is no {path}")
     try:
         return keras.models.load_model(path), path.parent
     except Exception as error:
         reason = str(error).strip().splitlines()[0]
         raise settings.UsageError(f"{path} is not a saved world model: {reason}") from error
-
-
-def with_flags_of_run(options):
-    """The flags of `--run`, except those given on the command line."""
-    saved = settings.load(pathlib.Path(options.run) / FLAGS)
-    for name in options.given:
-        setattr(saved, name, getattr(options, name))
-    return saved
 
 
 def check_replaced(files, records, made_with, overwrite):

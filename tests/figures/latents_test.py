@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sen_tf import envs, latent_figures
+from sen_tf import envs, figures
+from sen_tf.figures.latents import FRAME, PREDICTED, TRUE
 from sen_tf.groups import actions, rotations
-from sen_tf.latent_figures import FRAME, PREDICTED, TRUE
 
 
 def size(path):
@@ -45,21 +45,21 @@ STATES = {
 
 
 def test_every_environment_has_its_picture():
-    assert set(envs.ENVS) <= set(latent_figures.DRAW) == set(STATES)
+    assert set(envs.ENVS) <= set(figures.DRAW) == set(STATES)
 
 
 @pytest.mark.parametrize("env", STATES)
 def test_pictures_show_states_and_mark_steps(env, tmp_path, count_pixels):
     states = STATES[env](np.random.default_rng(0))
     path = tmp_path / "latents.png"
-    assert latent_figures.DRAW[env](states, states[:, 1:] + 0.1, path) == path
+    assert figures.DRAW[env](states, states[:, 1:] + 0.1, path) == path
     marks = FRAME if env == "teapot" else (TRUE, PREDICTED)
     for colour in marks:
         assert count_pixels(path, colour) > 20
     width, height = size(path)
     assert count_pixels(path, "white") > 0.5 * width * height
     # Without the steps there is less of each colour: the marks are in the drawing, not its legend.
-    latent_figures.DRAW[env](states[:, :1].repeat(2, 1), states[:, :1], tmp_path / "still.png")
+    figures.DRAW[env](states[:, :1].repeat(2, 1), states[:, :1], tmp_path / "still.png")
     for colour in marks:
         assert count_pixels(tmp_path / "still.png", colour) < count_pixels(path, colour)
 
@@ -68,8 +68,8 @@ def test_what_is_predicted_rightly_covers_what_was(tmp_path, count_pixels):
     """The arrow of the prediction lies on that of the step, and is narrower."""
     states = board(np.random.default_rng(0))
     right, wrong = tmp_path / "right.png", tmp_path / "wrong.png"
-    latent_figures.draw_objects(states, states[:, 1:], right)
-    latent_figures.draw_objects(states, states[:, 1:] + np.array([0, 1]), wrong)
+    figures.draw_objects(states, states[:, 1:], right)
+    figures.draw_objects(states, states[:, 1:] + np.array([0, 1]), wrong)
     assert 20 < count_pixels(right, TRUE) < count_pixels(wrong, TRUE)
 
 
@@ -77,15 +77,15 @@ def test_one_panel_an_object(tmp_path):
     rng = np.random.default_rng(0)
     for objects in (2, 5):
         states = rng.normal(size=(10, 2, objects, 4, 2))
-        latent_figures.draw_objects(states, states[:, 1:], tmp_path / f"{objects}.png")
+        figures.draw_objects(states, states[:, 1:], tmp_path / f"{objects}.png")
     assert size(tmp_path / "5.png") == (1300, 320) and size(tmp_path / "2.png") == (520, 320)
 
 
 def test_plain_states_are_drawn_on_their_main_axes(tmp_path):
     states = np.random.default_rng(0).normal(size=(10, 2, 4))
     plain, single = tmp_path / "plain.png", tmp_path / "single.png"
-    latent_figures.draw_irreducible_parts(states, states[:, 1:], plain, "D4")
-    latent_figures.draw_objects(states[:, :, None], states[:, 1:, None], single)
+    figures.draw_irreducible_parts(states, states[:, 1:], plain, "D4")
+    figures.draw_objects(states[:, :, None], states[:, 1:, None], single)
     assert plain.read_bytes() == single.read_bytes()
 
 
@@ -94,14 +94,14 @@ def test_one_row_a_channel_and_one_column_a_part(tmp_path):
     for group, order, channels in (("D4", 8, 4), ("D4", 8, 1), ("C4", 4, 1)):
         states = rng.normal(size=(10, 2, order, channels))
         path = tmp_path / f"{group}-{channels}.png"
-        latent_figures.draw_irreducible_parts(states, states[:, 1:], path, group)
+        figures.draw_irreducible_parts(states, states[:, 1:], path, group)
     assert size(tmp_path / "D4-4.png") == (740, 810) and size(tmp_path / "D4-1.png") == (740, 240)
     assert size(tmp_path / "C4-1.png") == (390, 240)
 
 
 def test_states_that_have_collapsed_can_be_drawn(tmp_path, count_pixels):
     for env, states in (("cubes", np.ones((4, 2, 5, 2))), ("reacher", np.ones((4, 2, 8, 4)))):
-        latent_figures.DRAW[env](states, states[:, 1:], tmp_path / f"{env}.png")
+        figures.DRAW[env](states, states[:, 1:], tmp_path / f"{env}.png")
         assert count_pixels(tmp_path / f"{env}.png", "white") > 1000
 
 
@@ -110,12 +110,12 @@ def test_a_panel_for_each_traversal(tmp_path, count_pixels):
     views = turning(rng, 3, 30)
     path, nothing = tmp_path / "traversal.png", tmp_path / "nothing.png"
     names = ("pitch", "yaw", "roll")
-    latent_figures.draw_frames_along_traversal(views, views[:, 1:], path, names)
+    figures.draw_frames_along_traversal(views, views[:, 1:], path, names)
     assert size(path) == (900, 340)
     # Lines of predictions: predicted to stay, there are none.
     still = views[:, :1].repeat(29, axis=1)
-    latent_figures.draw_frames_along_traversal(views, still, nothing, names)
+    figures.draw_frames_along_traversal(views, still, nothing, names)
     for colour in FRAME:
         assert count_pixels(path, colour) > count_pixels(nothing, colour) + 100
     with pytest.raises(ValueError):
-        latent_figures.draw_frames_along_traversal(views, views[:, 1:], path, names[:2])
+        figures.draw_frames_along_traversal(views, views[:, 1:], path, names[:2])

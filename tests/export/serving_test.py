@@ -17,10 +17,11 @@ from tensorflow_serving.apis import prediction_log_pb2
 from tensorflow_serving.apis import prediction_service_pb2_grpc as service_grpc
 
 from benchmarks import serving
-from sen_tf import export, tf_serving
+from sen_tf import export
+from sen_tf.export import tf_serving
 from tests.prediction_service import connect, make_request, serve
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 NAME = serving.NAME
 
 
@@ -67,7 +68,7 @@ def test_answers_are_those_of_keras(served):
         np.testing.assert_allclose(value, expected, rtol=0, atol=serving.tolerance(expected))
         assert response.model_spec.version.value == 1
         found.add(response.model_spec.signature_name)
-    assert found == set(export.endpoints(served[0]))
+    assert found == set(export.endpoints_of(served[0]))
 
 
 def test_the_default_signature_is_encode(served):
@@ -86,7 +87,7 @@ def test_warm_up_requests_are_answered(served):
     for log in logs:
         (output,) = served[3].Predict(log.predict_log.request).outputs.values()
         assert np.isfinite(tf.make_ndarray(output)).all()
-    assert len(logs) == len(export.endpoints(served[0]))
+    assert len(logs) == len(export.endpoints_of(served[0]))
 
 
 IMAGE = np.zeros((2, 50, 50, 3), np.uint8)
@@ -253,7 +254,7 @@ def test_metadata_names_inputs_dtypes_and_shapes(served):
     assert answer.model_spec.version.value == 1
     signatures = metadata_pb2.SignatureDefMap()
     assert answer.metadata["signature_def"].Unpack(signatures)
-    for name, (_, specs) in export.endpoints(served[0]).items():
+    for name, (_, specs) in export.endpoints_of(served[0]).items():
         inputs = signatures.signature_def[name].inputs
         assert set(inputs) == {spec.name for spec in specs}
         for spec in specs:

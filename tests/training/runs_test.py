@@ -10,7 +10,9 @@ import pytest
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from sen_tf import flag_table, runs, settings, train
+from sen_tf import settings, train
+from sen_tf.experiments import world_models
+from sen_tf.training import runs
 
 
 def test_pictures_show_in_tensorboard(tmp_path):
@@ -34,6 +36,10 @@ def test_pictures_show_in_tensorboard(tmp_path):
             np.testing.assert_array_equal(np.asarray(shown), picture[..., :3])
 
 
+def loaded(directory):
+    return world_models.Settings(*settings.load(directory / runs.FLAGS, *world_models.GROUPS))
+
+
 HOLD = """
 import fcntl, sys
 file = open(sys.argv[1], "a+")
@@ -46,22 +52,22 @@ sys.stdin.read()
 
 
 def test_a_run_in_use_is_left_alone_until_its_process_ends(tmp_path):
-    options = settings.parse([], flag_table.FLAGS)
+    options = world_models.choose([])
     command = [sys.executable, "-c", HOLD, str(tmp_path / runs.LOCK)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         process.stdout.readline()
         with (
             pytest.raises(ValueError, match="in use by process 7 on elsewhere; wait for it"),
-            runs.open_run(tmp_path, options),
+            runs.open_run(tmp_path, *options),
         ):
             pass
         assert [path.name for path in tmp_path.iterdir()] == [runs.LOCK]
         process.kill()
     for known_before in (False, True):
-        with runs.open_run(tmp_path, options) as known:
+        with runs.open_run(tmp_path, *options) as known:
             assert known == known_before
             with pytest.raises(ValueError, match=f"process {os.getpid()} on "):
-                runs.open_run(tmp_path, options).__enter__()
+                runs.open_run(tmp_path, *options).__enter__()
             (tmp_path / "checkpoint").mkdir(exist_ok=True)
 
 
@@ -69,41 +75,41 @@ def test_a_start_that_was_killed_early_is_taken_up(tmp_path):
     """Before the flags were whole, there is the lock and a part of them."""
     (tmp_path / runs.LOCK).write_text("process 7 on elsewhere")
     (tmp_path / ".aside-flags.cfg").write_text("--env=cub")
-    options = settings.parse([], flag_table.FLAGS)
-    with runs.open_run(tmp_path, options) as known:
+    options = world_models.choose([])
+    with runs.open_run(tmp_path, *options) as known:
         assert not known
-        assert settings.load(tmp_path / runs.FLAGS).env == "cubes"
+        assert loaded(tmp_path).environment.env == "cubes"
 
 
 def test_a_refused_command_leaves_nothing_and_stands_in_nobodys_way(tmp_path):
-    wrong, right = (settings.parse([f"--epochs={n}"], flag_table.FLAGS) for n in (3, 4))
-    with pytest.raises(OSError), runs.open_run(tmp_path / "run", wrong):
+    wrong, right = (world_models.choose([f"--epochs={n}"]) for n in (3, 4))
+    with pytest.raises(OSError), runs.open_run(tmp_path / "run", *wrong):
         raise OSError("the data are not there")
     assert not list(tmp_path.iterdir())
     (tmp_path / "run").mkdir()
-    with pytest.raises(OSError), runs.open_run(tmp_path / "run", wrong):
+    with pytest.raises(OSError), runs.open_run(tmp_path / "run", *wrong):
         raise OSError("the data are not there")
     assert not list((tmp_path / "run").iterdir())  # it was there before
-    settings.save(wrong, tmp_path / "run" / runs.FLAGS)  # as a killed process leaves it
-    with runs.open_run(tmp_path / "run", right) as known:
+    settings.save(tmp_path / "run" / runs.FLAGS, *wrong)  # as a killed process leaves it
+    with runs.open_run(tmp_path / "run", *right) as known:
         assert not known
-        assert settings.load(tmp_path / "run" / runs.FLAGS).epochs == 4
+        assert loaded(tmp_path / "run").training.epochs == 4
 
 
 @pytest.mark.skipif(os.getuid() == 0, reason="root may write everywhere")
 def test_an_unwritable_directory_is_one_line(tmp_path):
     tmp_path.chmod(0o500)
     with pytest.raises(OSError, match="Permission denied"):
-        runs.open_run(tmp_path, settings.parse([], flag_table.FLAGS)).__enter__()
+        runs.open_run(tmp_path, *world_models.choose([])).__enter__()
     assert not list(tmp_path.iterdir())
 
 
 def test_runs_whose_flags_differ_have_different_names():
     def name(*flags):
-        return train.default_name(settings.parse([*flags, "--preset=quick"], train.FLAGS))
+        return train.default_name(world_models.choose([*flags, "--preset=quick"]))
 
     assert name() == "cubes-sen-quick-seed1"
-    assert name("--output=x", "--data_dir=y", "--recipe=fast") == name()
+    assert name("--data_dir=y", "--recipe=fast") == name()
     flags = ("--epochs=3", "--learning_rate=1e-05", "--dataset=a/b.h5", "--train_actions=up")
     assert name(flags[0]) == "cubes-sen-quick-seed1-epochs=3"
     names = {name(*some) for some in ((), *((flag,) for flag in flags), flags, flags[:3])}

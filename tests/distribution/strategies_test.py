@@ -12,9 +12,9 @@ import keras
 import numpy as np
 import pytest
 
-from sen_tf import runs
+from sen_tf.training import runs
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 TINY = [
     *("--env=shapes", "--preset=quick", "--train_episodes=300", "--eval_episodes=20"),
     *("--hidden=8", "--filters=8", "--batch_size=32", "--precision=float32"),
@@ -31,13 +31,14 @@ if kind == "mirrored":
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 import keras
-from sen_tf import devices, export, settings, train
+from sen_tf.distribution import devices
+from sen_tf import export, settings, train
 if kind == "mirrored":
     devices.make_strategy = lambda name: strategy
 keras.optimizers.Adam = keras.optimizers.SGD
 export.export_model = lambda model, directory: directory
 sys.argv[1:] = arguments
-settings.run(train.main, "", train.FLAGS)
+settings.run(train.main, "")
 """
 
 

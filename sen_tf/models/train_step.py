@@ -6,7 +6,7 @@ Everywhere a step is that of Keras' trainer, which calls the model, then its `co
 import keras
 from keras import ops
 
-from sen_tf import replicas
+from sen_tf.distribution import replicas
 from sen_tf.models.transition_batches import looked_at
 
 NO_TARGETS = "The model learns from transitions alone"

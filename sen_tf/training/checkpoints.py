@@ -19,7 +19,7 @@ import sys
 import keras
 import numpy as np
 
-from sen_tf import runs
+from sen_tf.training import runs
 
 
 class Checkpoint(keras.callbacks.Callback):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from sen_tf import checkpoints, runs
+from sen_tf.training import checkpoints, runs
 
 
 @contextlib.contextmanager

@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from sen_tf import arms
 from sen_tf.envs.teapot import Teapot
+from sen_tf.experiments import networks
 from sen_tf.groups import rotations
 from sen_tf.testing import randomize_weights
 
@@ -16,7 +16,7 @@ ROTATIONS = rotations.haar(np.random.default_rng(1), 10)
 
 def small_model(arm, dtype="float32"):
     keras.utils.set_random_seed(0)
-    return arms.make_model("teapot", arm, hidden=32, filters=8, dtype=dtype)
+    return networks.make_model("teapot", arm, hidden=32, filters=8, dtype=dtype)
 
 
 @pytest.fixture(scope="module")
@@ -148,4 +148,4 @@ def test_a_saved_model_is_the_same(arm, dtype, batch, tmp_path):
 
 def test_other_arms_are_refused():
     with pytest.raises(ValueError, match="`arm` of teapot .*sen, tfn, nonequivariant.*'fully_equi"):
-        arms.make_model("teapot", "fully_equivariant")
+        networks.make_model("teapot", "fully_equivariant")

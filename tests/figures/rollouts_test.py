@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sen_tf import datasets, figures
-from sen_tf.groups import rotations
+from sen_tf import figures
 
 IMAGES = {"cubes": (50, 50, 3), "reacher": (129, 129, 6), "teapot": (64, 64, 1)}
 STEPS = 2
@@ -20,57 +19,6 @@ def frames(shape, episodes=6, times=STEPS + 1):
     return np.broadcast_to(
         colours.reshape(episodes, times, 1, 1, -1), (episodes, times, *shape)
     ).copy()
-
-
-class Latents:
-    """Of each environment states of the right shape, which a rollout leaves as they are."""
-
-    def __init__(self, env):
-        self.env = env
-
-    def encode(self, images):
-        colour = images[:, 0, 0, 0].astype(float)
-        if self.env == "teapot":
-            return rotations.exp(colour[:, None] * [0.01, 0.02, 0])
-        size = {"cubes": (5, 4, 2), "reacher": (8, 4)}[self.env]
-        return np.sin(colour[:, None] * np.arange(1, np.prod(size) + 1)).reshape(-1, *size)
-
-    def rollout(self, states, actions):
-        return np.repeat(states[:, None], actions.shape[1], axis=1)
-
-
-def write(path, env, episodes=6):
-    actions = {
-        "cubes": np.zeros((episodes, STEPS), np.int64),
-        "reacher": np.zeros((episodes, STEPS, 2), np.float32),
-        "teapot": np.zeros((episodes, STEPS, 3, 3), np.float32),
-    }[env]
-    block = datasets.EpisodeBlock(frames(IMAGES[env], episodes), actions, {})
-    about = {"env": env, "split": "evaluation", "seed": 0, "group": "C1", "settings": {}}
-    datasets.write_episodes(path, [block], episodes=episodes, **about)
-
-
-@pytest.mark.parametrize("env", IMAGES)
-def test_a_model_is_drawn(env, tmp_path):
-    write(tmp_path / "episodes.h5", env)
-    files = figures.draw_model(Latents(env), tmp_path / "episodes.h5", env, tmp_path / "figures")
-    assert files == [tmp_path / "figures" / name for name in ("latents.png", "rollouts.png")]
-    for file in files:
-        assert pixels(file).std() > 5
-    # Two strips of three frames side by side, and two below.
-    assert pixels(files[1]).shape == (440, 600, 3)
-
-
-def test_large_frames_come_from_fewer_episodes(tmp_path, monkeypatch):
-    write(tmp_path / "episodes.h5", "reacher", episodes=12)
-    size = frames(IMAGES["reacher"], 1).nbytes
-    read = []
-    monkeypatch.setattr(Latents, "rollout", lambda self, z, a: read.append(len(z)) or z[:, None])
-    monkeypatch.setattr(figures, "draw_rollouts", lambda *_: None)
-    for limit in (20 * size, 7 * size, 1 * size):
-        monkeypatch.setattr(figures, "CANDIDATE_BYTES", limit)
-        figures.draw_model(Latents("reacher"), tmp_path / "episodes.h5", "reacher", tmp_path)
-    assert read == [12, 7, figures.STRIPS]
 
 
 @pytest.mark.parametrize("shape", IMAGES.values())

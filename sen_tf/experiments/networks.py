@@ -8,6 +8,7 @@
 The teapot has `tfn` for the last: an equivariant transition that is learnt.
 """
 
+import dataclasses
 import functools
 import math
 
@@ -20,6 +21,7 @@ from sen_tf.models import (
     rotation_transitions,
     transitions,
 )
+from sen_tf.settings import setting
 
 OBJECTS = 5
 IMAGE_SHAPE = (50, 50, 3)
@@ -28,6 +30,28 @@ HEADINGS = 4
 REACHER_IMAGE_SHAPE = (129, 129, 6)
 TORQUES = 2
 TEAPOT_IMAGE_SHAPE = (64, 64, 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """Network."""
+
+    model: str = setting(
+        "sen",
+        "Which of the paper's models to train; tfn, a tensor-field transition, is the Teapot's.",
+        choices=("sen", "nonequivariant", "fully_equivariant", "tfn"),
+    )
+    filters: int = setting(
+        32,
+        "Channels of the embedding's hidden convolutions; where they are group convolutions, half "
+        "as many fields.",
+        at_least=2,
+    )
+    hidden: int = setting(
+        256,
+        "Width of encoder and transition in fields; plain networks are twice as wide.",
+        at_least=1,
+    )
 
 
 def cubes(arm, hidden, filters, dtype):
@@ -147,6 +171,14 @@ ARMS = {
     "shapes": shapes,
     "teapot": teapot,
 }
+
+TEAPOT_ARMS = ("sen", "nonequivariant", "tfn")
+
+
+def arms_of(env):
+    """The models of an environment, by the names of `make_model`."""
+    return TEAPOT_ARMS if env == "teapot" else ("sen", "nonequivariant", "fully_equivariant")
+
 
 WITH_OBJECTS = ("cubes", "rush_hour", "shapes")
 """Environments whose latent states have an axis of objects, over which energies are averaged."""

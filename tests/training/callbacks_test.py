@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from sen_tf import callbacks, checkpoints
+from sen_tf.training import callbacks, checkpoints
 
 
 def make_model(scaled=False):

@@ -3,9 +3,10 @@ import types
 import numpy as np
 import pytest
 
-from sen_tf import datasets, evaluate
+from sen_tf import datasets
 from sen_tf.envs.teapot import Teapot
 from sen_tf.groups import rotations
+from sen_tf.training import scoring
 
 IDENTITY = np.eye(3)
 
@@ -49,10 +50,10 @@ class Latents:
 @pytest.mark.parametrize("drawn", ["large", "small"])
 def test_who_knows_the_actions_tells_near_states_apart(drawn):
     env = KnownTeapot(drawn)
-    knowing = evaluate._near_states(Latents(env), env, count=20)
+    knowing = scoring._near_states(Latents(env), env, count=20)
     assert set(knowing["hard_hits"].values()) == {1.0}
     assert knowing["traversal_hits"] == {"pitch": 1.0, "yaw": 1.0, "roll": 1.0}
-    ignorant = evaluate._near_states(Latents(env, acts=False), env, count=20)
+    ignorant = scoring._near_states(Latents(env, acts=False), env, count=20)
     assert max(ignorant["hard_hits"].values()) < 0.5
     # Only the last of the 30 views, after a whole turn, is where it began.
     np.testing.assert_allclose(list(ignorant["traversal_hits"].values()), 1 / 30)
@@ -67,7 +68,7 @@ def scored(tmp_path_factory):
     blocks = datasets.collect(env, policy, episodes=30, steps=1, seed=0, twins=True)
     about = {"env": "teapot", "split": "evaluation", "seed": 0, "group": "SO(3)", "settings": {}}
     datasets.write_episodes(path, blocks, episodes=30, **about)
-    return lambda **further: evaluate.evaluate(Latents(env, **further), path, "teapot", env)
+    return lambda **further: scoring.evaluate(Latents(env, **further), path, "teapot", env)
 
 
 def test_a_common_factor_on_the_right_is_no_error(scored):
@@ -79,7 +80,7 @@ def test_a_common_factor_on_the_right_is_no_error(scored):
         assert scores["symmetry"]["mean"]["die_embedding"] < 1e-6
         assert scores["steps"]["1"]["die_model"] < 1e-6
     assert len(scores["symmetry"]["by_element"]) == 7
-    assert "HH@1 among 6 100.0%   18 100.0%" in evaluate.table(scores)
+    assert "HH@1 among 6 100.0%   18 100.0%" in scoring.table(scores)
 
 
 def test_a_factor_on_the_left_is(scored):
@@ -96,7 +97,7 @@ def test_a_model_without_actions_ranks_low(scored):
     assert scores["steps"]["1"]["die_model"] < 1e-6
 
 
-@pytest.mark.parametrize("count", [3, evaluate.BATCH, evaluate.BATCH + 3])
+@pytest.mark.parametrize("count", [3, scoring.BATCH, scoring.BATCH + 3])
 def test_batches_are_of_one_size_and_in_order(count):
     sizes = []
 
@@ -105,5 +106,5 @@ def test_batches_are_of_one_size_and_in_order(count):
         return x + y
 
     rows = np.arange(2 * count, dtype=np.float32).reshape(count, 2)
-    np.testing.assert_array_equal(evaluate._in_batches(add, rows, rows), 2 * rows)
-    assert set(sizes) == {min(count, evaluate.BATCH)}
+    np.testing.assert_array_equal(scoring._in_batches(add, rows, rows), 2 * rows)
+    assert set(sizes) == {min(count, scoring.BATCH)}

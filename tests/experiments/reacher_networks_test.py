@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from sen_tf import arms
 from sen_tf.envs.reacher import Reacher
+from sen_tf.experiments import networks
 from sen_tf.groups import actions
 from sen_tf.models import embeddings, encoders
 from sen_tf.testing import assert_equivariant, randomize_weights
@@ -49,7 +49,7 @@ def torques(batch):
 
 def small_model(arm, dtype="float32"):
     keras.utils.set_random_seed(0)
-    return arms.make_model("reacher", arm, hidden=4, filters=16, dtype=dtype)
+    return networks.make_model("reacher", arm, hidden=4, filters=16, dtype=dtype)
 
 
 def train(model, steps=3):
@@ -74,7 +74,7 @@ def models(request):
 
 @pytest.mark.parametrize("arm", ARMS)
 def test_sizes(arm):
-    model = arms.make_model("reacher", arm, hidden=181)
+    model = networks.make_model("reacher", arm, hidden=181)
     parts = (model.embedding, model.encoder, model.transition)
     assert (
         tuple(

@@ -3,47 +3,16 @@
 Of stacked frames, the channels of which are those of several pictures, the last picture is shown.
 """
 
-import pathlib
-
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 from PIL import Image
 
-from sen_tf import datasets, latent_figures
-
 STRIPS = 4
 COLUMNS = 8
 """Frames up to which strips of short episodes are drawn side by side."""
-CANDIDATES = 250
-"""Episodes among whose frames the nearest to a prediction is looked for, if they are small."""
-CANDIDATE_BYTES = 2**27
-"""How much memory the frames of more than `STRIPS` episodes may take."""
 ANIMATED_PIXELS = 150
 """About how high a frame of an animation is."""
-
-
-def draw_model(latents, path, env, directory):
-    """Draws the latent space and rollouts of a model; returns the files written.
-
-    Args:
-        latents: Computes `encode(images)` and `rollout(states, actions)` of it in batches.
-        path: File of evaluation episodes.
-        env: Name of the environment that the file must be of, a row of `latent_figures.DRAW`.
-        directory: Where the pictures go.
-    """
-    directory = pathlib.Path(directory)
-    directory.mkdir(parents=True, exist_ok=True)
-    episodes = _read_candidates(path, env)
-    count, times = episodes.observations.shape[:2]
-    frames = episodes.observations.reshape(-1, *episodes.observations.shape[2:])
-    states = latents.encode(frames)
-    by_time = states.reshape(count, times, *states.shape[1:])
-    predicted = latents.rollout(by_time[:, 0], episodes.actions)
-    return [
-        latent_figures.DRAW[env](by_time, predicted, directory / "latents.png"),
-        draw_rollouts(episodes.observations, by_time, predicted, directory / "rollouts.png"),
-    ]
 
 
 def draw_history(history, path):
@@ -112,13 +81,6 @@ def animate(frames, decoded, path):
     pictures = [Image.fromarray(image) for image in wide]
     pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=500, loop=0)
     return path
-
-
-def _read_candidates(path, env):
-    """The first episodes of a file, no more than `CANDIDATES` and `CANDIDATE_BYTES` allow."""
-    one = datasets.read_episodes(path, env, episodes=1)
-    count = max(STRIPS, CANDIDATE_BYTES // one.observations.nbytes)
-    return datasets.read_episodes(path, env, episodes=min(CANDIDATES, count))
 
 
 def _draw_strips(above, below, path, label, mark=False):

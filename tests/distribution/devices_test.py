@@ -5,7 +5,7 @@ import types
 import pytest
 import tensorflow as tf
 
-from sen_tf import devices
+from sen_tf.distribution import devices
 
 WORKERS = ["one:2222", "two:2222"]
 

@@ -1,0 +1,263 @@
+"""Episodes on disk: read where they are there, made by the settings where they are not."""
+
+import dataclasses
+import functools
+import os
+import pathlib
+
+import gymnasium
+
+from sen_tf.datasets.collect import collect, uniform_policy
+from sen_tf.datasets.members import DatasetError
+from sen_tf.datasets.reading import read_episodes, verify_episodes
+from sen_tf.datasets.runners import RUNNERS
+from sen_tf.datasets.shards import shard_paths
+from sen_tf.datasets.store import write_episodes
+from sen_tf.envs import ENVS
+from sen_tf.settings import UsageError, setting
+
+SPLITS = ("train", "evaluation")
+# Settings that are arguments of an environment.
+ARGUMENTS = {"shapes": ("sprites",), "teapot": ("rotations",)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Environment:
+    """Environment."""
+
+    env: str = setting("cubes", "Environment.", choices=tuple(ENVS))
+    sprites: str = setting(
+        "paper",
+        "Shapes only: paper draws triangles, symmetric draws diamonds in their place, so that a "
+        "turned board looks turned.",
+        choices=("paper", "symmetric"),
+    )
+    rotations: str = setting(
+        "large",
+        "Teapot only: which rotations are actions, small turns about an axis (2 pi / 30) or large, "
+        "uniform over all.",
+        choices=("large", "small"),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingSet:
+    """Episodes to train on."""
+
+    dataset: str | None = setting(
+        None,
+        "Episodes to train on, in place of those that the flags below describe, checked as they "
+        "are read: an HDF5 file, a pattern of shards such as 'data/cubes-*.h5', or minari:NAME. "
+        "Files of the published code and of C-SWM are read too.",
+    )
+    trust_dataset: bool = setting(
+        False,
+        "Take a --dataset that does not say its environment, such as a file of C-SWM, for one of "
+        "--env, on whose episodes the model is scored.",
+    )
+    train_episodes: int = setting(1000, "Training episodes.", at_least=2)
+    train_steps: int = setting(100, "Steps per training episode.", at_least=1)
+    train_actions: list[str] = setting(
+        [], "Names of the actions in the training episodes, such as up,right,down; all if empty."
+    )
+    train_headings: list[str] = setting(
+        [],
+        "Rush Hour only: headings in the training episodes, such as up; all if empty. Evaluation "
+        "has all of them.",
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationSet:
+    """Episodes to score on."""
+
+    eval_episodes: int = setting(10000, "Evaluation episodes.", at_least=2)
+    eval_steps: int = setting(10, "Steps per evaluation episode.", at_least=1)
+    data_dir: str = setting("data", "Directory of the datasets that programs make.")
+
+
+def make_env(environment):
+    """The environment of the settings `Environment`."""
+    return ENVS[environment.env].make(**arguments_of(environment))
+
+
+def arguments_of(environment):
+    """The arguments with which the environment is made, a dict."""
+    return {name: getattr(environment, name) for name in ARGUMENTS.get(environment.env, ())}
+
+
+def generate(
+    environment,
+    split,
+    path,
+    episodes,
+    steps,
+    seed,
+    actions=(),
+    headings=(),
+    shard=None,
+    shards=None,
+    overwrite=False,
+):
+    """Collects episodes of the environment and writes them to `path`.
+
+    Only the actions and the headings that are named occur; all where none is named. With `shard`, a
+    number below `shards`, only that part of the episodes is collected. `overwrite` replaces a file
+    that was made otherwise.
+    """
+    env = make_env(environment)
+    limits = {"headings": headings} if headings else {}
+    numbers = _shard_episodes(episodes, shard, shards) if shards else range(episodes)
+    blocks = collect(
+        env,
+        uniform_policy(env, actions or None),
+        len(numbers),
+        steps,
+        # Splits of one seed must not share their episodes.
+        seed=2 * seed + SPLITS.index(split),
+        twins=split == "evaluation",
+        first_states=functools.partial(env.sample_states, **limits),
+        first_episode=numbers.start,
+    )
+    write_episodes(
+        path,
+        blocks,
+        episodes=len(numbers),
+        env=environment.env,
+        split=split,
+        seed=seed,
+        group=env.group.name,
+        settings={
+            "episodes": episodes,
+            "steps": steps,
+            "actions": list(actions),
+            "headings": list(headings),
+            **arguments_of(environment),
+            **({"shard": shard, "shards": shards} if shards else {}),
+        },
+        progress=not shards,
+        overwrite=overwrite,
+    )
+
+
+def _shard_episodes(episodes, shard, shards):
+    return range(shard * episodes // shards, (shard + 1) * episodes // shards)
+
+
+def generate_shards(
+    environment, path, count, episodes, runner="local", workers=1, overwrite=False, **arguments
+):
+    """Writes the episodes that `generate` would to `path` into `count` files; returns their paths.
+
+    Args:
+        environment: Settings of the environment.
+        path: Name that the files' names are made of.
+        count: How many files, at most as many as episodes.
+        episodes: How many episodes in all.
+        runner: A name of `RUNNERS`.
+        workers: Files that are made at a time.
+        overwrite: Whether to replace files that were made otherwise.
+        **arguments: Those of `generate`.
+    """
+    if count > episodes:
+        raise UsageError(f"--shards must be at most {episodes}, the episodes, not {count}")
+    # Ray's workers may stand in other folders.
+    paths = [each.absolute() for each in shard_paths(path, count)]
+    size = {"episodes": episodes, "shards": count}
+    tasks = [
+        (environment, each, overwrite, {**arguments, **size, "shard": shard})
+        for shard, each in enumerate(paths)
+    ]
+    RUNNERS[runner](_generate_shard, tasks, workers, f"{environment.env} shards")
+    return paths
+
+
+def _generate_shard(task):
+    """Writes a shard, unless it is there as it should be."""
+    environment, path, overwrite, arguments = task
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # or each process would take the whole accelerator
+    if not _is_there(path, environment, arguments):
+        generate(environment, path=path, overwrite=overwrite, **arguments)
+
+
+def _is_there(path, environment, arguments):
+    try:
+        verify_episodes(path)
+        episodes = read_episodes(path, environment.env, steps=(0,), episodes=1)
+    except DatasetError:
+        return False
+    settings = {name: value for name, value in arguments.items() if name not in ("split", "seed")}
+    expected = (arguments["split"], arguments["seed"], settings | arguments_of(environment))
+    return tuple(episodes.attrs.get(name) for name in ("split", "seed", "settings")) == expected
+
+
+def training_episodes(environment, training_set, evaluation_set, seed):
+    """The episodes to train on: `dataset`, or those of the settings, generated where need be.
+
+    If those that a run is scored on are there already, they are opened, too, so that what is wrong
+    with them is said before the training and not after it.
+    """
+    name = environment.env
+    scored = _evaluation_path(environment, evaluation_set)
+    if scored.exists():
+        read_episodes(scored, name, steps=(0,), episodes=1)
+    path = training_set.dataset or _made_for(environment, training_set, evaluation_set, seed)
+    episodes = read_episodes(path, env=name)
+    check_episodes(episodes, make_env(environment), path)
+    if episodes.env is None and not training_set.trust_dataset:
+        raise DatasetError(
+            f"Cannot use {path}: it does not say its environment, and what is trained on it would "
+            f"be scored on episodes of {name}. If it is of {name}, say so with --trust_dataset."
+        )
+    return episodes
+
+
+def _made_for(environment, training_set, evaluation_set, seed):
+    """The file of the episodes that the settings describe, generated where need be."""
+    actions, headings = training_set.train_actions, training_set.train_headings
+    episodes, steps = training_set.train_episodes, training_set.train_steps
+    limits = "-".join([*(actions or ["all"]), *(["heading", *headings] if headings else [])])
+    name = f"train-{limits}-{episodes}x{steps}-seed{seed}"
+    path = _path(environment, evaluation_set, name)
+    if not path.exists():
+        generate(environment, "train", path, episodes, steps, seed, actions, headings)
+    return path
+
+
+def check_episodes(episodes, env, path):
+    """Raises a `DatasetError` unless images and actions are those of the environment."""
+    expected, came = env.observation_space.shape, episodes.observations.shape[2:]
+    if came != expected:
+        raise DatasetError(f"Cannot use {path}: its images are {came}, not {expected}.")
+    space, actions = env.action_space, episodes.actions
+    if isinstance(space, gymnasium.spaces.Discrete):
+        kind, lowest, highest = "i", 0, space.n - 1
+        expected = f"numbers {lowest}..{highest}"
+    else:
+        kind, lowest, highest = "f", space.low, space.high
+        expected = f"of shape {space.shape}, from {lowest.min()} to {highest.max()}"
+    like = actions.dtype.kind == kind and actions.shape[2:] == space.shape
+    if not (like and ((lowest <= actions) & (actions <= highest)).all()):
+        raise DatasetError(f"Cannot use {path}: its actions are not {expected}.")
+
+
+def evaluation_file(environment, evaluation_set):
+    """The file of episodes to score on, generated where need be.
+
+    Every run of an environment is scored on the same ones, whatever its seed.
+    """
+    path = _evaluation_path(environment, evaluation_set)
+    if not path.exists():
+        episodes, steps = evaluation_set.eval_episodes, evaluation_set.eval_steps
+        generate(environment, "evaluation", path, episodes, steps, seed=0)
+    return path
+
+
+def _evaluation_path(environment, evaluation_set):
+    name = f"evaluation-{evaluation_set.eval_episodes}x{evaluation_set.eval_steps}"
+    return _path(environment, evaluation_set, name)
+
+
+def _path(environment, evaluation_set, name):
+    parts = [environment.env, *arguments_of(environment).values(), name]
+    return pathlib.Path(evaluation_set.data_dir) / f"{'-'.join(parts)}.h5"

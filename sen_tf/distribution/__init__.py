@@ -1,0 +1,1 @@
+"""Several devices: what replicas tell each other, and what the machine has."""

@@ -1,0 +1,1 @@
+"""Experiments: models of environments, and the tables that compare them."""

@@ -1,0 +1,329 @@
+"""A world model of an environment: its settings, and one run that makes, trains and scores it."""
+
+import dataclasses
+import pathlib
+import time
+from typing import NamedTuple
+
+import keras
+import numpy as np
+
+from sen_tf import datasets, export, figures, settings
+from sen_tf.datasets import cache
+from sen_tf.datasets.cache import Environment, EvaluationSet, TrainingSet
+from sen_tf.distribution import devices
+from sen_tf.envs import teapot
+from sen_tf.envs.block_pushing import DIRECTION_NAMES
+from sen_tf.experiments import networks
+from sen_tf.experiments.networks import Network
+from sen_tf.settings import UsageError, setting
+from sen_tf.training import fitting, runs, scoring
+from sen_tf.training.fitting import Training
+
+PRESETS = ("quick", "laptop", "paper")
+RECIPES = ("fast", "paper")
+# Settings that one environment has.
+OWNERS = {
+    "sprites": "shapes",
+    "rotations": "teapot",
+    "headings": "rush_hour",
+    "reversed_negatives": "reacher",
+    "episode_negatives": "rush_hour",
+    "train_headings": "rush_hour",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Preset:
+    """Size and recipe, which set the flags below them."""
+
+    preset: str = setting(
+        "auto",
+        "Size of the experiment: quick (minutes on a CPU), laptop (an hour at most; reacher's "
+        "fully_equivariant one and a half), paper; auto takes paper on a GPU and quick on a CPU.",
+        choices=("auto", *PRESETS),
+    )
+    recipe: str = setting(
+        "auto",
+        "How to train: paper, or fast (small batches, a learning rate that falls, at first the "
+        "contrast of actions, reversed negatives in reacher and those of the same episode in "
+        "rush_hour); auto takes paper under the paper preset, else fast.",
+        choices=("auto", *RECIPES),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Loss:
+    """Contrastive loss."""
+
+    hinge: float = setting(1.0, "Energy beyond which negatives do not count.", at_least=0.0)
+    sigma: float = setting(0.5, "Length scale of the energy.", at_least=0.0)
+    variant: str = setting(
+        "current",
+        "What negatives are compared with: current (state, as in C-SWM and the paper's code) or "
+        "predicted (as in the paper's equation).",
+        choices=("current", "predicted"),
+    )
+    negatives: int = setting(1, "Other samples that each sample is compared with.", at_least=1)
+    action_contrast: float = setting(
+        0.0,
+        "Share of the training, from its start, in which the loss also contrasts the action taken "
+        "with others.",
+        at_least=0.0,
+        at_most=1.0,
+    )
+    reversed_negatives: bool = setting(
+        False,
+        "Whether half of the negatives are the sample's own two frames in reverse order, so that "
+        "states tell velocities; environments of single frames (all but reacher) have none.",
+    )
+    episode_negatives: bool = setting(
+        False,
+        "Whether half of the negatives are states of the sample's own episode, so that states tell "
+        "more than what never changes in an episode: Rush Hour's headings.",
+    )
+
+
+class Settings(NamedTuple):
+    """All settings of a run, one dataclass per part."""
+
+    environment: Environment
+    preset: Preset
+    network: Network
+    training_set: TrainingSet
+    evaluation_set: EvaluationSet
+    training: Training
+    loss: Loss
+
+
+GROUPS = tuple(Settings.__annotations__.values())
+
+
+def parse(arguments, *groups, default_preset=lambda: "paper"):
+    """`settings.parse` with the flagfiles of the environment, or of `--run` where it is given.
+
+    Args:
+        arguments: The command line without the program's name.
+        *groups: The dataclasses of the program.
+        default_preset: Function from nothing to what the preset `"auto"` means.
+
+    Raises:
+        UsageError: As there, and for a flag or a model of another environment.
+    """
+
+    def files(values):
+        if values.get("run"):
+            file = pathlib.Path(values["run"]) / runs.FLAGS
+            return [file] if file.is_file() else [], {}
+        settled.update(_settle(values, default_preset))
+        paths = settings.flagfiles(values["env"], settled["preset"], settled["recipe"])
+        return paths, {name: value for name, value in settled.items() if name in values}
+
+    settled = {}
+    parsed = settings.parse(arguments, *groups, files=files, others=GROUPS)
+    values = {name: value for each in parsed for name, value in vars(each).items()}
+    if not values.get("run"):
+        _check_owners(values, settings.typed(arguments, *groups))
+    return parsed
+
+
+def _settle(values, default_preset):
+    """Preset and recipe, where `auto` is what the machine and the preset say."""
+    preset, recipe = values.get("preset", "paper"), values.get("recipe", "auto")
+    preset = default_preset() if preset == "auto" else preset
+    if recipe == "auto":
+        recipe = "paper" if preset == "paper" else "fast"
+    return {"preset": preset, "recipe": recipe}
+
+
+def _check_owners(values, typed):
+    """Raises a UsageError for a flag, a model or a heading that the environment does not have."""
+    env = values["env"]
+    for name in sorted(typed & set(OWNERS)):
+        if env != OWNERS[name]:
+            raise UsageError(f"--{name} is for --env={OWNERS[name]}, not for {env}")
+    arms = networks.arms_of(env)
+    if values.get("model", arms[0]) not in arms:
+        raise UsageError(
+            f"--model of --env={env} is one of {', '.join(arms)}, not {values['model']}"
+        )
+    for name in ("headings", "train_headings"):
+        unknown = [each for each in values.get(name) or [] if each not in DIRECTION_NAMES]
+        if unknown:
+            known = ", ".join(DIRECTION_NAMES)
+            raise UsageError(f"--{name} takes names out of {known}, not {unknown[0]!r}")
+
+
+def default_preset():
+    return "paper" if devices.has_gpu() else "quick"
+
+
+def build(chosen, precision, steps):
+    """The compiled model of `Settings`, to be trained for a number of steps."""
+    env, loss = chosen.environment.env, chosen.loss
+    model = networks.make_model(
+        env,
+        chosen.network.model,
+        chosen.network.hidden,
+        chosen.network.filters,
+        dtype=precision,
+        hinge=loss.hinge,
+        sigma=loss.sigma,
+        variant=loss.variant,
+        negatives=loss.negatives,
+        action_contrast_steps=round(loss.action_contrast * steps),
+        reversed_negatives=loss.reversed_negatives and env in networks.WITH_TWO_FRAMES,
+        episode_negatives=in_pairs(chosen),
+        seed=chosen.training.seed,
+    )
+    model.compile(fitting.make_optimizer(chosen.training, steps), jit_compile=devices.xla_pays())
+    model.optimizer.build(model.trainable_variables)
+    return model
+
+
+def in_pairs(chosen):
+    """Whether batches come in pairs of one episode, each sample the other's negative."""
+    return chosen.loss.episode_negatives and chosen.environment.env in networks.WITH_HEADINGS
+
+
+def training_episodes(chosen):
+    """The episodes that `Settings` ask to train on."""
+    return cache.training_episodes(
+        chosen.environment, chosen.training_set, chosen.evaluation_set, chosen.training.seed
+    )
+
+
+def choose(arguments, default_preset=lambda: "paper"):
+    """The `Settings` of a command line that has flags of theirs alone."""
+    return Settings(*parse(arguments, *GROUPS, default_preset=default_preset))
+
+
+def run(chosen, directory, strategy, begun):
+    """Makes, trains and scores the model of `Settings`, or goes on where it was left.
+
+    Args:
+        chosen: The `Settings`.
+        directory: The run's directory, which `runs.open_run` holds.
+        strategy: The `tf.distribute` strategy, of `devices.make_strategy`.
+        begun: The `time.perf_counter()` from which the wall clock counts.
+
+    Returns:
+        What `metrics.json` holds and the files written; None for a process that is not the chief.
+    """
+    training = chosen.training
+    keras.utils.set_random_seed(training.seed)
+    subset, held_out = fitting.hold_out(training_episodes(chosen), training)
+    steps = training.epochs * datasets.steps_per_epoch(subset, training.batch_size)
+    precision = devices.resolve_precision(training.precision)
+    with strategy.scope():
+        model = build(chosen, precision, steps)
+    checkpoint = fitting.fit(
+        model, training, directory, subset, held_out, strategy, in_pairs(chosen)
+    )
+    if not devices.is_chief(strategy):
+        return None
+    # Outside of the strategy: the other machines have no part in it.
+    return finish(build(chosen, precision, steps), chosen, directory, checkpoint, begun)
+
+
+def finish(model, chosen, directory, checkpoint, begun):
+    """Scores, draws, saves and exports the best weights; see `run`."""
+    best = checkpoint.load_best(model)
+    latents = scoring.Latents(model)
+    file = cache.evaluation_file(chosen.environment, chosen.evaluation_set)
+    env, name = cache.make_env(chosen.environment), chosen.environment.env
+    scores = scoring.evaluate(latents, file, name, env)
+    written = [directory / runs.MODEL]
+    with runs.aside(directory / runs.MODEL) as path:
+        model.save(path)
+    written.append(export.export_model(model, directory / "serving" / "world_model"))
+    written += draw(latents, file, name, env, directory)
+    curves = figures.draw_history(checkpoint.history, directory / "figures" / "training.png")
+    runs.log_pictures(directory, [curves])
+    summary = {
+        "env": name,
+        "model": chosen.network.model,
+        "seed": chosen.training.seed,
+        "preset": chosen.preset.preset,
+        "precision": model.dtype_policy.name,
+        "machine": devices.describe(),
+        "transitions_seen": int(checkpoint.history[-1]["transitions"]),
+        "training_seconds": sum(row["seconds"] for row in checkpoint.history),
+        "wall_seconds_of_last_start": time.perf_counter() - begun,
+        "best_epoch": best,
+        "trained_on": chosen.training_set.dataset,
+        "made_with": made_with(chosen.environment, chosen.evaluation_set),
+        "scores": scores,
+        "history": checkpoint.history,
+    }
+    runs.write_json(directory / runs.METRICS, summary)
+    written += [curves, directory / runs.METRICS, directory / runs.FLAGS, directory / "logs"]
+    return summary, written
+
+
+def made_with(environment, evaluation_set, dataset=None, model=runs.MODEL):
+    """What scores and pictures in a directory depend on: the model's file and the episodes."""
+    sizes = vars(evaluation_set) | vars(environment)
+    del sizes["data_dir"]
+    return {"model": model, "dataset": dataset, **sizes}
+
+
+def measure_rate(chosen, batch_size=32):
+    """Transitions per second in training the model of `Settings` on this machine."""
+    model = build(chosen, devices.resolve_precision(chosen.training.precision), steps=2)
+    batch = networks.blank_transitions(model, batch_size)
+    model.train_on_batch(batch)
+    begun = time.perf_counter()
+    model.train_on_batch(batch)
+    return batch_size / (time.perf_counter() - begun)
+
+
+PICTURES = ("latents.png", "rollouts.png", "traversals.png")
+"""What `draw` writes, the last for the Teapot alone."""
+
+
+def draw(latents, path, name, env, directory):
+    """Draws the pictures of a model into `figures` of a run's directory, and shows them in its
+    TensorBoard.
+
+    Args:
+        latents, path, name, env: As in `scoring.evaluate`.
+        directory: The run's directory.
+
+    Returns:
+        The files written.
+    """
+    folder = directory / "figures"
+    folder.mkdir(parents=True, exist_ok=True)
+    episodes = _read_candidates(path, name)
+    count, times = episodes.observations.shape[:2]
+    frames = episodes.observations.reshape(-1, *episodes.observations.shape[2:])
+    states = latents.encode(frames)
+    by_time = states.reshape(count, times, *states.shape[1:])
+    predicted = latents.rollout(by_time[:, 0], episodes.actions)
+    drawn = [
+        figures.DRAW[name](by_time, predicted, folder / "latents.png"),
+        figures.draw_rollouts(episodes.observations, by_time, predicted, folder / "rollouts.png"),
+    ]
+    if isinstance(env, teapot.Teapot):
+        start = env.sample_states(np.random.default_rng(0), 1)
+        traversals = [scoring.traverse(latents, env, start, axis) for axis in teapot.AXES]
+        views, predicted = (np.concatenate(parts) for parts in zip(*traversals, strict=True))
+        file = folder / "traversals.png"
+        names = tuple(teapot.AXES)
+        drawn.append(figures.draw_frames_along_traversal(views, predicted, file, names))
+    runs.log_pictures(directory, drawn)
+    return drawn
+
+
+CANDIDATES = 250
+"""Episodes among whose frames the nearest to a prediction is looked for, if they are small."""
+CANDIDATE_BYTES = 2**27
+"""How much memory the frames of more than `figures.STRIPS` episodes may take."""
+
+
+def _read_candidates(path, name):
+    """The first episodes of a file, no more than `CANDIDATES` and `CANDIDATE_BYTES` allow."""
+    one = datasets.read_episodes(path, name, episodes=1)
+    count = max(figures.STRIPS, CANDIDATE_BYTES // one.observations.nbytes)
+    return datasets.read_episodes(path, name, episodes=min(CANDIDATES, count))

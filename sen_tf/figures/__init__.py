@@ -1,0 +1,27 @@
+"""Pictures of training, latent spaces and rollouts, as files."""
+
+from sen_tf.figures.latents import (
+    DRAW,
+    draw_frames_along_traversal,
+    draw_irreducible_parts,
+    draw_objects,
+)
+from sen_tf.figures.rollouts import (
+    STRIPS,
+    animate,
+    draw_decoded,
+    draw_history,
+    draw_rollouts,
+)
+
+__all__ = [
+    "DRAW",
+    "STRIPS",
+    "animate",
+    "draw_decoded",
+    "draw_frames_along_traversal",
+    "draw_history",
+    "draw_irreducible_parts",
+    "draw_objects",
+    "draw_rollouts",
+]

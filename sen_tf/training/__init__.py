@@ -1,0 +1,1 @@
+"""Runs of training: their directories, checkpoints and callbacks."""

@@ -1,0 +1,129 @@
+"""Fitting of a model to episodes, with checkpoints, records and warnings."""
+
+import dataclasses
+import sys
+
+import keras
+import numpy as np
+
+from sen_tf import datasets
+from sen_tf.distribution import devices
+from sen_tf.settings import setting
+from sen_tf.training import callbacks
+from sen_tf.training.checkpoints import Checkpoint
+
+
+@dataclasses.dataclass(frozen=True)
+class Training:
+    """Training."""
+
+    seed: int = setting(1, "Seed of data, weights, order and negatives.", at_least=0)
+    epochs: int = setting(100, "Passes over the training data.", at_least=1)
+    batch_size: int = setting(1024, "Transitions per step.", at_least=2)
+    learning_rate: float = setting(5e-4, "Learning rate of Adam.", at_least=0.0)
+    schedule: str = setting(
+        "constant",
+        "Course of the learning rate: constant, or cosine (falls to a fiftieth).",
+        choices=("constant", "cosine"),
+    )
+    validation: float = setting(
+        0.05,
+        "Share of the training episodes held out to choose the best weights by.",
+        at_least=0.0,
+        at_most=0.9,
+    )
+    precision: str = setting(
+        "auto",
+        "Dtype policy: auto takes mixed_float16 on a GPU, mixed_bfloat16 on a CPU with bfloat16 "
+        "instructions, else float32.",
+        choices=("auto", "float32", "mixed_float16", "mixed_bfloat16"),
+    )
+    strategy: str = setting(
+        "auto",
+        "Distribution: auto mirrors over the GPUs where there are several.",
+        choices=("auto", "default", "mirrored", "multi_worker"),
+    )
+
+
+def make_optimizer(training, steps):
+    """Adam with the learning rate of the settings `Training`, over a number of steps."""
+    rate = training.learning_rate
+    if training.schedule == "cosine":
+        rate = keras.optimizers.schedules.CosineDecay(rate, steps, alpha=0.02)
+    return keras.optimizers.Adam(rate)
+
+
+def hold_out(episodes, training):
+    """The episodes to train on and those held out: two `datasets.Subset`s, or one and None."""
+    if training.validation:
+        return datasets.split(episodes, training.validation, training.seed)
+    return datasets.Subset(episodes, np.arange(len(episodes))), None
+
+
+def fit(model, training, directory, subset, held_out, strategy, pairs=False):
+    """Fits a compiled model, from where its last checkpoint left off.
+
+    Args:
+        model: A `ContrastiveWorldModel`.
+        training: Settings `Training`.
+        directory: The run's directory.
+        subset, held_out: What `hold_out` returned.
+        strategy: The `tf.distribute` strategy in whose scope the model was made.
+        pairs: Whether batches come in pairs of one episode.
+
+    Returns:
+        The run's `Checkpoint`.
+    """
+    writes = devices.is_chief(strategy)
+    checkpoint = Checkpoint(directory, training.seed, writes)
+    done = checkpoint.restore(model)
+    if done:
+        print(f"resuming after epoch {done} of {training.epochs}")
+    if done >= training.epochs:
+        return checkpoint
+    size, seed = training.batch_size, training.seed
+    order = {"start_epoch": done, "pairs": pairs}
+    batches, steps = _share_batches(strategy, subset, size, seed, **order)
+    count = steps * size
+    print(f"training {model.name} on {count:,} transitions per epoch, {steps} steps each")
+    model.fit(
+        batches,
+        epochs=training.epochs,
+        initial_epoch=done,
+        steps_per_epoch=steps,
+        shuffle=False,  # the pipeline shuffles
+        verbose=0 if not writes else 1 if sys.stdout.isatty() else 2,
+        callbacks=[
+            callbacks.Recorder(count),
+            callbacks.StopAtNonFinite(checkpoint),
+            callbacks.WarnOfCollapse(),
+            *([callbacks.EpochSummaries(directory / "logs")] if writes else []),
+            checkpoint,
+        ],
+        **_validation(strategy, held_out, size, seed),
+    )
+    return checkpoint
+
+
+def _validation(strategy, held_out, size, seed):
+    """The arguments of `fit` for the episodes held out; none where there are none."""
+    if held_out is None:
+        return {}
+    replicas = strategy.num_replicas_in_sync
+    available = len(held_out) * held_out.episodes.actions.shape[1]
+    size = min(size, available // replicas * replicas)
+    batches, steps = _share_batches(strategy, held_out, size, seed, shuffle=False)
+    return {"validation_data": batches, "validation_steps": steps}
+
+
+def _share_batches(strategy, subset, batch_size, seed, **order):
+    """`datasets.transitions`, each batch cut into one share per replica; the steps per epoch."""
+    steps = datasets.steps_per_epoch(subset, batch_size)
+
+    def feed(context):
+        shares = context.num_replicas_in_sync
+        here = shares // context.num_input_pipelines
+        own = slice(context.input_pipeline_id * here, (context.input_pipeline_id + 1) * here)
+        return datasets.transitions(subset, batch_size, seed, shares=shares, own=own, **order)[0]
+
+    return strategy.distribute_datasets_from_function(feed), steps

@@ -56,7 +56,7 @@ def ours(options, precision, data):
     model = networks.make_model(
         options.env, options.model, options.hidden, options.filters, dtype=precision
     )
-    model.compile(keras.optimizers.Adam(LEARNING_RATE))
+    model.compile(keras.optimizers.Adam(LEARNING_RATE), networks.make_loss(options.env))
     return lambda: model.fit(data, batch_size=options.batch_size, shuffle=False, verbose=0)
 
 

@@ -34,6 +34,7 @@ def make_pair(env, hidden, filters):
     peer = torch_models.make_model(env, hidden, filters)
     torch_weights.randomize(peer, np.random.default_rng(0))
     model = networks.make_model(env, "sen", hidden, filters, "float32")
+    model.compile(loss=networks.make_loss(env))
     torch_weights.give_weights(peer, model)
     return peer, model
 
@@ -95,7 +96,7 @@ def _outputs_of_model(model, batch, order, training):
 
 
 def _loss(model, state, predicted, next_state, order):
-    settings = model.hinge, model.sigma, model.object_axis
+    settings = model.loss.hinge, model.loss.sigma, model.loss.object_axis
     terms = contrastive_hinge(predicted, next_state, state, [state[order]], *settings)
     return ops.convert_to_numpy(ops.mean(sum(terms)))
 

@@ -32,7 +32,9 @@ def size(env, preset):
 def make_model(env, precision, hidden, filters):
     """The model `sen` of an environment, compiled for training."""
     model = networks.make_model(env, "sen", hidden, filters, precision)
-    model.compile(keras.optimizers.Adam(5e-4), jit_compile=devices.xla_pays())
+    model.compile(
+        keras.optimizers.Adam(5e-4), networks.make_loss(env), jit_compile=devices.xla_pays()
+    )
     return model
 
 

@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from sen_tf import datasets, figures, settings
 from sen_tf.datasets import cache
-from sen_tf.experiments import world_models
+from sen_tf.experiments import networks, world_models
 from sen_tf.models import decoders
 from sen_tf.settings import setting
 from sen_tf.training import runs, scoring
@@ -75,7 +75,7 @@ def frame_batches(states, frames, seed):
     return numbers.batch(BATCH).map(gather).prefetch(2)
 
 
-def train_decoder(latents, episodes, options):
+def train_decoder(latents, episodes, options, by_object):
     """A decoder of the model's latent states, trained on frames of the episodes.
 
     Args:
@@ -83,12 +83,13 @@ def train_decoder(latents, episodes, options):
         episodes: The `Episodes` it was trained on.
         options: `learning_rate`, `seed` and `epochs`, passes over the frames; `None` for as many as
             come to about `FRAMES_SEEN` frames.
+        by_object: Whether axis 1 of a state counts objects, each of which is drawn by itself.
     """
     keras.utils.set_random_seed(options.seed)
     frames = sample_frames(episodes, options.seed)
     states = latents.encode(frames)
     model = latents.model
-    make = decoders.object_decoder if model.object_axis else decoders.image_decoder
+    make = decoders.object_decoder if by_object else decoders.image_decoder
     decoder = make(states.shape[1:], frames.shape[1:], dtype=model.dtype_policy)
     decoder.layers[-1].adapt(at_most(MEAN_FRAMES, frames, options.seed) / np.float32(255))
     epochs = options.epochs or max(1, round(FRAMES_SEEN / len(frames)))
@@ -136,7 +137,12 @@ def main(arguments):
     made_with = {name: getattr(asked, name) for name in ("epochs", "learning_rate", "seed")}
     runs.check_replaced([path, record, *drawn], [record], made_with, asked.overwrite)
     latents = scoring.Latents(model)
-    decoder = train_decoder(latents, world_models.training_episodes(chosen), asked)
+    decoder = train_decoder(
+        latents,
+        world_models.training_episodes(chosen),
+        asked,
+        by_object=chosen.environment.env in networks.WITH_OBJECTS,
+    )
     with runs.aside(path) as temporary:
         decoder.save(temporary)
     file = cache.evaluation_file(chosen.environment, chosen.evaluation_set)

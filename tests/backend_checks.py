@@ -16,33 +16,37 @@ import numpy as np
 from keras import ops
 
 import sen_tf  # noqa: F401, its classes are in the files
-from sen_tf import testing
+from sen_tf import losses, testing
 from sen_tf.experiments import networks
 from tests.conformance_table import ROWS
 
 EPOCHS = 2
-CONTRASTED = {"action_contrast_steps": 2}  # so that a model must know which step it is in
 # After steps of training, in which statistics over two samples enlarge what rounding leaves: two
 # libraries of convolutions make TensorFlow itself differ from itself by as much.
 TOLERANCES = {"losses": 1e-3, "weight": 1e-4}
 MODELS = {
     ("cubes", "fully_equivariant"): {},
-    ("reacher", "sen"): {"reversed_negatives": True},
-    ("rush_hour", "sen"): {"variant": "predicted", "episode_negatives": True},
-    ("shapes", "nonequivariant"): CONTRASTED,
+    ("reacher", "sen"): {"negatives": [losses.OtherSamples(), losses.ReversedFrames()]},
+    ("rush_hour", "sen"): {
+        "negatives": [losses.OtherSamples(), losses.SameEpisode()],
+        "variant": "predicted",
+    },
+    # So that a model must know which step it is in.
+    ("shapes", "nonequivariant"): {"terms": [losses.ActionContrast(2)]},
     ("teapot", "sen"): {"hinge": 20.0},
 }
 
 
-def write_model(folder, env, arm, **world):
+def write_model(folder, env, arm, **loss):
     """Saves a new model of an arm, beside it a batch of data and what `train` makes of both."""
     path = folder / f"{env}-{arm}.keras"
     keras.utils.set_random_seed(0)
-    model = networks.make_model(env, arm, 8, 4, **world)
+    model = networks.make_model(env, arm, 8, 4)
     for layer in model.encoder.layers:
         if hasattr(layer, "kernel_regularizer"):
             layer.kernel_regularizer = keras.regularizers.L2(1e-3)
     testing.randomize_weights(model.transition)  # it starts at "nothing moves"
+    model.compile("sgd", networks.make_loss(env, **loss))
     model.save(path)
     batch = draw_transitions(model, np.random.default_rng(0))
     np.savez(path.with_suffix(".batch.npz"), **batch)
@@ -66,7 +70,8 @@ def train(model, batch):
     """The states of a batch, its loss before and during some steps, and the weights after them."""
     # TensorFlow, whose compiled steps other tests take, need not compile anything.
     eager = keras.backend.backend() == "tensorflow"
-    model.compile(keras.optimizers.SGD(5e-3, global_clipnorm=1.0), run_eagerly=eager)
+    optimizer = keras.optimizers.SGD(5e-3, global_clipnorm=1.0)
+    model.compile(optimizer, model.loss, run_eagerly=eager)
     outputs = model.predict(batch, verbose=0)
     loss = model.evaluate(batch, batch_size=2, verbose=0, return_dict=True)["loss"]
     losses = model.fit(batch, batch_size=2, epochs=EPOCHS, shuffle=False, verbose=0).history["loss"]

@@ -40,8 +40,8 @@ def outcomes(request, tmp_path_factory):
     """What `backend_checks` found, by backend; all run at once, on models written here."""
     folder = tmp_path_factory.mktemp("models")
     models = every_model() if request.param == "all" else backend_checks.MODELS
-    for (env, arm), world in models.items():
-        backend_checks.write_model(folder, env, arm, **world)
+    for (env, arm), loss in models.items():
+        backend_checks.write_model(folder, env, arm, **loss)
     command = [sys.executable, "-m", "tests.backend_checks", str(folder), request.param]
     processes = {
         name: subprocess.Popen(

@@ -14,7 +14,7 @@ class Mean:
 
     def __init__(self, objects):
         policy = keras.dtype_policies.get("float32")
-        self.model = types.SimpleNamespace(object_axis=bool(objects), dtype_policy=policy)
+        self.model = types.SimpleNamespace(dtype_policy=policy)
         self.repeats = (objects, 1) if objects else (1,)
 
     def encode(self, images):
@@ -39,7 +39,7 @@ def test_a_decoder_draws_what_the_state_says(channels, objects, monkeypatch):
     monkeypatch.setattr(decode, "BATCH", 8)  # enough steps for statistics of batches to settle
     latents, training = Mean(objects), episodes(channels)
     options = types.SimpleNamespace(epochs=40, learning_rate=3e-3, seed=0)
-    decoder = decode.train_decoder(latents, training, options)
+    decoder = decode.train_decoder(latents, training, options, bool(objects))
     drawn_by_object = any(isinstance(layer, keras.layers.Permute) for layer in decoder.layers)
     assert drawn_by_object == bool(objects)
     imagined = decode.imagine(latents, decoder, training)
@@ -54,7 +54,7 @@ def test_without_epochs_a_decoder_sees_a_fixed_number_of_frames(monkeypatch):
     monkeypatch.setattr(decode, "FRAMES_SEEN", 300)
     for count, epochs in ((20, None), (200, None), (20, 3)):
         options = types.SimpleNamespace(epochs=epochs, learning_rate=1e-3, seed=0)
-        decode.train_decoder(Mean(None), episodes(3, count), options)
+        decode.train_decoder(Mean(None), episodes(3, count), options, by_object=False)
     assert seen == [5, 1, 3]  # passes over 60, 600 and 60 frames
 
 
@@ -71,7 +71,7 @@ def test_a_decoder_starts_at_the_mean_picture(monkeypatch):
     monkeypatch.setattr(keras.Model, "fit", lambda *args, **_: None)
     options = types.SimpleNamespace(epochs=1, learning_rate=1e-3, seed=0)
     training = episodes(3)
-    decoder = decode.train_decoder(Mean(None), training, options)
+    decoder = decode.train_decoder(Mean(None), training, options, by_object=False)
     frames = training.observations / 255
     mean, deviation = frames.mean(axis=(0, 1)), frames.std(axis=(0, 1)).mean()
     images = decoder.predict(np.full((1, 3), 0.5), verbose=0)

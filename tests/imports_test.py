@@ -22,7 +22,7 @@ ARROWS = {
     "figures": "groups",
     "groups": "",
     "layers": "distribution groups",
-    "losses": "",
+    "losses": "distribution",
     "metrics": "groups",
     "models": "distribution groups layers losses",
     "published": "",

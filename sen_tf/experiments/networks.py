@@ -14,6 +14,7 @@ import math
 
 import numpy as np
 
+from sen_tf.losses import ContrastiveLoss
 from sen_tf.models import (
     ContrastiveWorldModel,
     embeddings,
@@ -190,7 +191,7 @@ WITH_HEADINGS = ("rush_hour",)
 """Environments in which something differs between episodes and never changes in one."""
 
 
-def make_model(env, arm, hidden=256, filters=32, dtype=None, **world):
+def make_model(env, arm, hidden=256, filters=32, dtype=None, seed=0):
     """A `ContrastiveWorldModel` for an environment, built.
 
     Args:
@@ -201,18 +202,20 @@ def make_model(env, arm, hidden=256, filters=32, dtype=None, **world):
             root of the group's order. Of the teapot, width of the dense layers.
         filters: Channels of the embedding; where it is equivariant, fewer fields.
         dtype: Dtype policy; `None` takes the global one.
-        **world: Further arguments of `ContrastiveWorldModel`, such as `hinge`.
+        seed: Seed of the generator that draws negatives.
     """
     embedding, encoder, transition = ARMS[env](arm, hidden, filters, dtype)
-    return ContrastiveWorldModel(
-        embedding,
-        encoder,
-        transition,
-        object_axis=env in WITH_OBJECTS,
-        dtype=dtype,
-        name=arm,
-        **world,
-    )
+    return ContrastiveWorldModel(embedding, encoder, transition, seed=seed, dtype=dtype, name=arm)
+
+
+def make_loss(env, negatives=None, terms=(), **arguments):
+    """The `ContrastiveLoss` of an environment, whose states have an axis of objects or have none.
+
+    Args:
+        env: Name of the environment.
+        negatives, terms, **arguments: As in `ContrastiveLoss`.
+    """
+    return ContrastiveLoss(negatives, terms, object_axis=env in WITH_OBJECTS, **arguments)
 
 
 def blank_transitions(model, count):

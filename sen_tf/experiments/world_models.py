@@ -16,6 +16,7 @@ from sen_tf.envs import teapot
 from sen_tf.envs.block_pushing import DIRECTION_NAMES
 from sen_tf.experiments import networks
 from sen_tf.experiments.networks import Network
+from sen_tf.losses import ActionContrast, OtherSamples, ReversedFrames, SameEpisode
 from sen_tf.settings import UsageError, setting
 from sen_tf.training import fitting, runs, scoring
 from sen_tf.training.fitting import Training
@@ -160,25 +161,36 @@ def default_preset():
 
 def build(chosen, precision, steps):
     """The compiled model of `Settings`, to be trained for a number of steps."""
-    env, loss = chosen.environment.env, chosen.loss
+    network, training = chosen.network, chosen.training
     model = networks.make_model(
-        env,
-        chosen.network.model,
-        chosen.network.hidden,
-        chosen.network.filters,
-        dtype=precision,
-        hinge=loss.hinge,
-        sigma=loss.sigma,
-        variant=loss.variant,
-        negatives=loss.negatives,
-        action_contrast_steps=round(loss.action_contrast * steps),
-        reversed_negatives=loss.reversed_negatives and env in networks.WITH_TWO_FRAMES,
-        episode_negatives=in_pairs(chosen),
-        seed=chosen.training.seed,
+        chosen.environment.env,
+        network.model,
+        network.hidden,
+        network.filters,
+        precision,
+        training.seed,
     )
-    model.compile(fitting.make_optimizer(chosen.training, steps), jit_compile=devices.xla_pays())
+    model.compile(
+        fitting.make_optimizer(training, steps),
+        loss=make_loss(chosen, steps),
+        jit_compile=devices.xla_pays(),
+    )
     model.optimizer.build(model.trainable_variables)
     return model
+
+
+def make_loss(chosen, steps):
+    """The loss of `Settings`, of a training of a number of steps."""
+    env, loss = chosen.environment.env, chosen.loss
+    negatives = [OtherSamples(loss.negatives)]
+    if loss.reversed_negatives and env in networks.WITH_TWO_FRAMES:
+        negatives.append(ReversedFrames())
+    if in_pairs(chosen):
+        negatives.append(SameEpisode())
+    contrasted = round(loss.action_contrast * steps)
+    terms = [ActionContrast(contrasted)] if contrasted else []
+    sizes = {"hinge": loss.hinge, "sigma": loss.sigma, "variant": loss.variant}
+    return networks.make_loss(env, negatives, terms, **sizes)
 
 
 def in_pairs(chosen):

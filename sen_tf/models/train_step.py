@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from sen_tf.distribution import replicas
+from sen_tf.losses import ContrastiveLoss
 from sen_tf.models.transition_batches import looked_at
 
 NO_TARGETS = "The model learns from transitions alone"
@@ -24,15 +25,30 @@ class _Trained(keras.Model):
         weighted_metrics=None,
         **arguments,
     ):
-        """As in Keras, without the arguments that are about targets."""
+        """As in Keras, without the arguments that are about targets.
+
+        Args:
+            loss: A `losses.ContrastiveLoss`; by default one of one other sample per sample.
+        """
         _refuse(
-            f"{type(self).__name__} has a loss and metrics of its own",
-            loss=loss,
+            f"{type(self).__name__} has metrics of its own",
             loss_weights=loss_weights,
             metrics=metrics,
             weighted_metrics=weighted_metrics,
         )
+        if not isinstance(loss, ContrastiveLoss | None):
+            raise ValueError(
+                f"`loss` must be a ContrastiveLoss, which needs no targets, got {loss!r}."
+            )
+        loss = loss or ContrastiveLoss()
+        loss.images(keras.KerasTensor(self.image_shape))  # or an error says what it lacks
         super().compile(optimizer, **arguments)
+        self.loss = loss
+
+    def get_compile_config(self):
+        """As in Keras, with the loss."""
+        loss = keras.saving.serialize_keras_object(self.loss)
+        return {**super().get_compile_config(), "loss": loss}
 
     def compile_from_config(self, config):
         """Compiles a loaded model as it was when it was saved."""

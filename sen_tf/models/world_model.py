@@ -7,7 +7,6 @@ import keras
 from keras import ops
 
 from sen_tf.distribution import replicas
-from sen_tf.losses import action_contrast, contrastive_hinge, energy, nearness
 from sen_tf.models.train_step import TrainedModel
 from sen_tf.models.transition_batches import (
     check_keys,
@@ -15,8 +14,6 @@ from sen_tf.models.transition_batches import (
     check_transitions,
     images_of,
 )
-
-VARIANTS = ("current", "predicted")
 
 
 class Skill(keras.metrics.Metric):
@@ -51,23 +48,6 @@ class ContrastiveWorldModel(TrainedModel):
         embedding: Model from images, scaled to [0, 1], to symmetric features.
         encoder: Model from features to latent states `(batch, ...)`.
         transition: Model from `[state, action]` to the change of the state.
-        hinge: Energy beyond which a negative no longer counts.
-        sigma: Length scale of the energy.
-        variant: What negatives are compared with: `"current"`, the present state (C-SWM and the
-            paper's code), or `"predicted"`, the predicted one (the paper's equation).
-        negatives: Number of other samples of the batch that each sample is compared with.
-        object_axis: Whether axis 1 of a state counts objects, over which energies are averaged.
-        action_contrast_steps: First steps of training whose loss also has `losses.action_contrast`
-            with the actions of other samples. It ends the plateau on which the model predicts that
-            nothing moves; 0 is the paper's loss throughout.
-        reversed_negatives: Whether, in training, half of the negative part of the loss compares
-            each state with that of the same two frames in reverse order: the same positions,
-            moving backwards. For images of two stacked frames, whose states otherwise leave out the
-            velocities and stay on the plateau; False is the paper's loss.
-        episode_negatives: Whether, in training, half of the negative part of the loss compares
-            samples 2k and 2k + 1 of a batch with each other, which are of one episode then. For
-            episodes that differ in something that never changes, by which alone states could be
-            told apart, and stay where they are; False is the paper's loss.
         seed: Seed of the generator that draws negatives.
 
     Call arguments:
@@ -76,15 +56,16 @@ class ContrastiveWorldModel(TrainedModel):
 
     Returns:
         Dict of `state`, `predicted` and `next_state`, each `(batch, ...)` in float32; in training
-        with reversed negatives also `reversed`, the state of the frames in reverse order.
+        also the states of the further images that the loss asks for.
 
     Raises:
-        ValueError: For an unknown variant, a hinge or sigma that is not positive, fewer than one
-            negative, a negative number of steps, or reversed negatives of an odd number of
-            channels; when called, for images of other sizes than the embedding's input.
+        ValueError: For parts that do not fit each other; when called, for images of other sizes
+            than the embedding's input.
 
     Example:
-        >>> model = keras.models.load_model("model.keras")
+        >>> model = ContrastiveWorldModel(embedding, encoder, transition)
+        >>> model.compile(keras.optimizers.Adam(1e-3), loss=ContrastiveLoss())
+        >>> model.fit(transitions)
         >>> state = model.encode(images)
         >>> states = model.rollout(state, actions)
 
@@ -96,45 +77,14 @@ class ContrastiveWorldModel(TrainedModel):
         embedding,
         encoder,
         transition,
-        hinge=1.0,
-        sigma=0.5,
-        variant="current",
-        negatives=1,
-        object_axis=True,
-        action_contrast_steps=0,
-        reversed_negatives=False,
-        episode_negatives=False,
         seed=0,
         **kwargs,
     ):
         super().__init__(autocast=False, **kwargs)  # the parts know their dtypes
-        if variant not in VARIANTS:
-            raise ValueError(f"`variant` must be one of {VARIANTS}, got {variant!r}.")
-        if not (hinge > 0 and sigma > 0):
-            raise ValueError(f"`hinge` and `sigma` must be positive, got {hinge!r}, {sigma!r}.")
-        if negatives < 1:
-            raise ValueError(f"`negatives` must be at least 1, got {negatives!r}.")
-        if action_contrast_steps < 0:
-            raise ValueError(
-                f"`action_contrast_steps` must be at least 0, got {action_contrast_steps!r}."
-            )
-        if reversed_negatives and embedding.input_shape[-1] % 2:
-            raise ValueError(
-                "`reversed_negatives` needs images of two stacked frames, got "
-                f"{embedding.input_shape[-1]} channels."
-            )
         check_parts(embedding, encoder, transition)
         self.embedding = embedding
         self.encoder = encoder
         self.transition = transition
-        self.hinge = float(hinge)
-        self.sigma = float(sigma)
-        self.variant = variant
-        self.negatives = int(negatives)
-        self.object_axis = object_axis
-        self.action_contrast_steps = action_contrast_steps
-        self.reversed_negatives = reversed_negatives
-        self.episode_negatives = episode_negatives
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
         self._means = {
@@ -188,33 +138,14 @@ class ContrastiveWorldModel(TrainedModel):
         # All frames in one pass: fewer calls, and batch statistics over their union.
         frames = [images_of(inputs[key], self.image_shape) for key in ("obs", "next_obs")]
         names = ["state", "next_state"]
-        if training and self.reversed_negatives:
-            first, second = ops.split(frames[0], 2, axis=-1)
-            frames.append(ops.concatenate([second, first], axis=-1))
-            names.append("reversed")
+        if training and self.loss is not None:
+            further = self.loss.images(frames[0])
+            names += further
+            frames += further.values()
         states = self.encode(ops.concatenate(frames, axis=0), training=training)
         states = dict(zip(names, ops.split(states, len(frames), axis=0), strict=True))
         predicted = self.step(states["state"], inputs["action"], training=training)
         return {**states, "predicted": predicted}
-
-    def draw_negatives(self, state):
-        """States of other samples: the global batch, shifted by distinct random numbers of places.
-
-        The replicas' generators are in step, so all shift by the same.
-
-        Returns:
-            A list of `negatives` tensors, and how many of them, the first, are of other samples: a
-            batch of n has n - 1 others.
-        """
-        states, own = replicas.gather(state)
-        count = ops.shape(states)[0]
-        # Shifts by 0 stand where there are no others.
-        shifts = ops.arange(1, count, dtype="int32")
-        if shifts.shape[0] != 0:
-            shifts = keras.random.shuffle(shifts, seed=self.seed_generator)
-        shifts = ops.pad(shifts, [(0, self.negatives)])
-        shifted = [own(ops.roll(states, shifts[k], axis=0)) for k in range(self.negatives)]
-        return shifted, ops.minimum(self.negatives, count - 1)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """The mean loss of `y_pred`, what `call` returned; also updates the metrics.
@@ -230,52 +161,19 @@ class ContrastiveWorldModel(TrainedModel):
                 f"{type(self).__name__} learns from transitions alone: targets and sample weights "
                 f"cannot be given."
             )
-        regularization = sum(self.losses)  # now: the contrast of actions calls layers again
-        state = y_pred["state"]
-        negatives, number = self.draw_negatives(state)
-        positive, negative = contrastive_hinge(
-            y_pred["predicted"],
-            y_pred["next_state"],
-            state if self.variant == "current" else y_pred["predicted"],
-            negatives,
-            self.hinge,
-            self.sigma,
-            self.object_axis,
-            number,
+        regularization = sum(self.losses)  # now: terms of the loss may call layers again
+        losses, positive, negative = self.loss(
+            x,
+            y_pred,
+            step=self.steps_trained,
+            predict=lambda state, action: self.step(state, action, training=True),
+            seed=self.seed_generator,
+            training=training,
         )
         self._update_metrics(y_pred, positive, negative)
-        parts = [negative]
-        if "reversed" in y_pred:
-            parts.append(self._nearness(state, y_pred["reversed"]))
-        if training and self.episode_negatives:
-            partners, paired = _partners(state)
-            parts.append(ops.where(paired, self._nearness(state, partners), negative))
-        losses = positive + sum(parts) / len(parts)
-        rows = ops.cast(ops.shape(state)[0], losses.dtype)
+        rows = ops.cast(ops.shape(losses)[0], losses.dtype)
         share = rows / replicas.total(rows)
-        if training and self.action_contrast_steps:
-            # Replicas cannot speak to each other inside of a condition.
-            actions, own = replicas.gather(x["action"])
-            other = own(ops.roll(actions, 1, axis=0))
-            moved = energy(state, y_pred["next_state"], self.sigma, self.object_axis)
-            unit = replicas.total(ops.sum(moved)) / replicas.total(rows)
-            losses += ops.cond(
-                self.steps_trained < self.action_contrast_steps,
-                lambda: self._action_contrast(y_pred, other, unit),
-                lambda: ops.zeros_like(losses),
-            )
         return ops.sum(losses) / replicas.total(rows) + share * regularization
-
-    def _nearness(self, state, negatives):
-        """The negative part of the loss, of one state for each state."""
-        return nearness(state, [negatives], self.hinge, self.sigma, self.object_axis)
-
-    def _action_contrast(self, y_pred, other, unit):
-        """The contrast with the actions `other`, those of the samples one place on."""
-        wrong = self.step(y_pred["state"], other, training=True)
-        return action_contrast(
-            y_pred["predicted"], wrong, y_pred["next_state"], unit, self.sigma, self.object_axis
-        )
 
     def _update_metrics(self, y_pred, positive, negative):
         state = y_pred["state"]
@@ -338,14 +236,6 @@ class ContrastiveWorldModel(TrainedModel):
         return {
             **super().get_config(),
             **{k: keras.saving.serialize_keras_object(v) for k, v in parts.items()},
-            "hinge": self.hinge,
-            "sigma": self.sigma,
-            "variant": self.variant,
-            "negatives": self.negatives,
-            "object_axis": self.object_axis,
-            "action_contrast_steps": self.action_contrast_steps,
-            "reversed_negatives": self.reversed_negatives,
-            "episode_negatives": self.episode_negatives,
             "seed": self.seed,
         }
 
@@ -354,16 +244,3 @@ class ContrastiveWorldModel(TrainedModel):
         parts = ("embedding", "encoder", "transition")
         loaded = {k: keras.saving.deserialize_keras_object(config[k]) for k in parts}
         return cls(**{**config, **loaded})
-
-
-def _partners(state):
-    """The states that samples 2k and 2k + 1 of the global batch are paired with, and who has one.
-
-    The last sample of an odd number has none.
-    """
-    states, own = replicas.gather(state)
-    places = ops.arange(ops.shape(states)[0], dtype="int32")
-    partners = places + 1 - 2 * (places % 2)
-    paired = partners < ops.shape(states)[0]
-    partners = ops.where(paired, partners, places)
-    return own(ops.take(states, partners, axis=0)), own(paired)

@@ -136,14 +136,14 @@ class WarnOfCollapse(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         apart = logs["z_spread"] > COLLAPSED_SPREAD * logs["z_norm"]
-        apart = apart and logs["negative"] < COLLAPSED_HINGE * self.model.hinge
+        apart = apart and logs["negative"] < COLLAPSED_HINGE * self.model.loss.hinge
         if self.warned or apart or epoch == 0:
             return
         self.warned = True
         print(
             f"warning: the latent states have collapsed to a point in epoch {epoch + 1} (spread "
             f"{logs['z_spread']:.2g} beside |z| {logs['z_norm']:.2g}, negatives cost "
-            f"{logs['negative']:.3g} of at most {self.model.hinge:g}): the model tells no two "
+            f"{logs['negative']:.3g} of at most {self.model.loss.hinge:g}): the model tells no two "
             "states apart and its scores will mean nothing; try another --seed, a larger --hinge "
             "or a lower --learning_rate",
             file=sys.stderr,

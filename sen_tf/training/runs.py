@@ -116,7 +116,16 @@ def open_model(run, model_file=None):
         return keras.models.load_model(path), path.parent
     except Exception as error:
         reason = str(error).strip().splitlines()[0]
-        raise settings.UsageError(f"{path} is not a saved world model: {reason}") from error
+        again = f"; make a new one with: {_command_of(run)}" if run else ""
+        raise settings.UsageError(f"{path} is not a saved world model: {reason}{again}") from error
+
+
+def _command_of(run):
+    """The command that trains what a run, perhaps of an older version, was to be."""
+    lines = (pathlib.Path(run) / FLAGS).read_text(encoding="utf-8").splitlines()
+    names = ("--env", "--model", "--preset", "--recipe", "--seed")
+    words = [line for line in lines if line.split("=")[0] in names]
+    return " ".join(["python -m sen_tf.train", *words, f"--output={run}-again"])
 
 
 def check_replaced(files, records, made_with, overwrite):

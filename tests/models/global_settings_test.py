@@ -29,8 +29,9 @@ def odd_settings():
             getattr(keras.config, f"set_{name}")(value)
 
 
-def outputs(model, batch):
+def outputs(model, batch, env):
     """All states of transitions, and the metrics of the loss."""
+    model.compile(loss=networks.make_loss(env))
     states = model(batch)
     model.compute_loss(batch, y_pred=states, training=False)
     return [*map(np.asarray, states.values()), *map(float, model.get_metrics_result().values())]
@@ -42,11 +43,11 @@ def test_every_arm_is_the_same_network(env, arm):
     batch = networks.blank_transitions(model, 2)
     rng = np.random.default_rng(0)
     batch |= {k: rng.random(batch[k].shape, "float32") for k in ("obs", "next_obs")}
-    expected = outputs(model, batch)
+    expected = outputs(model, batch, env)
     with odd_settings():
         other = networks.make_model(env, arm, 8, 4, dtype="float32")
         other.set_weights(model.get_weights())
-        found = outputs(other, batch)
+        found = outputs(other, batch, env)
     for ours, theirs in zip(expected, found, strict=True):
         np.testing.assert_array_equal(theirs, ours)
 

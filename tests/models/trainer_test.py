@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from sen_tf import layers
+from sen_tf.losses import ActionContrast, ContrastiveLoss, OtherSamples, SameEpisode
 from sen_tf.models import ContrastiveWorldModel, encoders, transitions
 
 IMAGE = (16, 16, 3)
@@ -22,13 +23,18 @@ def small_encoder(**arguments):
     return encoders.c4_object_encoder((16, 16, 2), hidden=(8,), **arguments)
 
 
-def small_model(embedding=None, **arguments):
+def small_model(embedding=None, loss=None, **arguments):
     transition = transitions.c4_object_transition(objects=2, hidden=8)
     model = ContrastiveWorldModel(
         embedding or small_embedding(), small_encoder(), transition, **arguments
     )
-    model.compile(keras.optimizers.SGD(1e-3), jit_compile=False)
+    model.compile(keras.optimizers.SGD(1e-3), loss, jit_compile=False)
     return model
+
+
+def varied_loss():
+    """A loss with kinds of negatives and a term that paper's has not."""
+    return ContrastiveLoss([OtherSamples(2), SameEpisode()], [ActionContrast(5)])
 
 
 def data(count):
@@ -123,7 +129,7 @@ def test_what_would_not_be_heeded_is_refused(method, name):
     arguments = {name: REFUSED[method][name]}
     if method != "compile":
         arguments["x"] = data(16)
-    with pytest.raises(ValueError, match=f"`{name}.*cannot be given"):
+    with pytest.raises(ValueError, match=f"`{name}.*(cannot be given|must be a C)"):
         getattr(small_model(), method)(**arguments)
 
 
@@ -187,10 +193,7 @@ def test_an_activity_regularizer_of_any_part_is_descended_once():
     """The loss is the contrastive one and the means over samples, also while actions contrast."""
     batch, found, weights = data(8), [], None
     for share in (0.0, 1.0):
-        model = small_model(
-            small_embedding(activity_regularizer=keras.regularizers.L2(share)),
-            action_contrast_steps=0,
-        )
+        model = small_model(small_embedding(activity_regularizer=keras.regularizers.L2(share)))
         weights = weights or model.get_weights()
         model.set_weights(weights)
         outputs = model(batch, training=True)
@@ -208,25 +211,20 @@ def test_activities_in_a_contrast_of_actions_train(jit_compile):
         keras.layers.Concatenate()([state, moves])
     )
     transition = keras.Model([state, action], change)
-    model = ContrastiveWorldModel(
-        small_embedding(), small_encoder(), transition, action_contrast_steps=3
-    )
-    model.compile("adam", jit_compile=jit_compile)
+    model = ContrastiveWorldModel(small_embedding(), small_encoder(), transition)
+    loss = ContrastiveLoss(terms=[ActionContrast(3)])
+    model.compile("adam", loss, jit_compile=jit_compile)
     assert np.isfinite(model.fit(data(16), batch_size=4, verbose=0).history["loss"]).all()
 
 
 @pytest.mark.parametrize(
-    "arguments, jit_compile",
-    [
-        ({}, False),
-        ({"negatives": 4}, False),
-        ({"negatives": 2, "episode_negatives": True, "action_contrast_steps": 5}, True),
-    ],
+    "loss, jit_compile",
+    [(None, False), (ContrastiveLoss([OtherSamples(4)]), False), (varied_loss(), True)],
 )
-def test_the_last_batch_may_be_of_any_size(arguments, jit_compile):
+def test_the_last_batch_may_be_of_any_size(loss, jit_compile):
     for count, size in ((7, 3), (1, 1)):
-        model = small_model(**arguments)
-        model.compile("adam", jit_compile=jit_compile)
+        model = small_model()
+        model.compile("adam", loss, jit_compile=jit_compile)
         losses = model.fit(data(count), batch_size=size, verbose=0).history["loss"]
         assert np.isfinite(
             [*losses, *model.evaluate(data(count), batch_size=size, verbose=0)]
@@ -234,28 +232,35 @@ def test_the_last_batch_may_be_of_any_size(arguments, jit_compile):
 
 
 def test_a_batch_of_n_has_n_minus_one_negatives():
-    model = small_model(negatives=4)
-    states = np.arange(3, dtype="float32").reshape(3, 1)
-    drawn, number = model.draw_negatives(keras.ops.convert_to_tensor(states))
+    states = {"state": keras.ops.reshape(keras.ops.arange(3.0), (3, 1))}
+    drawn, number = OtherSamples(4)(states, keras.random.SeedGenerator(0))
     assert number == 2
     others = np.concatenate([np.asarray(x) for x in drawn[:2]], axis=1)
     assert [sorted({*row}) for row in others] == [[1, 2], [0, 2], [0, 1]]
 
 
 def test_a_single_transition_has_no_negative():
-    model, batch = small_model(negatives=2), data(1)
+    model, batch = small_model(loss=ContrastiveLoss([OtherSamples(2)])), data(1)
     outputs = model(batch)
     loss = float(model.compute_loss(batch, y_pred=outputs, training=False))
     error = np.square(outputs["predicted"] - outputs["next_state"]).sum() * 2 / 2
     assert loss == pytest.approx(error, rel=1e-5)
 
 
+class Rolled:
+    """Negatives that are the states of the sample before, whatever the seed."""
+
+    training_only = False
+
+    def __call__(self, states, seed):
+        return [keras.ops.roll(states["state"], 1, axis=0)], None
+
+
 def test_the_odd_one_out_has_no_partner():
     """Of three samples, two are each other's partners; the third has its other negative alone."""
     batch = data(3)
-    model = small_model(episode_negatives=True, hinge=10.0)
+    model = small_model(loss=ContrastiveLoss([Rolled(), SameEpisode()], hinge=10.0))
     states = model(batch)
-    model.draw_negatives = lambda state: ([keras.ops.roll(state, 1, axis=0)], 1)
     z, predicted, after = (np.asarray(states[k]) for k in ("state", "predicted", "next_state"))
 
     def energy(x, y):
@@ -278,7 +283,7 @@ TWO_REPLICAS = """
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
     from sen_tf.layers import FieldBatchNormalization
-    from tests.models.trainer_test import data, small_embedding, small_model
+    from tests.models.trainer_test import data, small_embedding, small_model, varied_loss
 
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     with strategy.scope():
@@ -291,14 +296,13 @@ TWO_REPLICAS = """
     strategy.run(tf.function(lambda x: layer(x, training=True)), args=(values,))
     np.testing.assert_allclose([layer.moving_mean, layer.moving_variance], [[1.0], [3.0]])
 
-    options = {"episode_negatives": True, "action_contrast_steps": 5, "negatives": 2}
     for rows in (5, 3, 1):
         found = []
         for scope in (tf.distribute.get_strategy(), strategy):
             keras.utils.set_random_seed(0)
             with scope.scope():
-                model = small_model(small_embedding(kernel_regularizer="l2"), **options)
-                model.compile(keras.optimizers.SGD(0.01), jit_compile=False)
+                model = small_model(small_embedding(kernel_regularizer="l2"))
+                model.compile(keras.optimizers.SGD(0.01), varied_loss(), jit_compile=False)
             batches = tf.data.Dataset.from_tensor_slices(data(rows)).batch(8).repeat(3)
             history = model.fit(batches, verbose=0).history
             found.append([*model.get_weights(), *(np.array(v) for v in history.values())])
@@ -337,7 +341,7 @@ def test_free_sizes_are_those_of_the_embedding():
     free = tf.TensorSpec((None, None, None, None), tf.uint8)
     spec = {"obs": free, "action": tf.TensorSpec((None,), tf.int32), "next_obs": free}
     batches = tf.data.Dataset.from_generator(endless, output_signature=spec)
-    small_model(reversed_negatives=False).fit(batches, steps_per_epoch=2, verbose=0)
+    small_model().fit(batches, steps_per_epoch=2, verbose=0)
     spec["obs"] = tf.TensorSpec(None, tf.uint8)
     batches = tf.data.Dataset.from_generator(endless, output_signature=spec)
     with pytest.raises(ValueError, match="not even the rank is known"):

@@ -4,13 +4,29 @@ import pytest
 from keras import ops
 
 from sen_tf.experiments import networks
+from sen_tf.losses import (
+    ActionContrast,
+    ContrastiveLoss,
+    OtherSamples,
+    ReversedFrames,
+    SameEpisode,
+)
 from sen_tf.models import ContrastiveWorldModel
 from sen_tf.models.world_model import Skill
 
 
-def small_model(dtype="float32", **world):
+def small_model(dtype="float32", seed=0):
     keras.utils.set_random_seed(0)
-    return networks.make_model("shapes", "sen", hidden=8, filters=8, dtype=dtype, **world)
+    return networks.make_model("shapes", "sen", hidden=8, filters=8, dtype=dtype, seed=seed)
+
+
+class Rolled:
+    """Negatives that are the states of the sample before, whatever the seed."""
+
+    training_only = False
+
+    def __call__(self, states, seed):
+        return [ops.roll(states["state"], 1, axis=0)], None
 
 
 @pytest.fixture
@@ -39,28 +55,28 @@ def test_integer_images_are_scaled_to_the_unit_interval(batch):
 
 
 def test_negatives_are_other_samples_and_follow_the_seed():
-    states = np.arange(6.0).reshape(6, 1)
+    states, kind = {"state": np.arange(6.0).reshape(6, 1)}, OtherSamples(4)
     draws = []
     for seed in (3, 3, 4):
-        model = small_model(negatives=4, seed=seed)
-        draws.append(np.stack([model.draw_negatives(states)[0] for _ in range(10)]))
+        generator = small_model(seed=seed).seed_generator
+        draws.append(np.stack([kind(states, generator)[0] for _ in range(10)]))
     np.testing.assert_array_equal(draws[0], draws[1])
     assert not np.array_equal(draws[0], draws[2])
-    assert (draws[0] != states).all()
-    one_draw = np.concatenate([draws[0][0], states[None]])[:, 0, 0]
+    assert (draws[0] != states["state"]).all()
+    one_draw = np.concatenate([draws[0][0], states["state"][None]])[:, 0, 0]
     assert len(set(one_draw)) == 5  # four different samples, none the sample itself
 
 
 def test_variants_differ_in_what_negatives_are_compared_with(batch):
     negative = {}
     for variant in ("current", "predicted"):
-        model = small_model(variant=variant, hinge=100.0)
+        model = small_model()
+        model.compile("sgd", ContrastiveLoss([Rolled()], variant=variant, hinge=100.0))
         for weight in model.transition.trainable_variables:
             weight.assign(weight + 0.1)  # it starts at "nothing moves", where the variants agree
         y_pred = model(batch)
         reference = y_pred["state"] if variant == "current" else y_pred["predicted"]
-        model.draw_negatives = lambda state: ([ops.roll(state, 1, axis=0)], 1)
-        model.compute_loss(y_pred=y_pred)
+        model.compute_loss(x=batch, y_pred=y_pred)
         energy = 2 * np.square(reference - np.roll(y_pred["state"], 1, axis=0)).sum((1, 2, 3)) / 5
         expected = np.maximum(0, 100 - energy).mean()
         negative[variant] = float(model.get_metrics_result()["negative"])
@@ -104,43 +120,28 @@ def test_first_step_under_mixed_precision_is_that_of_float32(batch, dtype):
 
 @pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16", "mixed_float16"])
 def test_loaded_model_is_bit_equal_under_any_global_policy(batch, dtype, tmp_path):
-    model = small_model(
-        dtype,
-        hinge=2.0,
-        sigma=0.3,
-        variant="predicted",
-        negatives=3,
-        action_contrast_steps=3,
-        episode_negatives=True,
-        seed=7,
+    model = small_model(dtype, seed=7)
+    loss = ContrastiveLoss(
+        [OtherSamples(3), SameEpisode()], [ActionContrast(3)], 2.0, 0.3, variant="predicted"
     )
-    model.compile("adam", jit_compile=False)
+    model.compile("adam", loss, jit_compile=False)
     model.fit(batch, epochs=2, batch_size=8, verbose=0)
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
-    config = model.get_config()
-    names = ("hinge", "sigma", "variant", "negatives", "action_contrast_steps", "seed")
-    for name in (*names, "reversed_negatives", "episode_negatives"):
-        assert loaded.get_config()[name] == config[name]
+    assert loaded.get_config()["seed"] == 7
+    assert loaded.loss.get_config() == loss.get_config()
     for ours, theirs in zip(model(batch).values(), loaded(batch).values(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    for each in (model, loaded):  # it trains on as if it had never been saved
+        each.seed_generator.state.assign([1, 2])
+        each.fit(batch, epochs=1, batch_size=8, shuffle=False, verbose=0)
+    for ours, theirs in zip(model.get_weights(), loaded.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
 
-@pytest.mark.parametrize(
-    "arguments, name",
-    [
-        ({"variant": "both"}, "variant"),
-        ({"hinge": 0}, "hinge"),
-        ({"sigma": -1.0}, "sigma"),
-        ({"negatives": 0}, "negatives"),
-        ({"action_contrast_steps": -1}, "action_contrast_steps"),
-        ({"reversed_negatives": True}, "reversed_negatives"),
-    ],
-)
-def test_bad_arguments_are_named(arguments, name):
-    parts = small_model()
-    with pytest.raises(ValueError, match=name):
-        ContrastiveWorldModel(parts.embedding, parts.encoder, parts.transition, **arguments)
+def test_reversed_frames_of_one_frame_are_refused():
+    with pytest.raises(ValueError, match="`ReversedFrames` needs images of two .* got 3 channels"):
+        small_model().compile("sgd", ContrastiveLoss([OtherSamples(), ReversedFrames()]))
 
 
 def test_actions_are_contrasted_in_the_first_steps_only(batch):
@@ -152,9 +153,9 @@ def test_actions_are_contrasted_in_the_first_steps_only(batch):
             model.train_on_batch(batch)
         return [np.array(w) - b for w, b in zip(model.trainable_variables, before, strict=True)]
 
-    with_contrast, without = small_model(action_contrast_steps=2), small_model()
-    for model in (with_contrast, without):
-        model.compile(keras.optimizers.SGD(1e-2), jit_compile=False)
+    with_contrast, without = small_model(), small_model()
+    for model, terms in ((with_contrast, [ActionContrast(2)]), (without, [])):
+        model.compile(keras.optimizers.SGD(1e-2), ContrastiveLoss(terms=terms), jit_compile=False)
     first = zip(moves(2, with_contrast), moves(2, without), strict=True)
     assert any(np.abs(a - b).max() > 1e-4 for a, b in first)
     without.set_weights(with_contrast.get_weights())
@@ -173,20 +174,20 @@ def test_half_of_the_negatives_are_the_two_frames_in_reverse_order():
     frames = np.random.default_rng(0).random((2, 8, 4, 4, 2), dtype=np.float32)
     batch = {"obs": frames[0], "next_obs": frames[1], "action": np.zeros(8, np.int32)}
 
-    def losses_of(**world):
-        model = ContrastiveWorldModel(embedding, identity, transition, object_axis=False, **world)
-        model.compile("sgd")
+    def losses_of(*negatives):
+        model = ContrastiveWorldModel(embedding, identity, transition)
+        model.compile("sgd", ContrastiveLoss(negatives, object_axis=False))
         outputs = model(batch, training=True)
         return outputs, float(model.compute_loss(x=batch, y_pred=outputs, training=True)), model
 
-    outputs, loss, model = losses_of(reversed_negatives=True)
+    outputs, loss, model = losses_of(OtherSamples(), ReversedFrames())
     backwards = model.encode(frames[0][..., ::-1])
     np.testing.assert_allclose(outputs["reversed"], backwards, atol=1e-6)
     distance = 2 * np.sum((np.array(outputs["state"]) - np.array(backwards)) ** 2, axis=-1)
     parts = {name: float(value) for name, value in model.get_metrics_result().items()}
     expected = parts["positive"] + (parts["negative"] + np.maximum(0, 1 - distance).mean()) / 2
     assert loss == pytest.approx(expected, rel=1e-5)
-    outputs, loss, _ = losses_of()
+    outputs, loss, _ = losses_of(OtherSamples())
     assert set(outputs) == {"state", "next_state", "predicted"}
     assert loss == pytest.approx(parts["positive"] + parts["negative"], rel=1e-5)
     assert set(model(batch)) == set(outputs)
@@ -194,8 +195,8 @@ def test_half_of_the_negatives_are_the_two_frames_in_reverse_order():
 
 def test_half_of_the_negatives_are_of_the_same_episode(batch):
     """In training: samples 2k and 2k + 1 of a batch, each the other's negative."""
-    model = small_model(episode_negatives=True, hinge=100.0)
-    model.compile("sgd")
+    model = small_model()
+    model.compile("sgd", ContrastiveLoss([OtherSamples(), SameEpisode()], hinge=100.0))
     y_pred = model(batch)
     state = np.array(y_pred["state"])
     partners = state.reshape(-1, 2, *state.shape[1:])[:, ::-1].reshape(state.shape)
@@ -216,11 +217,12 @@ TWO_REPLICAS = """
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     keras.utils.set_random_seed(0)
+    from sen_tf import losses
     from sen_tf.experiments import networks
     with strategy.scope():
-        model = networks.make_model("shapes", "sen", hidden=8, filters=8, dtype="mixed_float16",
-                                hinge=100.0, action_contrast_steps=20)
-        model.compile(keras.optimizers.Adam(1e-3), jit_compile=False)
+        model = networks.make_model("shapes", "sen", hidden=8, filters=8, dtype="mixed_float16")
+        loss = losses.ContrastiveLoss(terms=[losses.ActionContrast(20)], hinge=100.0)
+        model.compile(keras.optimizers.Adam(1e-3), loss, jit_compile=False)
     rng = np.random.default_rng(0)
     obs, after = rng.random((2, 8, 50, 50, 3), dtype=np.float32)
     obs[4:] = np.inf  # the second replica's share

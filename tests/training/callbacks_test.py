@@ -84,7 +84,7 @@ def test_training_stops_where_the_scale_of_the_loss_has_fallen_below_one(tmp_pat
 
 def test_collapse_warns_once_and_not_in_the_first_epoch(capsys):
     watch = callbacks.WarnOfCollapse()
-    watch.set_model(types.SimpleNamespace(hinge=2.0))
+    watch.set_model(types.SimpleNamespace(loss=types.SimpleNamespace(hinge=2.0)))
     well = {"z_spread": 0.03, "z_norm": 7.0, "negative": 1.9}
     near, tied = {**well, "z_spread": 0.003}, {**well, "negative": 1.99}
     watch.on_epoch_end(0, tied)

@@ -11,7 +11,7 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from sen_tf import settings, train
-from sen_tf.experiments import world_models
+from sen_tf.experiments import networks, world_models
 from sen_tf.training import runs
 
 
@@ -114,3 +114,15 @@ def test_runs_whose_flags_differ_have_different_names():
     assert name(flags[0]) == "cubes-sen-quick-seed1-epochs=3"
     names = {name(*some) for some in ((), *((flag,) for flag in flags), flags, flags[:3])}
     assert len(names) == 7 and all("/" not in each and len(each) <= 150 for each in names)
+
+
+def test_a_model_of_an_older_version_is_refused_with_the_command_that_makes_a_new_one(tmp_path):
+    """Then the model had the arguments of its loss."""
+    model = networks.make_model("shapes", "sen", 8, 4)
+    config = model.get_config() | {"hinge": 1.0, "sigma": 0.5, "object_axis": True}
+    model.get_config = lambda: config
+    model.save(tmp_path / runs.MODEL)
+    settings.save(tmp_path / runs.FLAGS, *world_models.choose(["--env=shapes", "--preset=quick"]))
+    command = "--env=shapes --preset=quick --recipe=fast --model=sen --seed=1"
+    with pytest.raises(settings.UsageError, match=f"make a new one with: python -m .*{command}"):
+        runs.open_model(tmp_path)

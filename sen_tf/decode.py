@@ -17,7 +17,8 @@ import tensorflow as tf
 
 from sen_tf import datasets, figures, settings
 from sen_tf.datasets import cache
-from sen_tf.experiments import networks, world_models
+from sen_tf.envs import ENVS
+from sen_tf.experiments import world_models
 from sen_tf.models import decoders
 from sen_tf.settings import setting
 from sen_tf.training import runs, scoring
@@ -141,7 +142,7 @@ def main(arguments):
         latents,
         world_models.training_episodes(chosen),
         asked,
-        by_object=chosen.environment.env in networks.WITH_OBJECTS,
+        by_object=ENVS[chosen.environment.env].objects is not None,
     )
     with runs.aside(path) as temporary:
         decoder.save(temporary)

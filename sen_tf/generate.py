@@ -20,7 +20,7 @@ import gymnasium
 from sen_tf import datasets, settings
 from sen_tf.datasets import cache
 from sen_tf.datasets.cache import Environment, EvaluationSet, TrainingSet
-from sen_tf.envs import ENVS
+from sen_tf.envs import gym_id
 from sen_tf.experiments import world_models
 from sen_tf.settings import UsageError, setting
 
@@ -35,8 +35,10 @@ class Generation:
     actions: list[str] | None = setting(
         None, "Names of the actions that the policy takes, such as up,right,down; all if empty."
     )
-    headings: list[str] | None = setting(
-        None, "Rush Hour only: names of the headings that objects have, such as up; all if empty."
+    starts: list[str] | None = setting(
+        None,
+        "Names of what first states are limited to, such as up, a heading of Rush Hour; all if "
+        "empty.",
     )
     seed: int = setting(1, "Seed of the first states and of the actions.", at_least=0)
     output: str | None = setting(
@@ -107,7 +109,7 @@ def verify(patterns):
 
 def convert(environment, files):
     """Writes the episodes of `--dataset` as a Minari dataset; returns its folder."""
-    env = gymnasium.make(ENVS[environment.env].gym_id, **cache.arguments_of(environment))
+    env = gymnasium.make(gym_id(environment.env), **cache.arguments_of(environment))
     episodes = datasets.read_episodes(files.dataset, environment.env)
     cache.check_episodes(episodes, env.unwrapped, files.dataset)
     return datasets.write_minari(files.to_minari, episodes, env)
@@ -122,14 +124,14 @@ def sizes(environment, generation):
         "episodes": evaluation.eval_episodes,
         "steps": evaluation.eval_steps,
         "actions": [],
-        "headings": [],
+        "starts": [],
     }
     if generation.split == "train":
         usual = {
             "episodes": training.train_episodes,
             "steps": training.train_steps,
             "actions": training.train_actions,
-            "headings": training.train_headings,
+            "starts": training.train_starts,
         }
     given = {name: getattr(generation, name) for name in usual}
     return {name: usual[name] if value is None else value for name, value in given.items()}

@@ -142,10 +142,10 @@ TABLES = {
         dict.fromkeys(_ARMS, {}),
         unpublished=_BLOCKS,
     ),
-    # Not published either: limited headings are our reading of the experiment.
+    # Not published either: limited starts are our reading of the experiment.
     "rush_hour-limited": Table(
         "rush_hour",
-        ("--train_headings=up",),
+        ("--train_starts=up",),
         dict.fromkeys(_ARMS, {}),
         unpublished=_BLOCKS,
     ),

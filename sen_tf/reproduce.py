@@ -25,7 +25,7 @@ from sen_tf.training import runs
 
 # Flags that the table sets.
 SET = ("env", "sprites", "rotations", "model", "dataset", "trust_dataset", "train_actions")
-SET += ("train_headings", "reversed_negatives", "episode_negatives")
+SET += ("train_starts", "reversed_negatives", "episode_negatives")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -68,8 +68,8 @@ def explain_preset(chosen, typed):
 def _size(chosen):
     data = chosen.training_set
     limits = f"actions {','.join(data.train_actions) or 'all'}"
-    if data.train_headings:
-        limits += f", headings {','.join(data.train_headings)}"
+    if data.train_starts:
+        limits += f", starts {','.join(data.train_starts)}"
     return (
         f"{data.train_episodes * data.train_steps:,} transitions ({limits}) x "
         f"{chosen.training.epochs} epochs in batches of {chosen.training.batch_size}, width "

@@ -1,6 +1,5 @@
 """The program: shards by processes that are killed, --verify, --to_minari, old files."""
 
-import dataclasses
 import os
 import pathlib
 import signal
@@ -121,8 +120,7 @@ def test_verify(tmp_path, single, capsys):
 
 
 def test_training_refuses_episodes_of_another_version(single, monkeypatch):
-    newer = dataclasses.replace(envs.ENVS["shapes"], version=2)
-    monkeypatch.setitem(envs.ENVS, "shapes", newer)
+    monkeypatch.setattr(envs.ENVS["shapes"], "version", 2)
     chosen = world_models.choose(["--env=shapes", f"--dataset={single}"])
     with pytest.raises(datasets.DatasetError, match="version 1 of 'shapes', which is now 2"):
         world_models.training_episodes(chosen)

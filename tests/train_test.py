@@ -273,13 +273,13 @@ def test_generate_writes_what_was_asked(tmp_path):
 
 @pytest.mark.usefixtures("without_export")
 def test_rush_hour_trains_on_limited_headings(tmp_path):
-    command = ["--env=rush_hour", "--train_headings=up", "--train_steps=2", "--epochs=1"]
+    command = ["--env=rush_hour", "--train_starts=up", "--train_steps=2", "--epochs=1"]
     train.main([*TINY, *command, *places(tmp_path, "run")])
     sets = {path.name: datasets.read_episodes(path) for path in (tmp_path / "data").iterdir()}
     training = sets["rush_hour-train-all-heading-up-300x2-seed1.h5"]
-    assert training.attrs["settings"]["headings"] == ["up"]
+    assert training.attrs["settings"]["starts"] == ["up"]
     evaluation = sets["rush_hour-evaluation-40x10.h5"]
-    assert evaluation.attrs["settings"]["headings"] == []
+    assert evaluation.attrs["settings"]["starts"] == []
     for episodes, limited in ((training, True), (evaluation, False)):
         # Mirrored, a triangle that heads up is itself, one that heads right is not.
         cells = episodes.observations.reshape(-1, 5, 10, 5, 10, 3)

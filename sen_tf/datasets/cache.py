@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import inspect
 import os
 import pathlib
 
@@ -17,27 +18,22 @@ from sen_tf.envs import ENVS
 from sen_tf.settings import UsageError, setting
 
 SPLITS = ("train", "evaluation")
-# Settings that are arguments of an environment.
-ARGUMENTS = {"shapes": ("sprites",), "teapot": ("rotations",)}
 
 
-@dataclasses.dataclass(frozen=True)
-class Environment:
-    """Environment."""
+def _environment_settings():
+    """The dataclass of an environment's name and of the arguments of all constructors."""
+    names = setting("cubes", "Environment.", choices=tuple(ENVS))
+    fields = {"env": ("env", str, names)}
+    for name, env in ENVS.items():
+        for argument, (text, choices) in env.arguments.items():
+            default = inspect.signature(env).parameters[argument].default
+            field = setting(default, f"{name.title()} only: {text}", choices=choices)
+            fields[argument] = (argument, str, field)
+    about = {"__doc__": "Environment.", "__module__": __name__}
+    return dataclasses.make_dataclass("Environment", fields.values(), frozen=True, namespace=about)
 
-    env: str = setting("cubes", "Environment.", choices=tuple(ENVS))
-    sprites: str = setting(
-        "paper",
-        "Shapes only: paper draws triangles, symmetric draws diamonds in their place, so that a "
-        "turned board looks turned.",
-        choices=("paper", "symmetric"),
-    )
-    rotations: str = setting(
-        "large",
-        "Teapot only: which rotations are actions, small turns about an axis (2 pi / 30) or large, "
-        "uniform over all.",
-        choices=("large", "small"),
-    )
+
+Environment = _environment_settings()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,10 +56,10 @@ class TrainingSet:
     train_actions: list[str] = setting(
         [], "Names of the actions in the training episodes, such as up,right,down; all if empty."
     )
-    train_headings: list[str] = setting(
+    train_starts: list[str] = setting(
         [],
-        "Rush Hour only: headings in the training episodes, such as up; all if empty. Evaluation "
-        "has all of them.",
+        "Names of what first states are limited to in the training episodes, such as up, the "
+        "headings of Rush Hour; all if empty. Evaluation has all of them.",
     )
 
 
@@ -78,12 +74,12 @@ class EvaluationSet:
 
 def make_env(environment):
     """The environment of the settings `Environment`."""
-    return ENVS[environment.env].make(**arguments_of(environment))
+    return ENVS[environment.env](**arguments_of(environment))
 
 
 def arguments_of(environment):
     """The arguments with which the environment is made, a dict."""
-    return {name: getattr(environment, name) for name in ARGUMENTS.get(environment.env, ())}
+    return {name: getattr(environment, name) for name in ENVS[environment.env].arguments}
 
 
 def generate(
@@ -94,19 +90,19 @@ def generate(
     steps,
     seed,
     actions=(),
-    headings=(),
+    starts=(),
     shard=None,
     shards=None,
     overwrite=False,
 ):
     """Collects episodes of the environment and writes them to `path`.
 
-    Only the actions and the headings that are named occur; all where none is named. With `shard`, a
+    Only the actions and the starts that are named occur; all where none is named. With `shard`, a
     number below `shards`, only that part of the episodes is collected. `overwrite` replaces a file
     that was made otherwise.
     """
     env = make_env(environment)
-    limits = {"headings": headings} if headings else {}
+    limits = {"starts": starts} if starts else {}
     numbers = _shard_episodes(episodes, shard, shards) if shards else range(episodes)
     blocks = collect(
         env,
@@ -131,7 +127,7 @@ def generate(
             "episodes": episodes,
             "steps": steps,
             "actions": list(actions),
-            "headings": list(headings),
+            "starts": list(starts),
             **arguments_of(environment),
             **({"shard": shard, "shards": shards} if shards else {}),
         },
@@ -214,13 +210,13 @@ def training_episodes(environment, training_set, evaluation_set, seed):
 
 def _made_for(environment, training_set, evaluation_set, seed):
     """The file of the episodes that the settings describe, generated where need be."""
-    actions, headings = training_set.train_actions, training_set.train_headings
+    actions, starts = training_set.train_actions, training_set.train_starts
     episodes, steps = training_set.train_episodes, training_set.train_steps
-    limits = "-".join([*(actions or ["all"]), *(["heading", *headings] if headings else [])])
+    limits = "-".join([*(actions or ["all"]), *(["start", *starts] if starts else [])])
     name = f"train-{limits}-{episodes}x{steps}-seed{seed}"
     path = _path(environment, evaluation_set, name)
     if not path.exists():
-        generate(environment, "train", path, episodes, steps, seed, actions, headings)
+        generate(environment, "train", path, episodes, steps, seed, actions, starts)
     return path
 
 

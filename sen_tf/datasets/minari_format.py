@@ -18,6 +18,7 @@ import h5py
 import numpy as np
 import tqdm
 
+from sen_tf import envs
 from sen_tf.datasets.members import DatasetError, Problem, member
 from sen_tf.datasets.source import Contents, Source, channel_axis
 from sen_tf.envs import ENVS
@@ -75,7 +76,7 @@ def _check_metadata(metadata, env):
     if metadata.get("data_format") != "hdf5":
         raise Problem(f"it is stored as {metadata.get('data_format')}, expected hdf5")
     gym_id = json.loads(metadata["env_spec"])["id"] if "env_spec" in metadata else None
-    known = next((name for name, spec in ENVS.items() if spec.gym_id == gym_id), None)
+    known = next((name for name in ENVS if envs.gym_id(name) == gym_id), None)
     if env is not None and gym_id is not None and known != env:
         raise Problem(f"it holds episodes of {known or gym_id!r}, expected {env!r}")
     return known

@@ -1,10 +1,13 @@
 """Environments. Importing this package registers them with Gymnasium.
 
 An environment is a `gymnasium.Env` that also works on batches of states: `sample_states`,
-`step_states`, `render_states`, and knows its symmetry: `group`, `transform(states, g)`,
-`transform_action(actions, g)`. `action_names` names sets of actions; `sample_actions` draws them,
-where actions are not just numbers or a box. `warm_up_steps` is how many steps of a behaviour policy
-lie between a state of `sample_states` and an episode.
+`step_states`, `render_states`, and knows its symmetry: `transform(states, g)`,
+`transform_action(actions, g)`. Its class states what else is known of it, the `FACTS`. It may have
+
+- `sample_actions(rng, n)`, where actions are not just numbers or a box;
+- `warm_up_steps`, steps of a behaviour policy between a state of `sample_states` and an episode;
+- `hard_negatives(states, count)`, `traversal(states, axis)` and `traversal_action(axis)` about each
+  of its `traversal_axes`, by which near states are told apart.
 
 Example:
     >>> env = make("shapes", sprites="symmetric")
@@ -12,71 +15,53 @@ Example:
     >>> images = env.render_states(env.step_states(states, np.zeros(100, int)))
 """
 
-import dataclasses
 import difflib
-from collections.abc import Callable
 
 import gymnasium
 
 from sen_tf.envs import block_pushing, reacher, rush_hour, teapot
 
-
-@dataclasses.dataclass(frozen=True)
-class EnvSpec:
-    """An environment's entry.
-
-    name: as in `--env=<name>`.
-    gym_id: as in `gymnasium.make(gym_id)`.
-    make: callable that makes the environment; its arguments are those of `make(name, ...)`.
-    description: one line.
-    version: raised whenever its pictures or dynamics change: episodes of another one are refused.
-    """
-
-    name: str
-    gym_id: str
-    make: Callable[..., gymnasium.Env]
-    description: str
-    version: int = 1
-
-
-ENVS = {
-    spec.name: spec
-    for spec in (
-        EnvSpec(
-            "shapes",
-            "sen_tf/Shapes-v0",
-            block_pushing.Shapes,
-            "2D Shapes: five sprites on a 5x5 board, seen from above",
-        ),
-        EnvSpec(
-            "cubes",
-            "sen_tf/Cubes-v0",
-            block_pushing.Cubes,
-            "3D Blocks: five cubes on a 5x5 board, seen in perspective",
-        ),
-        EnvSpec(
-            "rush_hour",
-            "sen_tf/RushHour-v0",
-            rush_hour.RushHour,
-            "Rush Hour: five triangles on a 5x5 board that move relative to their headings",
-        ),
-        EnvSpec(
-            "reacher",
-            "sen_tf/Reacher-v0",
-            reacher.Reacher,
-            "Reacher: two links in a plane, driven by two torques, seen by a tilted camera",
-        ),
-        EnvSpec(
-            "teapot",
-            "sen_tf/Teapot-v0",
-            teapot.Teapot,
-            "3D Teapot: a grey picture of a teapot, turned by rotations of 3-space",
-        ),
-    )
+FACTS = {
+    "name": "as in `--env=<name>`",
+    "version": "raised whenever images or dynamics change: episodes of another one are refused",
+    "group": "the symmetry, of `sen_tf.groups`",
+    "objects": "how many objects an image shows, each with states of its own; None for a whole",
+    "frames": "how many successive frames an image stacks",
+    "action_representation": "how the group acts on an action, or on that of one object, in the "
+    "words of `groups.representations`; None where it is no such sum",
+    "action_names": "named sets of actions: action numbers, or the two corners of a box",
+    "start_names": "names of what first states may be limited to, `sample_states(..., starts=)`, "
+    "and which never changes in an episode",
+    "arguments": "arguments of the constructor that are flags: name to its help and its choices",
 }
+"""What the class of an environment states, and what each fact is; none has a default."""
 
-for _spec in ENVS.values():
-    gymnasium.register(_spec.gym_id, entry_point=f"{_spec.make.__module__}:{_spec.make.__name__}")
+ENVS = {}
+"""The environments by name: classes."""
+
+
+def register(env):
+    """Makes an environment known by its `name`, here and to Gymnasium; returns its class.
+
+    Args:
+        env: A class of environments that states all `FACTS`.
+
+    Raises:
+        ValueError: For a fact that is not stated, or a name that is taken.
+    """
+    missing = [fact for fact in FACTS if not hasattr(env, fact)]
+    if missing:
+        raise ValueError(f"Expected `{env.__name__}` to state {missing[0]!r}: {FACTS[missing[0]]}")
+    if ENVS.get(env.name, env) is not env:
+        raise ValueError(f"Expected a new name; received {env.name!r}, which another class has")
+    ENVS[env.name] = env
+    gymnasium.register(gym_id(env.name), entry_point=f"{env.__module__}:{env.__qualname__}")
+    return env
+
+
+def gym_id(name):
+    """The name of an environment for `gymnasium.make`, such as `sen_tf/RushHour-v0`."""
+    return f"sen_tf/{name.title().replace('_', '')}-v0"
 
 
 def make(name, **kwargs):
@@ -91,7 +76,16 @@ def make(name, **kwargs):
         raise ValueError(
             f"Expected `name` to be one of {', '.join(ENVS)}; received name={name!r}.{hint}"
         )
-    return ENVS[name].make(**kwargs)
+    return ENVS[name](**kwargs)
 
 
-__all__ = ["ENVS", "EnvSpec", "make"]
+for _env in (
+    block_pushing.Shapes,
+    block_pushing.Cubes,
+    rush_hour.RushHour,
+    reacher.Reacher,
+    teapot.Teapot,
+):
+    register(_env)
+
+__all__ = ["ENVS", "FACTS", "gym_id", "make", "register"]

@@ -64,8 +64,9 @@ class BlockPushing(EpisodeEnv):
         ValueError: for another `render_mode`.
     """
 
-    group = groups.get("C4")
-    action_names = numbers_of_moves(DIRECTION_NAMES)
+    group, objects, frames = groups.get("C4"), OBJECTS, 1
+    action_representation = "permutation(3,0,1,2)"  # of one object's moves: up to left, and so on
+    action_names, start_names = numbers_of_moves(DIRECTION_NAMES), ()
 
     def __init__(self, renderer, render_mode=None):
         super().__init__(render_mode)
@@ -179,6 +180,15 @@ class Shapes(BlockPushing):
         render_mode: see `BlockPushing`.
     """
 
+    name, version = "shapes", 1
+    arguments = {
+        "sprites": (
+            "paper draws triangles, symmetric draws diamonds in their place, so that a turned "
+            "board looks turned.",
+            ("paper", "symmetric"),
+        )
+    }
+
     def __init__(self, sprites="paper", render_mode=None):
         super().__init__(ShapesRenderer(sprites), render_mode)
 
@@ -191,6 +201,8 @@ class Cubes(BlockPushing):
     Args:
         render_mode: see `BlockPushing`.
     """
+
+    name, version, arguments = "cubes", 1, {}
 
     def __init__(self, render_mode=None):
         super().__init__(CubesRenderer(), render_mode)

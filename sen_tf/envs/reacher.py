@@ -65,7 +65,9 @@ class Reacher(EpisodeEnv):
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 50}
-    group = groups.get("D4")
+    name, version, arguments = "reacher", 1, {}
+    group, objects, frames = groups.get("D4"), None, 2
+    action_representation, start_names = "2 sign", ()
     action_names = {"second_nonnegative": ((-1.0, 0.0), (1.0, 1.0))}
     warm_up_steps = 50
 

@@ -27,7 +27,7 @@ class RushHour(BlockPushing):
     """Rush Hour: triangles on black that point where they head.
 
     States are integers (n, 5, 3), each object's (row, column, heading), headings numbered as the
-    directions: up, right, down, left. Else it is as `BlockPushing`.
+    directions: up, right, down, left. Otherwise like `BlockPushing`.
 
     Args:
         render_mode: see `BlockPushing`.
@@ -36,31 +36,33 @@ class RushHour(BlockPushing):
         action_names: the action numbers of each move, such as {"forward": [0, 4, 8, 12, 16], ...}.
     """
 
-    action_names = numbers_of_moves(MOVE_NAMES)
+    name, version, arguments = "rush_hour", 1, {}
+    action_representation = "4 trivial"
+    action_names, start_names = numbers_of_moves(MOVE_NAMES), DIRECTION_NAMES
 
     def __init__(self, render_mode=None):
         super().__init__(RushHourRenderer(), render_mode)
 
-    def sample_states(self, rng, n, headings=DIRECTION_NAMES):
+    def sample_states(self, rng, n, starts=DIRECTION_NAMES):
         """Returns `n` uniform states, int64 (n, 5, 3), no two objects in a cell.
 
         Args:
             rng: a `numpy.random.Generator`.
             n: number of states.
-            headings: names of the headings drawn from, such as ("up",). Positions do not depend on
+            starts: names of the headings drawn from, such as ("up",). Positions do not depend on
                 them.
 
         Raises:
             ValueError: a name is unknown or no name is given.
         """
-        unknown = [name for name in headings if name not in DIRECTION_NAMES]
-        if unknown or not headings:
+        unknown = [name for name in starts if name not in DIRECTION_NAMES]
+        if unknown or not starts:
             raise ValueError(
-                f"Expected `headings` to be names out of {', '.join(DIRECTION_NAMES)}; received "
+                f"Expected `starts` to be names out of {', '.join(DIRECTION_NAMES)}; received "
                 f"{', '.join(map(repr, unknown)) or 'none'}"
             )
         positions = super().sample_states(rng, n)
-        numbers = np.flatnonzero([name in headings for name in DIRECTION_NAMES])
+        numbers = np.flatnonzero([name in starts for name in DIRECTION_NAMES])
         return np.concatenate([positions, rng.choice(numbers, (n, OBJECTS, 1))], axis=-1)
 
     def transform(self, states, g):

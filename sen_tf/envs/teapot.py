@@ -87,8 +87,18 @@ class Teapot(EpisodeEnv):
         ValueError: for other `rotations` or another `render_mode`.
     """
 
-    group = rotations.SO3()
-    action_names = {}  # the constructor chooses the actions
+    name, version = "teapot", 1
+    group, objects, frames = rotations.SO3(), None, 1
+    action_representation = None  # g a g^-1
+    action_names, start_names = {}, ()  # the constructor chooses the actions
+    arguments = {
+        "rotations": (
+            "which rotations are actions, small turns about an axis (2 pi / 30) or large, uniform "
+            "over all.",
+            ("large", "small"),
+        )
+    }
+    traversal_axes = AXES
 
     def __init__(self, rotations="large", render_mode=None):
         if rotations not in ACTIONS:
@@ -206,3 +216,7 @@ class Teapot(EpisodeEnv):
             )
         turns = rotations.exp(SMALL_ANGLE * np.outer(np.arange(VIEWS), AXES[axis]))
         return turns @ as_rotations("states", states)[..., None, :, :]
+
+    def traversal_action(self, axis):
+        """Returns the action (3, 3) from each view of a `traversal` to the next."""
+        return rotations.exp(SMALL_ANGLE * np.array(AXES[axis]))

@@ -14,6 +14,7 @@ import math
 
 import numpy as np
 
+from sen_tf.envs import ENVS
 from sen_tf.losses import ContrastiveLoss
 from sen_tf.models import (
     ContrastiveWorldModel,
@@ -181,16 +182,6 @@ def arms_of(env):
     return TEAPOT_ARMS if env == "teapot" else ("sen", "nonequivariant", "fully_equivariant")
 
 
-WITH_OBJECTS = ("cubes", "rush_hour", "shapes")
-"""Environments whose latent states have an axis of objects, over which energies are averaged."""
-
-WITH_TWO_FRAMES = ("reacher",)
-"""Environments whose images are two frames in a row, which tell velocities."""
-
-WITH_HEADINGS = ("rush_hour",)
-"""Environments in which something differs between episodes and never changes in one."""
-
-
 def make_model(env, arm, hidden=256, filters=32, dtype=None, seed=0):
     """A `ContrastiveWorldModel` for an environment, built.
 
@@ -215,7 +206,7 @@ def make_loss(env, negatives=None, terms=(), **arguments):
         env: Name of the environment.
         negatives, terms, **arguments: As in `ContrastiveLoss`.
     """
-    return ContrastiveLoss(negatives, terms, object_axis=env in WITH_OBJECTS, **arguments)
+    return ContrastiveLoss(negatives, terms, object_axis=ENVS[env].objects is not None, **arguments)
 
 
 def blank_transitions(model, count):

@@ -12,8 +12,7 @@ from sen_tf import datasets, export, figures, settings
 from sen_tf.datasets import cache
 from sen_tf.datasets.cache import Environment, EvaluationSet, TrainingSet
 from sen_tf.distribution import devices
-from sen_tf.envs import teapot
-from sen_tf.envs.block_pushing import DIRECTION_NAMES
+from sen_tf.envs import ENVS
 from sen_tf.experiments import networks
 from sen_tf.experiments.networks import Network
 from sen_tf.losses import ActionContrast, OtherSamples, ReversedFrames, SameEpisode
@@ -23,15 +22,6 @@ from sen_tf.training.fitting import Training
 
 PRESETS = ("quick", "laptop", "paper")
 RECIPES = ("fast", "paper")
-# Settings that one environment has.
-OWNERS = {
-    "sprites": "shapes",
-    "rotations": "teapot",
-    "headings": "rush_hour",
-    "reversed_negatives": "reacher",
-    "episode_negatives": "rush_hour",
-    "train_headings": "rush_hour",
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,13 +65,13 @@ class Loss:
     )
     reversed_negatives: bool = setting(
         False,
-        "Whether half of the negatives are the sample's own two frames in reverse order, so that "
-        "states tell velocities; environments of single frames (all but reacher) have none.",
+        "Whether the sample's own two frames in reverse order are negatives too, so that states "
+        "tell velocities; environments of single frames (all but reacher) have none.",
     )
     episode_negatives: bool = setting(
         False,
-        "Whether half of the negatives are states of the sample's own episode, so that states tell "
-        "more than what never changes in an episode: Rush Hour's headings.",
+        "Whether states of the sample's own episode are negatives too, so that states tell "
+        "more than what never changes in an episode: Rush Hour's starts.",
     )
 
 
@@ -138,21 +128,32 @@ def _settle(values, default_preset):
 
 
 def _check_owners(values, typed):
-    """Raises a UsageError for a flag, a model or a heading that the environment does not have."""
+    """Raises a UsageError for a flag, a model or a start that the environment does not have."""
     env = values["env"]
-    for name in sorted(typed & set(OWNERS)):
-        if env != OWNERS[name]:
-            raise UsageError(f"--{name} is for --env={OWNERS[name]}, not for {env}")
+    for name in sorted(typed):
+        owners = _owners(name)
+        if env not in owners:
+            raise UsageError(f"--{name} is for --env={' or '.join(owners)}, not for {env}")
     arms = networks.arms_of(env)
     if values.get("model", arms[0]) not in arms:
-        raise UsageError(
-            f"--model of --env={env} is one of {', '.join(arms)}, not {values['model']}"
-        )
-    for name in ("headings", "train_headings"):
-        unknown = [each for each in values.get(name) or [] if each not in DIRECTION_NAMES]
+        known = ", ".join(arms)
+        raise UsageError(f"--model of --env={env} is one of {known}, not {values['model']}")
+    known = ENVS[env].start_names
+    for name in ("starts", "train_starts"):
+        unknown = [each for each in values.get(name) or [] if each not in known]
         if unknown:
-            known = ", ".join(DIRECTION_NAMES)
-            raise UsageError(f"--{name} takes names out of {known}, not {unknown[0]!r}")
+            raise UsageError(f"--{name} takes names out of {', '.join(known)}, not {unknown[0]!r}")
+
+
+def _owners(flag):
+    """The environments that a flag is for."""
+    if any(flag in env.arguments for env in ENVS.values()):
+        return [name for name, env in ENVS.items() if flag in env.arguments]
+    if flag in ("starts", "train_starts", "episode_negatives"):
+        return [name for name, env in ENVS.items() if env.start_names]
+    if flag == "reversed_negatives":
+        return [name for name, env in ENVS.items() if env.frames == 2]
+    return list(ENVS)
 
 
 def default_preset():
@@ -181,21 +182,21 @@ def build(chosen, precision, steps):
 
 def make_loss(chosen, steps):
     """The loss of `Settings`, of a training of a number of steps."""
-    env, loss = chosen.environment.env, chosen.loss
+    env, loss = ENVS[chosen.environment.env], chosen.loss
     negatives = [OtherSamples(loss.negatives)]
-    if loss.reversed_negatives and env in networks.WITH_TWO_FRAMES:
+    if loss.reversed_negatives and env.frames == 2:
         negatives.append(ReversedFrames())
     if in_pairs(chosen):
         negatives.append(SameEpisode())
     contrasted = round(loss.action_contrast * steps)
     terms = [ActionContrast(contrasted)] if contrasted else []
     sizes = {"hinge": loss.hinge, "sigma": loss.sigma, "variant": loss.variant}
-    return networks.make_loss(env, negatives, terms, **sizes)
+    return networks.make_loss(env.name, negatives, terms, **sizes)
 
 
 def in_pairs(chosen):
     """Whether batches come in pairs of one episode, each sample the other's negative."""
-    return chosen.loss.episode_negatives and chosen.environment.env in networks.WITH_HEADINGS
+    return chosen.loss.episode_negatives and bool(ENVS[chosen.environment.env].start_names)
 
 
 def training_episodes(chosen):
@@ -314,15 +315,15 @@ def draw(latents, path, name, env, directory):
     by_time = states.reshape(count, times, *states.shape[1:])
     predicted = latents.rollout(by_time[:, 0], episodes.actions)
     drawn = [
-        figures.DRAW[name](by_time, predicted, folder / "latents.png"),
+        figures.draw_latents(by_time, predicted, folder / "latents.png", env.group, env.objects),
         figures.draw_rollouts(episodes.observations, by_time, predicted, folder / "rollouts.png"),
     ]
-    if isinstance(env, teapot.Teapot):
+    if hasattr(env, "traversal"):
         start = env.sample_states(np.random.default_rng(0), 1)
-        traversals = [scoring.traverse(latents, env, start, axis) for axis in teapot.AXES]
+        traversals = [scoring.traverse(latents, env, start, axis) for axis in env.traversal_axes]
         views, predicted = (np.concatenate(parts) for parts in zip(*traversals, strict=True))
         file = folder / "traversals.png"
-        names = tuple(teapot.AXES)
+        names = tuple(env.traversal_axes)
         drawn.append(figures.draw_frames_along_traversal(views, predicted, file, names))
     runs.log_pictures(directory, drawn)
     return drawn

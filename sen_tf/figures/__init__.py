@@ -1,9 +1,9 @@
 """Pictures of training, latent spaces and rollouts, as files."""
 
 from sen_tf.figures.latents import (
-    DRAW,
     draw_frames_along_traversal,
     draw_irreducible_parts,
+    draw_latents,
     draw_objects,
 )
 from sen_tf.figures.rollouts import (
@@ -15,13 +15,13 @@ from sen_tf.figures.rollouts import (
 )
 
 __all__ = [
-    "DRAW",
     "STRIPS",
     "animate",
     "draw_decoded",
     "draw_frames_along_traversal",
     "draw_history",
     "draw_irreducible_parts",
+    "draw_latents",
     "draw_objects",
     "draw_rollouts",
 ]

@@ -1,11 +1,9 @@
-"""Pictures of latent spaces, with transitions marked; `DRAW` names each environment's.
+"""Pictures of latent spaces, with transitions marked; `draw_latents` chooses by what states are.
 
 Each takes the latent states `(N, T + 1, ...)` of N episodes at times 0 to T, what the model
 predicts for times 1 to T from the first of them, `(N, T, ...)`, and the path of the PNG file, which
 it returns.
 """
-
-import functools
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -20,6 +18,21 @@ PATHS = 4
 """How many episodes of rotations are drawn."""
 MAGNIFICATION = 20
 """How much larger than the widest irreducible part a narrow one may be drawn."""
+
+
+def draw_latents(states, predicted, path, group, objects=None):
+    """Draws latent states as what they are: of objects, rotations, or functions on a finite group.
+
+    Args:
+        states, predicted, path: See the module; the path is returned.
+        group: The environment's group.
+        objects: How many objects there are, counted by axis 2 of the states; None for a whole.
+    """
+    if objects is not None:
+        return draw_objects(states, predicted, path)
+    if not hasattr(group, "elements"):
+        return _draw_first_episodes(states, predicted, path)
+    return draw_irreducible_parts(states, predicted, path, group)
 
 
 def draw_objects(states, predicted, path):
@@ -215,12 +228,3 @@ def _as_seen(points):
     """From x to the right, y downwards, z into depth, to Matplotlib's right, depth, upwards."""
     x, y, z = points
     return np.stack([x, z, -y])
-
-
-DRAW = {
-    "cubes": draw_objects,
-    "reacher": functools.partial(draw_irreducible_parts, group="D4"),
-    "rush_hour": draw_objects,
-    "shapes": draw_objects,
-    "teapot": _draw_first_episodes,
-}

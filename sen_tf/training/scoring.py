@@ -11,9 +11,7 @@ import tensorflow as tf
 
 from sen_tf import metrics
 from sen_tf.datasets import read_episodes
-from sen_tf.envs import teapot
 from sen_tf.groups import actions as group_actions
-from sen_tf.groups import rotations
 
 BATCH = 256
 HORIZONS = (1, 5, 10)
@@ -97,7 +95,7 @@ def evaluate(latents, path, name, env):
         "z_spread": metrics.spread(start),
         "collapsed": metrics.is_collapsed(start),
         "symmetry": symmetry,
-        **(_near_states(latents, env, len(first)) if isinstance(env, teapot.Teapot) else {}),
+        **(_near_states(latents, env, len(first)) if hasattr(env, "hard_negatives") else {}),
         "parameters": int(sum(np.prod(w.shape) for w in latents.model.trainable_variables)),
     }
 
@@ -157,7 +155,7 @@ def _near_states(latents, env, count):
         axis: float(
             metrics.traversal_hits(*traverse(latents, env, states[:TRAVERSALS], axis)).mean()
         )
-        for axis in teapot.AXES
+        for axis in env.traversal_axes
     }
     return {"hard_hits": hard_hits, "traversal_hits": traversal_hits}
 
@@ -165,8 +163,8 @@ def _near_states(latents, env, count):
 def traverse(latents, env, starts, axis):
     """Encoded views (n, V, ...) of traversals about an axis, and predictions from the first."""
     views = _encode_states(latents, env, env.traversal(starts, axis))
-    turn = rotations.exp(teapot.SMALL_ANGLE * np.array(teapot.AXES[axis]))
-    turns = np.broadcast_to(turn, (len(starts), teapot.VIEWS, 3, 3))
+    turn = env.traversal_action(axis)
+    turns = np.broadcast_to(turn, (*views.shape[:2], *turn.shape))
     return views, latents.rollout(views[:, 0], turns)
 
 

@@ -162,8 +162,7 @@ def test_episodes_of_another_version_of_the_environment(folder, monkeypatch):
     block = EpisodeBlock(*part(np.random.default_rng(0)), {})
     about = ABOUT | {"settings": {"episodes": 6, "steps": 3, "actions": ["up", "left"]}}
     write_episodes(folder / "old.h5", [block], episodes=6, **about)
-    newer = envs.EnvSpec("cubes", "sen_tf/Cubes-v0", envs.ENVS["cubes"].make, "", version=2)
-    monkeypatch.setitem(envs.ENVS, "cubes", newer)
+    monkeypatch.setattr(envs.ENVS["cubes"], "version", 2)
     with pytest.raises(DatasetError, match="version 1 of 'cubes', which is now 2") as caught:
         read_episodes(folder / "old.h5", env="cubes")
     command = "--env=cubes --split=evaluation --seed=1 --episodes=6 --steps=3 --actions=up,left"

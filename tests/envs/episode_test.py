@@ -21,13 +21,13 @@ def spec(request, make_reacher):
 
 
 def test_gymnasium_takes_the_environment(spec):
-    assert spec.description
+    assert all(hasattr(spec, fact) for fact in envs.FACTS)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        made = gymnasium.make(spec.gym_id, render_mode="rgb_array")
+        made = gymnasium.make(envs.gym_id(spec.name), render_mode="rgb_array")
         check_env(made.unwrapped)
         pickle.loads(pickle.dumps(made.spec))
-    assert isinstance(made.unwrapped, spec.make)
+    assert isinstance(made.unwrapped, spec)
 
 
 def test_same_seed_same_episode(spec):
@@ -64,3 +64,12 @@ def test_a_copy_goes_on_with_the_same_episode_and_generator(spec, copy_of):
         np.testing.assert_array_equal(theirs[-1]["state"], ours[-1]["state"])
     np.testing.assert_array_equal(twin.reset()[0], env.reset()[0])
     np.testing.assert_array_equal(twin.action_space.sample(), env.action_space.sample())
+
+
+def test_a_fact_that_is_not_stated_is_an_error_and_so_is_a_name_that_is_taken():
+    stated = {fact: None for fact in envs.FACTS if fact != "version"}
+    with pytest.raises(ValueError, match="to state 'version': raised whenever"):
+        envs.register(type("Dots", (), stated | {"name": "dots"}))
+    with pytest.raises(ValueError, match="new name; received 'cubes'"):
+        envs.register(type("Dots", (), stated | {"version": 1, "name": "cubes"}))
+    assert "dots" not in ENVS and envs.register(ENVS["cubes"]) is ENVS["cubes"]

@@ -117,7 +117,7 @@ def test_sampled_headings_are_uniform():
 
 def test_limited_headings(states):
     for names in (("up",), ("left", "right"), DIRECTION_NAMES):
-        limited = ENV.sample_states(np.random.default_rng(0), 500, headings=names)
+        limited = ENV.sample_states(np.random.default_rng(0), 500, starts=names)
         assert {DIRECTION_NAMES[heading] for heading in np.unique(limited[..., 2])} == set(names)
         np.testing.assert_array_equal(limited[..., :2], states[..., :2])
 
@@ -146,12 +146,12 @@ def test_states_and_actions_are_not_changed_in_place(states):
         (lambda s: ENV.reset(options={"state": np.zeros((5, 3), int)}), "no two objects"),
         (lambda s: ENV.reset(options={"state": np.zeros((5, 2), int)}), r"shape \(n, 5, 3\)"),
         (
-            lambda s: ENV.sample_states(np.random.default_rng(0), 1, headings=["north"]),
-            "`headings` to be names out of up, right, down, left; received 'north'",
+            lambda s: ENV.sample_states(np.random.default_rng(0), 1, starts=["north"]),
+            "`starts` to be names out of up, right, down, left; received 'north'",
         ),
         (
-            lambda s: ENV.sample_states(np.random.default_rng(0), 1, headings=[]),
-            "`headings`.*received none",
+            lambda s: ENV.sample_states(np.random.default_rng(0), 1, starts=[]),
+            "`starts`.*received none",
         ),
     ],
 )

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from sen_tf.envs import ENVS
 from sen_tf.envs.block_pushing import BlockPushing
 from sen_tf.envs.rush_hour import RushHour
 from sen_tf.experiments import networks
@@ -55,7 +56,7 @@ def size(model):
     return sum(int(np.prod(weight.shape)) for weight in model.trainable_variables)
 
 
-@pytest.fixture(params=networks.WITH_OBJECTS)
+@pytest.fixture(params=[env for env in ENVS if ENVS[env].objects])
 def env(request):
     return request.param
 

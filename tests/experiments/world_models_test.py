@@ -80,7 +80,7 @@ def test_auto_preset_is_what_the_program_says():
 @pytest.mark.parametrize(
     "argument, expected",
     [
-        ("--train_headings=up", "--train_headings is for --env=rush_hour, not for cubes"),
+        ("--train_starts=up", "--train_starts is for --env=rush_hour, not for cubes"),
         ("--model=tfn", "of --env=cubes is one of sen, nonequivariant, fully_equivariant, not tfn"),
         ("--rotations=small", "--rotations is for --env=teapot"),
         ("--sprites=paper", "--sprites is for --env=shapes"),
@@ -100,9 +100,9 @@ def test_a_flag_of_another_environment_is_one_clear_line(argument, expected):
 
 
 def test_headings_are_named():
-    assert flags("--env=rush_hour", "--train_headings=up,left")["train_headings"] == ["up", "left"]
+    assert flags("--env=rush_hour", "--train_starts=up,left")["train_starts"] == ["up", "left"]
     with pytest.raises(settings.UsageError, match="out of up, right, down, left, not 'north'"):
-        flags("--env=rush_hour", "--train_headings=up,north")
+        flags("--env=rush_hour", "--train_starts=up,north")
 
 
 def test_flags_of_a_run_of_before_are_read(tmp_path):
@@ -154,10 +154,16 @@ def write(path, env, episodes=6):
     datasets.write_episodes(path, [block], episodes=episodes, **about)
 
 
+class Known:
+    """What is known of an environment that has no pictures of its own."""
+
+    def __init__(self, env):
+        self.group, self.objects = ENVS[env].group, ENVS[env].objects
+
+
 def draw(env, folder):
-    """Draws with no environment's own pictures."""
     latents = Latents(env)
-    return world_models.draw(latents, folder / "episodes.h5", env, None, folder)
+    return world_models.draw(latents, folder / "episodes.h5", env, Known(env), folder)
 
 
 @pytest.mark.parametrize("env", IMAGES)

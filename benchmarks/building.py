@@ -32,7 +32,7 @@ def make_e2cnn():
     return build
 
 
-def rows(rounds, names=tuple(networks.ARMS)):
+def rows(rounds, names=tuple(networks.NETWORKS)):
     theirs, missing = None, ""
     try:
         theirs = Measured.of([once_apart(make_e2cnn).seconds])  # a minute or so: once is enough

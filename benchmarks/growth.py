@@ -55,7 +55,9 @@ def transition_by_objects(rounds, numbers=(5, 10, 20, 40), hidden=64, batch_size
         actions = tf.constant(rng.integers(0, 4 * objects, batch_size), "int32")
         functions = {}
         for precision in step.PRECISIONS:
-            model = transitions.c4_object_transition(objects, hidden, dtype=precision)
+            model = transitions.object_transition(
+                "C4", objects, hidden, moves=transitions.MOVES_CLOCKWISE, dtype=precision
+            )
             functions[precision] = layers.forward_and_backward(
                 functools.partial(_predict, model, actions), model.trainable_variables, states
             )

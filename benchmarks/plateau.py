@@ -30,12 +30,14 @@ def maps(states):
 
 def make_model(random_start, seed):
     keras.utils.set_random_seed(seed)
-    transition = transitions.c4_object_transition(5, hidden=64)
+    transition = transitions.object_transition(
+        "C4", 5, hidden=64, moves=transitions.MOVES_CLOCKWISE
+    )
     if random_start:
         graph = transition.get_layer("graph")
         for layer in (graph.readout, graph.node_network.layers[-1]):
             layer.kernel.assign(keras.initializers.GlorotUniform(seed)(layer.kernel.shape))
-    encoder = encoders.c4_object_encoder((5, 5, 5), (64, 64))
+    encoder = encoders.object_encoder("C4", (5, 5, 5), (64, 64))
     slots = keras.Sequential([keras.Input((5, 5, 5)), keras.layers.Identity()])
     return ContrastiveWorldModel(slots, encoder, transition, seed=seed)
 

@@ -113,7 +113,7 @@ def _difference(expected, found):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--run", help="directory of a run that sen_tf.train wrote")
-    parser.add_argument("--env", default="cubes", choices=list(networks.ARMS))
+    parser.add_argument("--env", default="cubes", choices=list(networks.NETWORKS))
     parser.add_argument("--model", default="sen")
     parser.add_argument("--plain", action="store_true")
     options = parser.parse_args()

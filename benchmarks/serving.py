@@ -24,13 +24,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_service_pb2_grpc as service_grpc
-from tests.prediction_service import connect, make_request, serve
 
 from benchmarks.soak import resident
 from benchmarks.timing import seconds
 from sen_tf import export
 from sen_tf.experiments import networks
 from sen_tf.testing import randomize_weights
+from tests.prediction_service import connect, make_request, serve
 
 NAME = "cubes"
 BATCHES = (1, 32, 256)
@@ -293,7 +293,7 @@ def print_soak(folder, requests, intervals):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--env", default="cubes", choices=list(networks.ARMS))
+    parser.add_argument("--env", default="cubes", choices=list(networks.NETWORKS))
     parser.add_argument("--model", default="sen")
     parser.add_argument("--seconds", type=float, default=15, help="for each batch size")
     parser.add_argument("--requests", type=int, help="send so many instead of timing")

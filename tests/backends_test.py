@@ -30,7 +30,7 @@ def environment(backend):
 
 
 def every_model():
-    arms_of = {env: networks.arms_of(env) for env in networks.ARMS}
+    arms_of = {env: networks.arms_of(env) for env in networks.NETWORKS}
     every = {(env, arm): {} for env, names in arms_of.items() for arm in names}
     return every | backend_checks.MODELS
 

@@ -252,13 +252,14 @@ def doors():
                     on_vectors(representation),
                 ),
             )
-    for side in (1, 4, 5):
+    grids = (*itertools.product(GRID_GROUPS, ((5, 5),)), ("C4", (1, 1)), ("C4", (4, 4)))
+    for group, grid in (*grids, ("D4", (4, 4)), ("C2", (3, 4)), ("D2", (4, 3))):
         yield (
-            f"QuadrantLifting-{side}",
+            f"GridLifting-{group}-{'x'.join(map(str, grid))}",
             LayerCase(
-                layers.QuadrantLifting,
-                (BATCH, side, side, 2),
-                "C4",
+                lambda group=group: layers.GridLifting(group),
+                (BATCH, *grid, 2),
+                group,
                 on_pixels,
                 actions.act_on_regular,
             ),

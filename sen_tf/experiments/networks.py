@@ -1,4 +1,6 @@
-"""The paper's three models of each environment: which embedding, encoder and transition.
+"""The paper's models of each environment: which embedding, encoder and transition.
+
+An arm says where the group begins; before it all is plain, which is a network of C1:
 
 - `sen`: a plain embedding whose output is declared to be symmetric; encoder and transition
   commute with the group.
@@ -10,11 +12,11 @@ The teapot has `tfn` for the last: an equivariant transition that is learnt.
 
 import dataclasses
 import functools
-import math
 
 import numpy as np
 
 from sen_tf.envs import ENVS
+from sen_tf.groups import representations
 from sen_tf.losses import ContrastiveLoss
 from sen_tf.models import (
     ContrastiveWorldModel,
@@ -25,13 +27,15 @@ from sen_tf.models import (
 )
 from sen_tf.settings import setting
 
-OBJECTS = 5
-IMAGE_SHAPE = (50, 50, 3)
-BOARD = 5
-HEADINGS = 4
-REACHER_IMAGE_SHAPE = (129, 129, 6)
-TORQUES = 2
-TEAPOT_IMAGE_SHAPE = (64, 64, 1)
+ARMS = {
+    "sen": (False, True),
+    "nonequivariant": (False, False),
+    "fully_equivariant": (True, True),
+}
+"""Whether the embedding commutes with the group, and whether encoder and transition do."""
+TEAPOT_ARMS = ("sen", "nonequivariant", "tfn")
+CELL = 10
+"""Side of a board's cell in pixels."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +45,7 @@ class Network:
     model: str = setting(
         "sen",
         "Which of the paper's models to train; tfn, a tensor-field transition, is the Teapot's.",
-        choices=("sen", "nonequivariant", "fully_equivariant", "tfn"),
+        choices=(*ARMS, "tfn"),
     )
     filters: int = setting(
         32,
@@ -51,39 +55,65 @@ class Network:
     )
     hidden: int = setting(
         256,
-        "Width of encoder and transition in fields; plain networks are twice as wide.",
+        "Width of encoder and transition in fields; plain networks are wider by the square root of "
+        "the group's order.",
         at_least=1,
     )
 
 
-def cubes(arm, hidden, filters, dtype):
-    """Embedding, encoder and transition for 3D Blocks; see `make_model`."""
-    widths = (filters,) * 3
-    if arm == "fully_equivariant":
-        embedding = embeddings.group_conv_embedding(
-            "C4", IMAGE_SHAPE, OBJECTS, tuple(width // 2 for width in widths), dtype
-        )
-    else:
-        embedding = embeddings.conv_embedding(IMAGE_SHAPE, OBJECTS, widths, dtype)
-    return embedding, *_object_networks(arm, (*IMAGE_SHAPE[:2], OBJECTS), hidden, dtype)
+class Widths:
+    """The widths of an arm's networks, so that all arms have about as many weights.
+
+    A plain network has as many weights as one of a group when it is wider by the square root of the
+    group's order.
+
+    Args:
+        env: The class of the environment.
+        arm: A name of `ARMS`.
+        hidden, filters: As in `make_model`.
+
+    Attributes:
+        embedding, group: The group of the embedding, and that of encoder and transition.
+        filters, hidden: Their widths in fields.
+    """
+
+    def __init__(self, env, arm, hidden, filters):
+        if arm not in ARMS:
+            raise ValueError(f"`arm` of {env.name} must be one of {', '.join(ARMS)}, got {arm!r}.")
+        self.embedding, self.group = (env.group if commutes else "C1" for commutes in ARMS[arm])
+        root = env.group.order**0.5
+        self.filters = int(filters / root) if ARMS[arm][0] else filters
+        self.hidden = hidden if ARMS[arm][1] else round(hidden * root)
 
 
-def shapes(arm, hidden, filters, dtype):
+def objects_in_perspective(env, arm, hidden, filters, dtype):
+    """Embedding, encoder and transition for objects seen in perspective, such as 3D Blocks."""
+    width = Widths(env, arm, hidden, filters)
+    shape = _image_shape(env)
+    embedding = embeddings.conv_embedding(
+        width.embedding, shape, env.objects, (width.filters,) * 3, dtype
+    )
+    return embedding, *_object_networks(env, width, (*shape[:2], env.objects), dtype)
+
+
+def shapes(env, arm, hidden, filters, dtype):
     """Embedding, encoder and transition for 2D Shapes; see `make_model`.
 
     The board is seen from above, cell by cell: the plain embedding commutes with quarter turns up
     to the look of the sprites, so that `sen` and `fully_equivariant` are one model.
     """
     filters = filters if arm == "nonequivariant" else filters // 2
-    cell = IMAGE_SHAPE[0] // BOARD
-    embedding = embeddings.cell_embedding(IMAGE_SHAPE, OBJECTS, cell, filters, dtype=dtype)
-    return embedding, *_object_networks(arm, (BOARD, BOARD, OBJECTS), hidden, dtype)
+    embedding = embeddings.cell_embedding(
+        "C1", _image_shape(env), env.objects, CELL, filters, dtype=dtype
+    )
+    width = Widths(env, arm, hidden, filters)
+    return embedding, *_object_networks(env, width, embedding.output_shape[1:], dtype)
 
 
-def rush_hour(arm, hidden, filters, dtype):
+def rush_hour(env, arm, hidden, filters, dtype):
     """Embedding, encoder and transition for Rush Hour; see `make_model`.
 
-    A turn also changes which way objects head. An embedding with one map an object that commutes
+    A turn also changes which way objects head. An embedding with one map per object that commutes
     with turns would lose the headings, so that features are regular: one map for each object and
     heading. The plain embedding has to learn that; the equivariant one shares its kernels.
 
@@ -91,62 +121,60 @@ def rush_hour(arm, hidden, filters, dtype):
     an object sees them, of which each field has room for one coordinate. Two fields can end as one
     coordinate, which tells forward and left apart from the others but not from each other.
     """
-    cell = IMAGE_SHAPE[0] // BOARD
-    if arm == "fully_equivariant":
-        embedding = embeddings.group_cell_embedding(
-            "C4", IMAGE_SHAPE, OBJECTS, cell, filters // 2, dtype
-        )
-    else:
-        filters = filters if arm == "nonequivariant" else filters // 2
-        embedding = embeddings.cell_embedding(IMAGE_SHAPE, OBJECTS, cell, filters, HEADINGS, dtype)
-    features_shape = (BOARD, BOARD, HEADINGS, OBJECTS)
-    moves = transitions.RELATIVE_MOVES
-    return embedding, *_object_networks(arm, features_shape, hidden, dtype, 4, moves)
+    width = Widths(env, arm, hidden, filters)
+    filters = filters if arm == "nonequivariant" else filters // 2
+    embedding = embeddings.cell_embedding(
+        width.embedding, _image_shape(env), env.objects, CELL, filters, env.group, dtype
+    )
+    return embedding, *_object_networks(env, width, embedding.output_shape[1:], dtype, latent=4)
 
 
-def _object_networks(
-    arm, features_shape, hidden, dtype, latent=2, moves=transitions.MOVES_CLOCKWISE
-):
-    if arm == "nonequivariant":
-        hidden = 2 * hidden
-        return (
-            encoders.object_encoder(features_shape, (hidden, hidden), latent, dtype=dtype),
-            transitions.object_transition(OBJECTS, hidden, latent, dtype=dtype),
-        )
+def _object_networks(env, width, features_shape, dtype, latent=2):
+    widths = (width.hidden, width.hidden)
     return (
-        encoders.c4_object_encoder(features_shape, (hidden, hidden), latent, dtype=dtype),
-        transitions.c4_object_transition(OBJECTS, hidden, latent, moves, dtype=dtype),
+        encoders.object_encoder(width.group, features_shape, widths, latent, dtype),
+        transitions.object_transition(
+            width.group, env.objects, width.hidden, latent, _actions(env, width.group), dtype
+        ),
     )
 
 
-def reacher(arm, hidden, filters, dtype):
+def _actions(env, group):
+    """How the group acts on actions, or on those of one object: C1 leaves all as they are."""
+    if group == env.group:
+        return env.action_representation
+    return f"{representations.get(env.action_representation, env.group).dimension} trivial"
+
+
+def _image_shape(env):
+    return env().observation_space.shape
+
+
+def reacher(env, arm, hidden, filters, dtype):
     """Embedding, encoder and transition for Reacher; see `make_model`.
 
-    A plain network has as many weights as one of D4, of 8 elements, when it is sqrt(8) times as
-    wide: 512 channels for the published 181 fields. The published equivariant embedding has 6
-    fields where the plain one has 32 channels, and regular features.
+    D4 has 8 elements: 512 channels for the published 181 fields. The published equivariant
+    embedding has 6 fields where the plain one has 32 channels, and regular features.
     """
-    if arm == "fully_equivariant":
-        fields = max(1, 3 * filters // 16)
-        embedding = embeddings.group_dilated_embedding(
-            "D4", REACHER_IMAGE_SHAPE, filters=fields, dtype=dtype
-        )
-    else:
-        embedding = embeddings.dilated_embedding(REACHER_IMAGE_SHAPE, filters=filters, dtype=dtype)
+    width = Widths(env, arm, hidden, filters)
+    regular = width.embedding == env.group
+    embedding = embeddings.dilated_embedding(
+        width.embedding,
+        _image_shape(env),
+        filters=max(1, 3 * filters // 16) if regular else filters,
+        regular=regular,
+        dtype=dtype,
+    )
     features_shape = embedding.output_shape[1:]
-    if arm == "nonequivariant":
-        hidden = round(hidden * math.sqrt(8))
-        encoder, transition = encoders.image_encoder, transitions.torque_transition
-    else:
-        encoder, transition = encoders.d4_image_encoder, transitions.d4_torque_transition
+    actions = _actions(env, width.group)
     return (
         embedding,
-        encoder(features_shape, hidden, dtype=dtype),
-        transition(TORQUES, hidden, dtype=dtype),
+        encoders.image_encoder(width.group, features_shape, width.hidden, dtype=dtype),
+        transitions.vector_transition(width.group, actions, width.hidden, dtype=dtype),
     )
 
 
-def teapot(arm, hidden, filters, dtype):
+def teapot(env, arm, hidden, filters, dtype):
     """Embedding, encoder and transition for 3D Teapot; see `make_model`.
 
     The embedding makes rotations, which are the states, and the arms differ in the transition: the
@@ -160,26 +188,25 @@ def teapot(arm, hidden, filters, dtype):
     if arm not in makers:
         raise ValueError(f"`arm` of teapot must be one of {', '.join(makers)}, got {arm!r}.")
     embedding = embeddings.rotation_embedding(
-        TEAPOT_IMAGE_SHAPE, (filters,) * 4, (hidden, hidden), dtype
+        _image_shape(env), (filters,) * 4, (hidden, hidden), dtype
     )
     encoder = encoders.identity_encoder(embedding.output_shape[1:], dtype)
     return embedding, encoder, makers[arm](dtype=dtype)
 
 
-ARMS = {
-    "cubes": cubes,
+NETWORKS = {
+    "cubes": objects_in_perspective,
     "reacher": reacher,
     "rush_hour": rush_hour,
     "shapes": shapes,
     "teapot": teapot,
 }
-
-TEAPOT_ARMS = ("sen", "nonequivariant", "tfn")
+"""The networks of each environment; another one that shows objects has those of 3D Blocks."""
 
 
 def arms_of(env):
     """The models of an environment, by the names of `make_model`."""
-    return TEAPOT_ARMS if env == "teapot" else ("sen", "nonequivariant", "fully_equivariant")
+    return TEAPOT_ARMS if env == "teapot" else tuple(ARMS)
 
 
 def make_model(env, arm, hidden=256, filters=32, dtype=None, seed=0):
@@ -195,7 +222,11 @@ def make_model(env, arm, hidden=256, filters=32, dtype=None, seed=0):
         dtype: Dtype policy; `None` takes the global one.
         seed: Seed of the generator that draws negatives.
     """
-    embedding, encoder, transition = ARMS[env](arm, hidden, filters, dtype)
+    made = ENVS[env]
+    if env not in NETWORKS and made.objects is None:
+        raise ValueError(f"{env} shows no objects: its networks must be in `networks.NETWORKS`.")
+    networks = NETWORKS.get(env, objects_in_perspective)
+    embedding, encoder, transition = networks(made, arm, hidden, filters, dtype)
     return ContrastiveWorldModel(embedding, encoder, transition, seed=seed, dtype=dtype, name=arm)
 
 

@@ -71,17 +71,17 @@ def draw_irreducible_parts(states, predicted, path, group):
 
     A part of dimension 1 is a line, and one of dimension 2 a plane, where the states that the group
     makes of one lie on a circle; the percentages are shares of the variance. The transition marked
-    is the first of the episode that it moves most. States without a group axis are drawn as
-    `draw_objects` draws one object.
+    is the first of the episode that it moves most. States of a plain network, whose group
+    axis is one, are drawn as `draw_objects` draws one object.
 
     Args:
-        states: `(N, T + 1, |G|, channels)`, or `(N, T + 1, d)`.
-        predicted: `(N, T, |G|, channels)`, or `(N, T, d)`.
+        states: `(N, T + 1, |G|, channels)`, or `(N, T + 1, 1, channels)`.
+        predicted: `(N, T, |G|, channels)`, or `(N, T, 1, channels)`.
         path: Where the picture goes; it is returned.
         group: C_n or D_n, or its name.
     """
-    if states.ndim == 3:
-        return draw_objects(states[:, :, None], predicted[:, :, None], path)
+    if states.shape[2] == 1:
+        return draw_objects(states, predicted, path)
     parts = representations.irreducible_parts(group)
     channels = states.shape[-1]
     points = states.reshape(-1, *states.shape[2:])

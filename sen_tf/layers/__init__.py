@@ -10,8 +10,8 @@ from sen_tf.layers.group_dense import GroupDense
 from sen_tf.layers.intertwiners import (
     FromIrreps,
     FromRegular,
+    GridLifting,
     GroupFlatten,
-    QuadrantLifting,
     ToIrreps,
     ToRegular,
 )
@@ -28,6 +28,7 @@ __all__ = [
     "FromRegular",
     "GatedActivation",
     "GramSchmidt",
+    "GridLifting",
     "GroupConv2D",
     "GroupDense",
     "GroupFlatten",
@@ -37,7 +38,6 @@ __all__ = [
     "ObjectGraph",
     "OneHotActions",
     "ProjectionConv2D",
-    "QuadrantLifting",
     "SpatialPooling2D",
     "TensorFieldConv",
     "ToIrreps",

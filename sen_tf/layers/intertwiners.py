@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 
 from sen_tf import groups
-from sen_tf.groups import actions, irreps, representations
+from sen_tf.groups import actions, finite, irreps, representations
 from sen_tf.layers import arguments
 from sen_tf.layers.inputs import settle
 from sen_tf.layers.irreps_dense import highest_degree
@@ -157,50 +157,72 @@ class FromRegular(_Door):
 
 
 @keras.saving.register_keras_serializable("sen_tf")
-class QuadrantLifting(keras.layers.Layer):
-    """From an image to a function on C4: `f(g)` is the first quadrant of the image turned by g^-1.
+class GridLifting(keras.layers.Layer):
+    """From an image to a function on the group: `f(g)` is one pixel per orbit of `g^-1 x`.
 
-    The four quarter turns of one quadrant hold every pixel once, so nothing is lost and the pixels
-    of a quadrant become channels. An odd side has a centre pixel, which is kept in all four, and
-    quadrants of `c` rows and `c + 1` columns, c = (side - 1) / 2. Each channel of the image becomes
-    an object of its own.
+    The images of these pixels under the group are all pixels, so nothing is lost; the pixels become
+    channels. For C4 on an even side they are a quadrant. A pixel that some elements leave in place,
+    such as the centre, is kept for each of them. Each channel of the image becomes an object of its
+    own.
 
-    Input shape: `(batch, side, side, objects)`.
+    Args:
+        group: `"C1"`, `"C2"`, `"C4"`, `"D1"`, `"D2"`, `"D4"` or the `FiniteGroup`.
 
-    Output shape: `(batch, objects, 4, pixels)`, pixels = (side / 2)^2, or 1 + c (c + 1).
+    Input shape: `(batch, rows, columns, objects)`; square for C4 and D4.
+
+    Output shape: `(batch, objects, |group|, orbits)`; first the orbits of fewest pixels, then row
+        by row. C4 has (side / 2)^2 of them, or 1 + c (c + 1) where c = (side - 1) / 2; C1 has
+        rows * columns.
 
     Raises:
-        ValueError: If the image is not square.
+        ValueError: For another group, or if quarter turns are to act on an image that is not
+            square.
 
-    Reference: Park et al. (2022), appendix (encoder of 2D Shapes and 3D Blocks).
+    Reference: Park et al. (2022), appendix (encoder of 2D Shapes and 3D Blocks), for C4.
     """
 
+    def __init__(self, group, **kwargs):
+        super().__init__(**kwargs)
+        self.group = groups.get(group)
+        self._places(1, 1)  # refuses groups that do not map pixels to pixels
+
     def build(self, input_shape):
-        if len(input_shape) != 4 or input_shape[1] != input_shape[2] or not input_shape[1]:
+        grid = tuple(input_shape[1:3])
+        turns = self.group.order > 1 and finite.family(self.group)[1] == 4
+        if len(input_shape) != 4 or not all(grid) or (turns and grid[0] != grid[1]):
+            square = "square " if turns else ""
             raise ValueError(
-                f"QuadrantLifting `{self.name}` expected square images of shape (batch, side, "
-                f"side, objects), got {tuple(input_shape)}."
+                f"GridLifting `{self.name}` expected {square}images of shape (batch, rows, "
+                f"columns, objects) for {self.group}, got {tuple(input_shape)}."
             )
         self._built_for = dict(enumerate(input_shape[1:], 1))
 
-    def _places(self, side):
-        """Where the pixels of f(g) stand in the image: (4, pixels), numbered row by row."""
-        image = np.arange(side * side).reshape(side, side)
-        centre = [image[side // 2, side // 2]] * (side % 2)
-        quadrants = [np.rot90(image, -k)[: side // 2, : (side + 1) // 2] for k in range(4)]
-        return np.stack([[*centre, *quadrant.flat] for quadrant in quadrants])
+    def _places(self, rows, columns):
+        """Where the pixels of f(g) stand in the image: (|G|, orbits), numbered row by row."""
+        image = np.arange(rows * columns).reshape(rows, columns)
+        turned = [actions.rotate_grid(image, self.group, g).ravel() for g in self.group.elements]
+        orbits = np.sort(np.stack(turned, axis=1), axis=1)  # of each pixel, its images
+        row, column = np.divmod(orbits, columns)
+        # Of each orbit a pixel of the first quadrant, where it has one.
+        outside = 2 * (row >= rows // 2) + (column >= (columns + 1) // 2)
+        pixels = orbits[np.arange(len(orbits)), (outside * rows * columns + orbits).argmin(axis=1)]
+        sizes = (np.diff(orbits, axis=1) > 0).sum(axis=1)
+        chosen = np.unique(np.stack([sizes, pixels], axis=1), axis=0)[:, 1]
+        return np.stack([turned[self.group.inverse[g]][chosen] for g in self.group.elements])
 
     def call(self, inputs):
         inputs = settle(self, inputs, self._built_for, ranks=(4,))
-        side, objects = inputs.shape[1], inputs.shape[3]
+        rows, columns, objects = inputs.shape[1:]
         # By pixels first: a gather of rows, whose gradient is one too.
-        flat = ops.transpose(ops.reshape(inputs, (-1, side * side, objects)), (1, 0, 2))
-        return ops.transpose(ops.take(flat, self._places(side), axis=0), (2, 3, 0, 1))
+        flat = ops.transpose(ops.reshape(inputs, (-1, rows * columns, objects)), (1, 0, 2))
+        return ops.transpose(ops.take(flat, self._places(rows, columns), axis=0), (2, 3, 0, 1))
 
     def compute_output_shape(self, input_shape):
-        side = input_shape[1]
-        pixels = (side // 2) * ((side + 1) // 2) + side % 2
-        return (input_shape[0], input_shape[3], 4, pixels)
+        orbits = self._places(*input_shape[1:3]).shape[1]
+        return (input_shape[0], input_shape[3], self.group.order, orbits)
+
+    def get_config(self):
+        return {**super().get_config(), "group": self.group.config}
 
 
 @keras.saving.register_keras_serializable("sen_tf")

@@ -1,14 +1,16 @@
 """Embeddings: from images to features with a known symmetry.
 
 Each function returns a `keras.Model` from images `(batch, rows, columns, channels)`, scaled to
-[0, 1], to features. Of objects these are maps in [0, 1]: one an object, `(batch, rows, columns,
-objects)`, or, where objects have a heading, one an object and group element, `(batch, rows,
+[0, 1], to features. Of objects these are maps in [0, 1]: one per object, `(batch, rows, columns,
+objects)`, or, where objects have a heading, one per object and group element, `(batch, rows,
 columns, |group|, objects)`. Of a body that turns it is a rotation, `(batch, 3, 3)`. Those of the
-dilated embeddings, which see no objects, are maps of any numbers.
+dilated embedding, which sees no objects, are maps of any numbers. The group `"C1"` makes a network
+plain.
 """
 
 import keras
 
+from sen_tf import groups
 from sen_tf.layers import (
     GramSchmidt,
     GroupConv2D,
@@ -20,39 +22,21 @@ from sen_tf.models.blocks import conv2d, mlp, norm_relu, state_dtype
 DILATIONS = (2, 4, 8, 16, 32)
 
 
-def conv_embedding(image_shape, objects, filters=(32, 32, 32), dtype=None, name="embedding"):
-    """Plain 3x3 convolutions that learn to tell objects apart at full resolution.
+def conv_embedding(group, image_shape, objects, filters=(32, 32, 32), dtype=None, name="embedding"):
+    """3x3 convolutions that learn to tell objects apart at full resolution.
+
+    They go from trivial to regular features and back to one trivial map per object.
 
     Args:
+        group: Group that acts on the pixels, such as `"C4"`; `"C1"` for plain convolutions.
         image_shape: `(rows, columns, channels)`.
         objects: Number of objects, the output's channels.
-        filters: Channels of the hidden convolutions.
+        filters: Regular fields of the hidden convolutions.
         dtype: Dtype policy of the layers.
         name: Name of the model.
 
-    Reference: Park et al. (2022), appendix, 3D Blocks.
-    """
-    layers = [keras.Input(image_shape, dtype=state_dtype(dtype))]
-    for width in filters:
-        layers += [
-            conv2d(width, 3, padding="same", dtype=dtype),
-            *norm_relu(dtype),
-        ]
-    layers.append(conv2d(objects, 3, padding="same", activation="sigmoid", dtype=dtype))
-    return keras.Sequential(layers, name=name)
-
-
-def group_conv_embedding(
-    group, image_shape, objects, filters=(16, 16, 16), dtype=None, name="embedding"
-):
-    """Group convolutions from trivial to regular features and back to one trivial map an object.
-
-    Args:
-        group: Group that acts on the pixels, such as `"C4"`.
-        image_shape, objects, filters, dtype, name: As in `conv_embedding`.
-
-    Reference: Park et al. (2022), appendix, fully equivariant model of 3D Blocks. The published
-    kernels are band-limited (24 of 36 dimensions); these are full.
+    Reference: Park et al. (2022), appendix, 3D Blocks. The published kernels of C4 are band-limited
+    (24 of 36 dimensions); these are full.
     """
     layers = [keras.Input(image_shape, dtype=state_dtype(dtype))]
     for index, width in enumerate(filters):
@@ -68,97 +52,69 @@ def group_conv_embedding(
 
 
 def cell_embedding(
-    image_shape, objects, cell=10, filters=16, elements=1, dtype=None, name="embedding"
+    group,
+    image_shape,
+    objects,
+    cell=10,
+    filters=16,
+    declared=None,
+    dtype=None,
+    name="embedding",
 ):
-    """One convolution a board cell, then one 1x1 convolution: one pixel a cell.
+    """One convolution per board cell, then one 1x1 convolution: one pixel per cell.
 
     Args:
-        image_shape, objects, dtype, name: As in `conv_embedding`.
+        group, image_shape, objects, dtype, name: As in `conv_embedding`.
         cell: Side of a board cell in pixels: kernel size and stride.
-        filters: Channels between the two convolutions.
-        elements: Order of the group whose regular features the output is declared to be; 1 for one
-            map an object, without a group axis.
+        filters: Regular fields between the two convolutions.
+        declared: Group whose regular features the output is declared to be, of which `group` is a
+            subgroup; None for one trivial map per object, without a group axis.
 
     Reference: Park et al. (2022), appendix, 2D Shapes.
     """
+    last = {"activation": "sigmoid", "dtype": dtype}
     layers = [
         keras.Input(image_shape, dtype=state_dtype(dtype)),
-        conv2d(filters, cell, strides=cell, dtype=dtype),
+        LiftingConv2D(group, filters, cell, strides=cell, dtype=dtype),
         *norm_relu(dtype),
-        conv2d(elements * objects, 1, activation="sigmoid", dtype=dtype),
     ]
-    if elements > 1:
-        board = (image_shape[0] // cell, image_shape[1] // cell)
-        layers.append(keras.layers.Reshape((*board, elements, objects), dtype=dtype))
+    if declared is None:
+        return keras.Sequential([*layers, ProjectionConv2D(group, objects, 1, **last)], name=name)
+    order = groups.get(declared).order
+    layers.append(GroupConv2D(group, order // groups.get(group).order * objects, 1, **last))
+    board = (image_shape[0] // cell, image_shape[1] // cell)
+    layers.append(keras.layers.Reshape((*board, order, objects), dtype=dtype))
     return keras.Sequential(layers, name=name)
 
 
-def group_cell_embedding(
-    group, image_shape, objects, cell=10, filters=16, dtype=None, name="embedding"
+def dilated_embedding(
+    group, image_shape, channels=8, filters=32, regular=False, dtype=None, name="embedding"
 ):
-    """`cell_embedding` in group convolutions: its regular features commute with turning the pixels.
+    """3x3 convolutions whose dilations let each feature see the whole image.
 
     Args:
-        group: Group that acts on the pixels, such as `"C4"`.
-        image_shape, objects, cell, dtype, name: As in `cell_embedding`.
-        filters: Regular fields between the two convolutions.
-    """
-    return keras.Sequential(
-        [
-            keras.Input(image_shape, dtype=state_dtype(dtype)),
-            LiftingConv2D(group, filters, cell, strides=cell, dtype=dtype),
-            *norm_relu(dtype),
-            GroupConv2D(group, objects, 1, activation="sigmoid", dtype=dtype),
-        ],
-        name=name,
-    )
-
-
-def dilated_embedding(image_shape, channels=8, filters=32, dtype=None, name="embedding"):
-    """Plain 3x3 convolutions whose dilations let each feature see the whole picture.
-
-    Args:
-        image_shape, dtype, name: As in `conv_embedding`.
-        channels: Maps that come out, a quarter of the image's rows and columns.
-        filters: Channels of the six hidden convolutions.
-
-    Reference: Park et al. (2022), appendix, Reacher.
-    """
-    return _dilated("C1", ProjectionConv2D, image_shape, channels, filters, dtype, name)
-
-
-def group_dilated_embedding(
-    group, image_shape, channels=8, filters=6, dtype=None, name="embedding"
-):
-    """`dilated_embedding` in group convolutions: from trivial to regular features.
-
-    Args:
-        group: Group that acts on the pixels, such as `"D4"`.
-        image_shape, dtype, name: As in `conv_embedding`.
-        channels: Regular fields that come out.
+        group, image_shape, dtype, name: As in `conv_embedding`.
+        channels: Maps, or regular fields, that come out, a quarter of the image's rows and columns.
         filters: Regular fields of the six hidden convolutions.
+        regular: Whether regular features come out, else trivial ones.
 
     Raises:
         ValueError: For an image whose rows or columns cannot be halved twice without losing the
             symmetry, such as 128; 129 can.
 
-    Reference: Park et al. (2022), appendix, fully equivariant model of Reacher. The published
-    kernels are band-limited (6 of 9 dimensions of each 3x3 kernel); these are full.
+    Reference: Park et al. (2022), appendix, Reacher. The published kernels of D4 are band-limited
+    (6 of 9 dimensions of each 3x3 kernel); these are full.
     """
-    return _dilated(group, GroupConv2D, image_shape, channels, filters, dtype, name)
-
-
-def _dilated(group, last, image_shape, channels, filters, dtype, name):
-    """The group "C1" has one element: its convolutions are plain ones."""
     same = {"padding": "same", "dtype": dtype}
     layers = [
         keras.Input(image_shape, dtype=state_dtype(dtype)),
         LiftingConv2D(group, filters, 3, strides=2, **same),
+        *norm_relu(dtype),
     ]
-    layers += norm_relu(dtype)
     for rate in DILATIONS:
         layers.append(GroupConv2D(group, filters, 3, dilation_rate=rate, **same))
         layers += norm_relu(dtype)
+    last = GroupConv2D if regular else ProjectionConv2D
     return keras.Sequential([*layers, last(group, channels, 3, strides=2, **same)], name=name)
 
 

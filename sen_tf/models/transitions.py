@@ -3,74 +3,54 @@
 They start at "nothing moves": the layer that makes the change and the one that reads the messages
 are zero at first. With random ones, training spends about three times as many steps on the plateau
 at skill zero, unlearning the random moves and the messages that drown the action (measured in
-docs/results.md). The published code starts at random.
+docs/results.md). The published code starts at random. The
+group `"C1"` makes a network plain.
 """
 
 import keras
 
+from sen_tf import groups
+from sen_tf.groups import representations
 from sen_tf.layers import ObjectGraph, OneHotActions, ToRegular
 from sen_tf.models.blocks import group_dense, mlp, state_dtype
 
 MOVES_CLOCKWISE = "permutation(3,0,1,2)"
 """How a quarter turn counter-clockwise acts on the moves up, right, down, left."""
 
-RELATIVE_MOVES = "4 trivial"
-"""How it acts on moves relative to an object's own heading: not at all."""
 
-
-def object_transition(objects, hidden=512, latent=2, dtype=None, name="transition"):
-    """An object graph with plain dense networks.
+def object_transition(
+    group, objects, hidden=256, latent=2, moves=None, dtype=None, name="transition"
+):
+    """An object graph that commutes with the group, which acts on the states and on the moves.
 
     Args:
+        group: Group that acts, such as `"C4"`; `"C1"` for plain dense networks.
         objects: Number of objects.
-        hidden: Width of the edge and the node network.
-        latent: Width of an object's state.
+        hidden: Width of the edge and the node network, in regular fields.
+        latent: Regular fields of an object's state.
+        moves: How the group acts on the one-hot moves of an object, such as `MOVES_CLOCKWISE`; by
+            default on four moves, not at all.
         dtype: Dtype policy of the layers.
         name: Name of the model.
 
     Returns:
-        Model from `[state (batch, objects, latent), action (batch,)]` to the change of the state.
+        Model from `[state (batch, objects, |group|, latent), action (batch,)]` to the change of
+        the state.
 
-    Reference: Kipf et al. (2020), section 2.2.
+    Reference: Kipf et al. (2020), section 2.2, for C1; Park et al. (2022), appendix, 2D Shapes and
+    3D Blocks.
     """
-    actions = [OneHotActions(objects, dtype=dtype)]
-    return _graph(keras.layers.Dense, (objects, latent), actions, hidden, dtype, name)
-
-
-def c4_object_transition(
-    objects, hidden=256, latent=2, moves=MOVES_CLOCKWISE, dtype=None, name="transition"
-):
-    """An object graph that commutes with C4, acting on the states and on the moves.
-
-    Args:
-        objects, dtype, name: As in `object_transition`.
-        hidden: Width of the edge and the node network, in fields.
-        latent: Regular fields of an object's state.
-        moves: How C4 acts on the one-hot moves of an object: `MOVES_CLOCKWISE` or
-            `RELATIVE_MOVES`.
-
-    Returns:
-        Model from `[state (batch, objects, 4, latent), action (batch,)]` to the change.
-
-    Reference: Park et al. (2022), appendix, 2D Shapes and 3D Blocks.
-    """
-    components = [0] if moves == MOVES_CLOCKWISE else None
-    actions = [
-        OneHotActions(objects, dtype=dtype),
-        ToRegular("C4", moves, components=components, dtype=dtype),
-    ]
-    return _graph(group_dense("C4"), (objects, 4, latent), actions, hidden, dtype, name)
-
-
-def _graph(dense, state_shape, action_layers, hidden, dtype, name):
-    state = keras.Input(state_shape, dtype=state_dtype(dtype), name="state")
+    group = groups.get(group)
+    moves = representations.get(moves or "4 trivial", group)
+    # A group that moves the moves about freely makes all of them of one; see `ToRegular`.
+    free = moves.name.startswith("permutation") and moves.dimension == group.order > 1
+    state = keras.Input((objects, group.order, latent), dtype=state_dtype(dtype), name="state")
     action = keras.Input((), dtype="int32", name="action")
-    condition = action
-    for layer in action_layers:
-        condition = layer(condition)
-    widths = (hidden, hidden)
+    condition = OneHotActions(objects, moves.dimension, dtype=dtype)(action)
+    condition = ToRegular(group, moves, components=[0] if free else None, dtype=dtype)(condition)
+    dense, widths = group_dense(group), (hidden, hidden)
     *edge, _ = mlp(dense, widths, hidden, dtype, changes_states=True)
-    node = mlp(dense, widths, state_shape[-1], dtype, changes_states=True)
+    node = mlp(dense, widths, latent, dtype, changes_states=True)
     graph = ObjectGraph(
         edge_network=keras.Sequential(edge, name="edge"),
         readout=dense(hidden, dtype=dtype, kernel_initializer="zeros"),
@@ -81,49 +61,32 @@ def _graph(dense, state_shape, action_layers, hidden, dtype, name):
     return keras.Model([state, action], graph(state, condition), name=name)
 
 
-def torque_transition(torques, hidden=512, latent=4, dtype=None, name="transition"):
-    """Plain dense layers from a state and the torques at its joints.
+def vector_transition(group, representation, hidden=181, latent=4, dtype=None, name="transition"):
+    """Dense layers that commute with the group, from a state and an action that is a vector.
 
     Args:
-        torques: Number of joints.
-        hidden: Width of the two hidden layers.
-        latent: Width of a state.
+        group: Group that acts, such as `"D4"`; `"C1"` for plain dense layers.
+        representation: How the group acts on actions, such as `"2 sign"` for two torques, which
+            reflections negate; for C1 `"2 trivial"`.
+        hidden: Width of the two hidden layers, in regular fields.
+        latent: Regular fields of a state.
         dtype: Dtype policy of the layers.
         name: Name of the model.
 
     Returns:
-        Model from `[state (batch, latent), action (batch, torques)]` to the change of the state.
-
-    Reference: Park et al. (2022), appendix, Reacher, non-equivariant model.
-    """
-    return _dense(keras.layers.Dense, (latent,), torques, [], hidden, dtype, name)
-
-
-def d4_torque_transition(torques, hidden=181, latent=4, dtype=None, name="transition"):
-    """Dense layers that commute with D4, whose reflections negate torques.
-
-    Args:
-        torques, dtype, name: As in `torque_transition`.
-        hidden: Width of the two hidden layers, in fields.
-        latent: Regular fields of a state.
-
-    Returns:
-        Model from `[state (batch, 8, latent), action (batch, torques)]` to the change.
+        Model from `[state (batch, |group|, latent), action (batch, dimension)]` to the change of
+        the state.
 
     Reference: Park et al. (2022), appendix, Reacher. The published one gives each torque as the
     pair (a, -a), which a reflection exchanges, and has no LayerNorm.
     """
-    door = ToRegular("D4", f"{torques} sign", dtype=state_dtype(dtype))
-    return _dense(group_dense("D4"), (8, latent), torques, [door], hidden, dtype, name)
-
-
-def _dense(dense, state_shape, torques, action_layers, hidden, dtype, name):
-    state = keras.Input(state_shape, dtype=state_dtype(dtype), name="state")
-    action = keras.Input((torques,), dtype="float32", name="action")
-    condition = action
-    for layer in action_layers:
-        condition = layer(condition)
-    change = keras.layers.Concatenate(dtype=state_dtype(dtype))([state, condition])
-    for layer in mlp(dense, (hidden, hidden), state_shape[-1], dtype, changes_states=True):
+    group = groups.get(group)
+    representation = representations.get(representation, group)
+    precise = {"dtype": state_dtype(dtype)}
+    state = keras.Input((group.order, latent), name="state", **precise)
+    action = keras.Input((representation.dimension,), dtype="float32", name="action")
+    condition = ToRegular(group, representation, **precise)(action)
+    change = keras.layers.Concatenate(**precise)([state, condition])
+    for layer in mlp(group_dense(group), (hidden, hidden), latent, dtype, changes_states=True):
         change = layer(change)
     return keras.Model([state, action], change, name=name)

@@ -115,7 +115,7 @@ def test_only_the_fully_equivariant_embedding_commutes(env, training):
 def test_the_plain_transition_does_not_commute():
     model = small_model("cubes", "nonequivariant")
     rng = np.random.default_rng(0)
-    inputs = [rng.standard_normal((20, 5, 2)).astype("float32"), np.arange(20, dtype="int32")]
+    inputs = [rng.standard_normal((20, 5, 1, 2)).astype("float32"), np.arange(20, dtype="int32")]
 
     def turned(x, group, g):
         return x @ actions.vector_matrix(group, g).T

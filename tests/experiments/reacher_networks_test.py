@@ -129,10 +129,10 @@ def test_images_of_another_size_are_refused(arm):
 
 def test_networks_of_another_size_are_refused():
     with pytest.raises(ValueError, match="D4 on 128 rows.*Use 127 or 129 pixels"):
-        embeddings.group_dilated_embedding("D4", (128, 128, 6))
-    for make in (encoders.d4_image_encoder, encoders.image_encoder):
+        embeddings.dilated_embedding("D4", (128, 128, 6))
+    for group in ("D4", "C1"):
         with pytest.raises(ValueError, match=r"33 x 33 pixels.*129 x 129; got \(32, 32, 8\)"):
-            make((32, 32, 8))
+            encoders.image_encoder(group, (32, 32, 8))
 
 
 @pytest.mark.parametrize("arm", ARMS)
@@ -140,7 +140,7 @@ def test_every_arm_trains_with_states_in_float32_under_mixed_precision(arm):
     model = small_model(arm, "mixed_bfloat16")
     state = model.encode(images(0))
     assert state.dtype == "float32"
-    assert state.shape == ((2, 4) if arm == "nonequivariant" else (2, 8, 4))
+    assert state.shape == (2, 1 if arm == "nonequivariant" else 8, 4)
     np.testing.assert_array_equal(model.step(state, torques(2)), state)  # it starts at rest
     assert np.isfinite(train(model)["loss"])
     after = model.step(state, torques(2))

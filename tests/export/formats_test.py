@@ -41,7 +41,7 @@ def test_readers_agree_with_keras(exported):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("plain", [False, True])
-@pytest.mark.parametrize("env", networks.ARMS)
+@pytest.mark.parametrize("env", networks.NETWORKS)
 @pytest.mark.parametrize("arm", ["sen", "nonequivariant", "fully_equivariant", "tfn"])
 def test_readers_agree_on_every_model(env, arm, plain, tmp_path):
     if (arm == "tfn") != (env == "teapot") and arm in ("tfn", "fully_equivariant"):

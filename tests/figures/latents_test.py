@@ -83,10 +83,10 @@ def test_one_panel_an_object(tmp_path):
 
 
 def test_plain_states_are_drawn_on_their_main_axes(tmp_path):
-    states = np.random.default_rng(0).normal(size=(10, 2, 4))
+    states = np.random.default_rng(0).normal(size=(10, 2, 1, 4))
     plain, single = tmp_path / "plain.png", tmp_path / "single.png"
     figures.draw_irreducible_parts(states, states[:, 1:], plain, "D4")
-    figures.draw_objects(states[:, :, None], states[:, 1:, None], single)
+    figures.draw_objects(states, states[:, 1:], single)
     assert plain.read_bytes() == single.read_bytes()
 
 

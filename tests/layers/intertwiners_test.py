@@ -2,13 +2,14 @@ import keras
 import numpy as np
 import pytest
 
+from sen_tf import groups
 from sen_tf.groups import Representation, actions, get, irreps, representations, rotations
 from sen_tf.layers import (
     FromIrreps,
     FromRegular,
+    GridLifting,
     GroupDense,
     GroupFlatten,
-    QuadrantLifting,
     ToIrreps,
     ToRegular,
 )
@@ -91,17 +92,27 @@ def test_integers_are_welcome():
 
 @pytest.mark.parametrize("side", [1, 2, 5, 6])
 def test_quadrants_hold_every_pixel(side):
+    """A function on C4 has a quadrant for each element, and the centre for all of them."""
     x = np.arange(1, 1 + side * side, dtype=np.float32).reshape(1, side, side, 1)
-    f = np.array(QuadrantLifting()(x))
+    f = np.array(GridLifting("C4")(x))
     assert set(f.ravel()) == set(x.ravel())
     assert f.size == side**2 + 3 * (side % 2)
+    quadrants = [np.rot90(x[0, :, :, 0], -g)[: side // 2, : (side + 1) // 2] for g in range(4)]
+    for g, quadrant in enumerate(quadrants):
+        np.testing.assert_array_equal(f[0, 0, g, side % 2 :], quadrant.ravel())
 
-    def on_pixels(x, group, g):
-        return actions.rotate_grid(x, group, g, axes=(1, 2))
 
-    assert_equivariant(
-        QuadrantLifting(), noise(2, side, side, 3), "C4", on_pixels, actions.act_on_regular
-    )
+@pytest.mark.parametrize(
+    "group, orbits", [("C1", 25), ("C2", 13), ("C4", 7), ("D1", 15), ("D4", 6)]
+)
+def test_a_lifted_grid_has_one_channel_per_orbit(group, orbits):
+    x = noise(2, 5, 5, 3)
+    f = np.array(GridLifting(group)(x))
+    assert f.shape == (2, 3, groups.get(group).order, orbits)
+    for sample, channel in np.ndindex(2, 3):
+        assert set(f[sample, channel].ravel()) == set(x[sample, :, :, channel].ravel())
+    if group == "C1":  # row by row, as plain networks read an image
+        np.testing.assert_array_equal(f[:, :, 0], x.reshape(2, 25, 3).transpose(0, 2, 1))
 
 
 def test_flattened_slices_are_turned_back():
@@ -141,11 +152,11 @@ def test_only_groups_that_act_on_pixels_flatten():
             "FromRegular `door` expected a multiple of 2 channels for standard of D3, got None",
         ),
         (
-            QuadrantLifting(name="door"),
+            GridLifting("C4", name="door"),
             (2, 5, 6, 3),
-            r"QuadrantLifting `door` expected square images .*\(2, 5, 6, 3\)",
+            r"GridLifting `door` expected square images .*\(2, 5, 6, 3\)",
         ),
-        (QuadrantLifting(name="door"), (2, None, None, 3), "QuadrantLifting `door` .*None"),
+        (GridLifting("C1", name="door"), (2, None, 4, 3), "GridLifting `door` expected im.*None"),
         (
             GroupFlatten("C4", name="door"),
             (2, 5, 6, 4, 3),

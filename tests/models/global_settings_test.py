@@ -12,7 +12,7 @@ from sen_tf.models import decoders
 ODD = {"image_data_format": "channels_first", "floatx": "float16", "epsilon": 0.1}
 ARMS = [
     (env, arm)
-    for env in networks.ARMS
+    for env in networks.NETWORKS
     for arm in ("sen", "nonequivariant", "tfn" if env == "teapot" else "fully_equivariant")
 ]
 

@@ -20,11 +20,11 @@ def small_embedding(**arguments):
 
 
 def small_encoder(**arguments):
-    return encoders.c4_object_encoder((16, 16, 2), hidden=(8,), **arguments)
+    return encoders.object_encoder("C4", (16, 16, 2), hidden=(8,), **arguments)
 
 
 def small_model(embedding=None, loss=None, **arguments):
-    transition = transitions.c4_object_transition(objects=2, hidden=8)
+    transition = transitions.object_transition("C4", 2, hidden=8, moves=transitions.MOVES_CLOCKWISE)
     model = ContrastiveWorldModel(
         embedding or small_embedding(), small_encoder(), transition, **arguments
     )
@@ -349,8 +349,8 @@ def test_free_sizes_are_those_of_the_embedding():
 
 
 def test_quantization_says_which_layers_stay_float():
-    transition = transitions.object_transition(objects=2, hidden=8)
-    encoder = encoders.object_encoder((16, 16, 2), hidden=(8,))
+    transition = transitions.object_transition("C1", 2, hidden=8)
+    encoder = encoders.object_encoder("C1", (16, 16, 2), hidden=(8,))
     model = ContrastiveWorldModel(small_embedding(), encoder, transition)
     before = np.asarray(model(data(3))["predicted"])
     with pytest.warns(UserWarning) as caught:

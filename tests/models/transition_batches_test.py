@@ -10,6 +10,10 @@ from sen_tf.models import ContrastiveWorldModel, embeddings, transitions
 from tests.models.trainer_test import IMAGE, data, small_embedding, small_encoder, small_model
 
 
+def small_transition(objects):
+    return transitions.object_transition("C4", objects, 8, moves=transitions.MOVES_CLOCKWISE)
+
+
 def moved(**arrays):
     return {**data(8), **arrays}
 
@@ -98,7 +102,7 @@ def parts(embedding=None, encoder=None, transition=None):
     return (
         embedding or small_embedding(),
         encoder or small_encoder(),
-        transition or transitions.c4_object_transition(objects=2, hidden=8),
+        transition or small_transition(2),
     )
 
 
@@ -106,12 +110,16 @@ def parts(embedding=None, encoder=None, transition=None):
     "others, message",
     [
         (
-            {"embedding": embeddings.conv_embedding(IMAGE, objects=3, filters=(4,))},
+            {"embedding": embeddings.conv_embedding("C1", IMAGE, objects=3, filters=(4,))},
             r"`encoder` takes features.*16, 2\).*`embedding` makes.*16, 3\)",
         ),
         ({"encoder": small_encoder(latent=3)}, r"`transition` takes states.*4, 2\).*4, 3\)"),
         (
-            {"transition": transitions.c4_object_transition(objects=3, hidden=8)},
+            {
+                "transition": transitions.object_transition(
+                    "C4", 3, hidden=8, moves=transitions.MOVES_CLOCKWISE
+                )
+            },
             r"`transition` takes states.*3, 4, 2\).*`encoder` makes.*2, 4, 2\)",
         ),
     ],

@@ -1,0 +1,107 @@
+"""A sixth environment is one file and one line: everything takes it by its name."""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+from sen_tf.training import runs
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+DOTS = '''
+"""Two dots on a board of 3 x 3 cells, each of which hops to a neighbouring cell of a ring."""
+
+import gymnasium
+import numpy as np
+
+from sen_tf import groups
+from sen_tf.envs.episode import EpisodeEnv
+
+RING = np.array([(0, 0), (0, 2), (2, 2), (2, 0)])  # corners, clockwise
+COLOURS = np.array([(255, 0, 0), (0, 0, 255)], np.uint8)
+
+
+class Dots(EpisodeEnv):
+    """Dots on the corners; C4 turns the board counter-clockwise, and hops turn with it."""
+
+    name, version = "dots", 1
+    group, objects, frames = groups.get("C4"), 2, 1
+    action_representation = "2 trivial"
+    action_names = {"on": [0, 2], "back": [1, 3]}
+    start_names = ()
+    arguments = {"background": ("how bright it is behind the dots.", ("dark", "light"))}
+
+    def __init__(self, background="dark", render_mode=None):
+        super().__init__(render_mode)
+        self.background = {"dark": 0, "light": 90}[background]
+        self.observation_space = gymnasium.spaces.Box(0, 255, (9, 9, 3), np.uint8)
+        self.action_space = gymnasium.spaces.Discrete(4)
+
+    def sample_states(self, rng, n):
+        return rng.integers(0, 4, (n, 2))
+
+    def step_states(self, states, actions):
+        moved, back = np.divmod(actions, 2)
+        after = states.copy()
+        after[np.arange(len(after)), moved] += 1 - 2 * back
+        return after % 4
+
+    def render_states(self, states):
+        images = np.full((len(states), 9, 9, 3), self.background, np.uint8)
+        for image, corners in zip(images, states, strict=True):
+            for corner, colour in zip(corners, COLOURS, strict=True):
+                row, column = 3 * RING[corner]
+                image[row : row + 3, column : column + 3] |= colour
+        return images
+
+    def transform(self, states, g):
+        return (states - g) % 4
+
+    def transform_action(self, actions, g):
+        return np.array(actions)
+
+    def _one_state(self, state):
+        return np.array(state)
+'''
+
+PROGRAM = """
+import sys
+import dots
+from sen_tf import envs
+
+envs.register(dots.Dots)
+import runpy
+sys.argv = sys.argv[1:]
+runpy.run_module(f"sen_tf.{sys.argv[0]}", run_name="__main__")
+"""
+
+
+def run(folder, *command):
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, *command],
+        cwd=folder,
+        env={"PYTHONPATH": f"{ROOT}:{folder}", "PATH": "/usr/bin:/bin", "HOME": str(folder)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+def test_a_sixth_environment_is_trained_scored_drawn_and_exported_by_its_name(tmp_path):
+    (tmp_path / "dots.py").write_text(DOTS)
+    assert "Default: dark." in run(tmp_path, "train", "--env=dots", "--help")
+    sizes = ("--train_episodes=60", "--train_steps=5", "--eval_episodes=16", "--eval_steps=2")
+    sizes += ("--hidden=8", "--filters=4", "--epochs=2", "--batch_size=32", "--precision=float32")
+    out = run(tmp_path, "train", "--env=dots", "--preset=quick", *sizes, "--background=light")
+    assert "dots, sen, seed 1" in out
+    (directory,) = (tmp_path / "runs").iterdir()
+    summary = json.loads((directory / runs.METRICS).read_text())
+    # All of the group are tried, and encoder and transition commute with it.
+    assert set(summary["scores"]["symmetry"]["by_element"]) == {"1", "2", "3"}
+    for picture in ("latents", "rollouts", "training"):
+        assert (directory / "figures" / f"{picture}.png").stat().st_size > 3000
+    assert "Hits@1" in run(tmp_path, "evaluate", f"--run={directory}")
+    assert "encode: image uint8 (batch, 9, 9, 3)" in run(tmp_path, "export", f"--run={directory}")
+    assert "dots" in run(tmp_path, "generate", "--env=dots", "--episodes=3", "--steps=2")

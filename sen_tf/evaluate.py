@@ -14,7 +14,7 @@ import time
 from sen_tf import settings
 from sen_tf.datasets import cache
 from sen_tf.datasets.cache import Environment, EvaluationSet
-from sen_tf.experiments import world_models
+from sen_tf.experiments import drawing, world_models
 from sen_tf.settings import setting
 from sen_tf.training import runs, scoring
 
@@ -46,7 +46,7 @@ def main(arguments):
     made = world_models.made_with(environment, evaluation_set, asked.dataset, name)
     path = directory / runs.EVALUATION
     runs.check_replaced(
-        [path, *(directory / "figures" / picture for picture in world_models.PICTURES)],
+        [path, *(directory / "figures" / picture for picture in drawing.PICTURES)],
         [path, directory / runs.METRICS],
         made,
         asked.overwrite,
@@ -56,7 +56,7 @@ def main(arguments):
     scores = scoring.evaluate(latents, file, environment.env, env)
     print(scoring.table(scores))
     runs.write_json(path, {"made_with": made, **scores})
-    drawn = world_models.draw(latents, file, environment.env, env, directory)
+    drawn = drawing.draw(latents, file, environment.env, env, directory)
     print(f"evaluated in {time.perf_counter() - begun:.0f} s; wrote {path}")
     for picture in drawn:
         print(f"wrote {picture}")

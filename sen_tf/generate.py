@@ -15,12 +15,9 @@ import dataclasses
 import pathlib
 import sys
 
-import gymnasium
-
 from sen_tf import datasets, settings
 from sen_tf.datasets import cache
 from sen_tf.datasets.cache import Environment, EvaluationSet, TrainingSet
-from sen_tf.envs import gym_id
 from sen_tf.experiments import world_models
 from sen_tf.settings import UsageError, setting
 
@@ -36,9 +33,7 @@ class Generation:
         None, "Names of the actions that the policy takes, such as up,right,down; all if empty."
     )
     starts: list[str] | None = setting(
-        None,
-        "Names of what first states are limited to, such as up, a heading of Rush Hour; all if "
-        "empty.",
+        None, "Names of what first states are limited to, such as up in Rush Hour; all if empty."
     )
     seed: int = setting(1, "Seed of the first states and of the actions.", at_least=0)
     output: str | None = setting(
@@ -107,33 +102,22 @@ def verify(patterns):
     return right
 
 
-def convert(environment, files):
-    """Writes the episodes of `--dataset` as a Minari dataset; returns its folder."""
-    env = gymnasium.make(gym_id(environment.env), **cache.arguments_of(environment))
-    episodes = datasets.read_episodes(files.dataset, environment.env)
-    cache.check_episodes(episodes, env.unwrapped, files.dataset)
-    return datasets.write_minari(files.to_minari, episodes, env)
-
-
 def sizes(environment, generation):
     """Episodes, steps and limits, those of the environment's flagfile where none are given."""
-    training, evaluation = world_models.parse(
+    _, training, evaluation = world_models.parse(
         [f"--env={environment.env}"], Environment, TrainingSet, EvaluationSet
-    )[1:]
-    usual = {
-        "episodes": evaluation.eval_episodes,
-        "steps": evaluation.eval_steps,
-        "actions": [],
-        "starts": [],
-    }
+    )
+    names = ("episodes", "steps", "actions", "starts")
     if generation.split == "train":
+        usual = {name: getattr(training, f"train_{name}") for name in names}
+    else:
         usual = {
-            "episodes": training.train_episodes,
-            "steps": training.train_steps,
-            "actions": training.train_actions,
-            "starts": training.train_starts,
+            "episodes": evaluation.eval_episodes,
+            "steps": evaluation.eval_steps,
+            "actions": [],
+            "starts": [],
         }
-    given = {name: getattr(generation, name) for name in usual}
+    given = {name: getattr(generation, name) for name in names}
     return {name: usual[name] if value is None else value for name, value in given.items()}
 
 
@@ -144,7 +128,8 @@ def main(arguments):
     if files.verify:
         sys.exit(0 if verify(files.verify) else 1)
     if files.to_minari:
-        print(f"wrote {convert(environment, files)}")
+        written = cache.to_minari(environment, files.dataset, files.to_minari)
+        print(f"wrote {written}")
         return
     sized = sizes(environment, generation)
     made = {name: getattr(generation, name) for name in ("split", "seed", "overwrite")} | sized

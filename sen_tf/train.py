@@ -6,20 +6,16 @@
 An interrupted run resumes when the same command is given again.
 """
 
-import contextlib
 import dataclasses
 import hashlib
 import pathlib
 import re
-import time
-
-import tensorflow as tf
 
 from sen_tf import settings
 from sen_tf.distribution import devices
 from sen_tf.experiments import world_models
 from sen_tf.settings import setting
-from sen_tf.training import runs, scoring
+from sen_tf.training import scoring
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,7 +89,7 @@ def default_name(chosen):
     return name
 
 
-def report(summary, written, begun):
+def report(summary, written):
     """Prints what a run found and wrote."""
     source = f", trained on {summary['trained_on']}" if summary["trained_on"] else ""
     epochs = f"weights of epoch {summary['best_epoch']} of {len(summary['history'])}"
@@ -103,7 +99,7 @@ def report(summary, written, begun):
     seen, seconds = summary["transitions_seen"], summary["training_seconds"]
     print(
         f"  {seen:,} transitions seen in {seconds:.0f} s ({seen / seconds:.0f}/s, "
-        f"{summary['precision']}); {time.perf_counter() - begun:.0f} s in all"
+        f"{summary['precision']}); {summary['wall_seconds_of_last_start']:.0f} s in all"
     )
     print("wrote")
     for path in written:
@@ -111,34 +107,19 @@ def report(summary, written, begun):
 
 
 def main(arguments):
-    begun = time.perf_counter()
     *chosen, output = parse(arguments, *GROUPS)
     chosen = world_models.Settings(*chosen)
     directory = pathlib.Path(output.output or f"runs/{default_name(chosen)}")
-    strategy = devices.make_strategy(chosen.training.strategy)
-    # The chief alone writes, and holds the lock.
-    chief = devices.is_chief(strategy)
-    opened = runs.open_run(directory, *chosen) if chief else contextlib.nullcontext(True)
-    with opened as known:
-        if known and (directory / runs.METRICS).exists():
-            print(f"{directory} holds this run, finished; choose another --output to train again")
-            return
+
+    def announce(known):
         explain_preset(chosen, "preset" in settings.typed(arguments, *GROUPS))
         print(f"{'resuming' if known else 'writing'} {directory}")
-        try:
-            done = world_models.run(chosen, directory, strategy, begun)
-        except KeyboardInterrupt:
-            print(f"\ninterrupted; resume with: {settings.command_line()}")
-            raise
-        except tf.errors.ResourceExhaustedError as error:  # memory, or the disk
-            raise OSError(error.message.splitlines()[0]) from error
-        except tf.errors.UnavailableError as error:
-            raise settings.UsageError(
-                "another worker was lost; start all of them again with the same commands, and they "
-                "resume after the last checkpoint"
-            ) from error
-        if done:
-            report(*done, begun)
+
+    done = world_models.run(chosen, directory, announce)
+    if done and done[1]:
+        report(*done)
+    elif done:
+        print(f"{directory} holds this run, finished; choose another --output to train again")
 
 
 if __name__ == "__main__":

@@ -25,12 +25,11 @@ ARROWS = {
     "losses": "distribution",
     "metrics": "groups",
     "models": "distribution groups layers losses",
-    "published": "",
     "settings": "",
     "testing": "groups metrics",
     "training": "datasets distribution envs groups metrics settings",
 }
-PROGRAMS = {"decode", "evaluate", "generate", "reproduce", "sequence_labelling", "train"}
+PROGRAMS = {"decode", "evaluate", "generate", "reproduce", "train"}
 
 # Others' packages that a room may import when it is imported itself; others wait in functions.
 AT_IMPORT = {
@@ -145,6 +144,19 @@ def test_help_imports_nothing_heavy():
 def test_files_are_short():
     lengths = {relative(path): len(path.read_text(encoding="utf-8").splitlines()) for path in FILES}
     assert not {path: length for path, length in lengths.items() if length > 400}
+
+
+def test_programs_are_short_and_import_no_program(imports):
+    for name in PROGRAMS:
+        path = ROOT / "sen_tf" / f"{name}.py"
+        assert len(path.read_text(encoding="utf-8").splitlines()) <= 150, name
+        others = {room(item.path) for item in imports(path) if item.path} & PROGRAMS
+        assert not others, f"{name} imports {others}"
+
+
+def test_the_top_holds_programs_settings_and_folders_alone():
+    files = {path.stem for path in (ROOT / "sen_tf").glob("*.py")}
+    assert files == {*PROGRAMS, "settings", "__init__"}
 
 
 def test_there_is_no_room_below_a_room():

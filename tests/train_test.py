@@ -276,7 +276,7 @@ def test_rush_hour_trains_on_limited_headings(tmp_path):
     command = ["--env=rush_hour", "--train_starts=up", "--train_steps=2", "--epochs=1"]
     train.main([*TINY, *command, *places(tmp_path, "run")])
     sets = {path.name: datasets.read_episodes(path) for path in (tmp_path / "data").iterdir()}
-    training = sets["rush_hour-train-all-heading-up-300x2-seed1.h5"]
+    training = sets["rush_hour-train-all-start-up-300x2-seed1.h5"]
     assert training.attrs["settings"]["starts"] == ["up"]
     evaluation = sets["rush_hour-evaluation-40x10.h5"]
     assert evaluation.attrs["settings"]["starts"] == []

@@ -10,11 +10,12 @@ import gymnasium
 
 from sen_tf.datasets.collect import collect, uniform_policy
 from sen_tf.datasets.members import DatasetError
+from sen_tf.datasets.minari_format import write_minari
 from sen_tf.datasets.reading import read_episodes, verify_episodes
 from sen_tf.datasets.runners import RUNNERS
 from sen_tf.datasets.shards import shard_paths
 from sen_tf.datasets.store import write_episodes
-from sen_tf.envs import ENVS
+from sen_tf.envs import ENVS, gym_id
 from sen_tf.settings import UsageError, setting
 
 SPLITS = ("train", "evaluation")
@@ -185,6 +186,14 @@ def _is_there(path, environment, arguments):
     settings = {name: value for name, value in arguments.items() if name not in ("split", "seed")}
     expected = (arguments["split"], arguments["seed"], settings | arguments_of(environment))
     return tuple(episodes.attrs.get(name) for name in ("split", "seed", "settings")) == expected
+
+
+def to_minari(environment, dataset, name):
+    """Writes episodes, of a file or a pattern, as the Minari dataset `name`; returns its folder."""
+    env = gymnasium.make(gym_id(environment.env), **arguments_of(environment))
+    episodes = read_episodes(dataset, environment.env)
+    check_episodes(episodes, env.unwrapped, dataset)
+    return write_minari(name, episodes, env)
 
 
 def training_episodes(environment, training_set, evaluation_set, seed):

@@ -1,19 +1,21 @@
 """A world model of an environment: its settings, and one run that makes, trains and scores it."""
 
+import contextlib
 import dataclasses
+import json
 import pathlib
 import time
 from typing import NamedTuple
 
 import keras
-import numpy as np
+import tensorflow as tf
 
 from sen_tf import datasets, export, figures, settings
 from sen_tf.datasets import cache
 from sen_tf.datasets.cache import Environment, EvaluationSet, TrainingSet
 from sen_tf.distribution import devices
 from sen_tf.envs import ENVS
-from sen_tf.experiments import networks
+from sen_tf.experiments import drawing, networks
 from sen_tf.experiments.networks import Network
 from sen_tf.losses import ActionContrast, OtherSamples, ReversedFrames, SameEpisode
 from sen_tf.settings import UsageError, setting
@@ -211,18 +213,47 @@ def choose(arguments, default_preset=lambda: "paper"):
     return Settings(*parse(arguments, *GROUPS, default_preset=default_preset))
 
 
-def run(chosen, directory, strategy, begun):
+def run(chosen, directory, announce=lambda known: None):
     """Makes, trains and scores the model of `Settings`, or goes on where it was left.
 
     Args:
         chosen: The `Settings`.
-        directory: The run's directory, which `runs.open_run` holds.
-        strategy: The `tf.distribute` strategy, of `devices.make_strategy`.
-        begun: The `time.perf_counter()` from which the wall clock counts.
+        directory: The run's directory.
+        announce: Called before anything is made, with whether the run was begun before.
 
     Returns:
-        What `metrics.json` holds and the files written; None for a process that is not the chief.
+        What `metrics.json` holds and the files written, none where the run was finished before;
+        None for a process that is not the chief.
+
+    Raises:
+        ValueError: As `runs.open_run`.
+        OSError: For a lack of memory or disk.
+        UsageError: For a worker that was lost.
     """
+    begun = time.perf_counter()
+    strategy = devices.make_strategy(chosen.training.strategy)
+    # The chief alone writes, and holds the lock.
+    chief = devices.is_chief(strategy)
+    opened = runs.open_run(directory, *chosen) if chief else contextlib.nullcontext(True)
+    with opened as known:
+        if known and (directory / runs.METRICS).exists():
+            return json.loads((directory / runs.METRICS).read_text(encoding="utf-8")), []
+        announce(known)
+        try:
+            return _train(chosen, directory, strategy, begun)
+        except KeyboardInterrupt:
+            print(f"\ninterrupted; resume with: {settings.command_line()}")
+            raise
+        except tf.errors.ResourceExhaustedError as error:  # memory, or the disk
+            raise OSError(error.message.splitlines()[0]) from error
+        except tf.errors.UnavailableError as error:
+            raise UsageError(
+                "another worker was lost; start all of them again with the same commands, and they "
+                "resume after the last checkpoint"
+            ) from error
+
+
+def _train(chosen, directory, strategy, begun):
     training = chosen.training
     keras.utils.set_random_seed(training.seed)
     subset, held_out = fitting.hold_out(training_episodes(chosen), training)
@@ -250,7 +281,7 @@ def finish(model, chosen, directory, checkpoint, begun):
     with runs.aside(directory / runs.MODEL) as path:
         model.save(path)
     written.append(export.export_model(model, directory / "serving" / "world_model"))
-    written += draw(latents, file, name, env, directory)
+    written += drawing.draw(latents, file, name, env, directory)
     curves = figures.draw_history(checkpoint.history, directory / "figures" / "training.png")
     runs.log_pictures(directory, [curves])
     summary = {
@@ -289,54 +320,3 @@ def measure_rate(chosen, batch_size=32):
     begun = time.perf_counter()
     model.train_on_batch(batch)
     return batch_size / (time.perf_counter() - begun)
-
-
-PICTURES = ("latents.png", "rollouts.png", "traversals.png")
-"""What `draw` writes, the last for the Teapot alone."""
-
-
-def draw(latents, path, name, env, directory):
-    """Draws the pictures of a model into `figures` of a run's directory, and shows them in its
-    TensorBoard.
-
-    Args:
-        latents, path, name, env: As in `scoring.evaluate`.
-        directory: The run's directory.
-
-    Returns:
-        The files written.
-    """
-    folder = directory / "figures"
-    folder.mkdir(parents=True, exist_ok=True)
-    episodes = _read_candidates(path, name)
-    count, times = episodes.observations.shape[:2]
-    frames = episodes.observations.reshape(-1, *episodes.observations.shape[2:])
-    states = latents.encode(frames)
-    by_time = states.reshape(count, times, *states.shape[1:])
-    predicted = latents.rollout(by_time[:, 0], episodes.actions)
-    drawn = [
-        figures.draw_latents(by_time, predicted, folder / "latents.png", env.group, env.objects),
-        figures.draw_rollouts(episodes.observations, by_time, predicted, folder / "rollouts.png"),
-    ]
-    if hasattr(env, "traversal"):
-        start = env.sample_states(np.random.default_rng(0), 1)
-        traversals = [scoring.traverse(latents, env, start, axis) for axis in env.traversal_axes]
-        views, predicted = (np.concatenate(parts) for parts in zip(*traversals, strict=True))
-        file = folder / "traversals.png"
-        names = tuple(env.traversal_axes)
-        drawn.append(figures.draw_frames_along_traversal(views, predicted, file, names))
-    runs.log_pictures(directory, drawn)
-    return drawn
-
-
-CANDIDATES = 250
-"""Episodes among whose frames the nearest to a prediction is looked for, if they are small."""
-CANDIDATE_BYTES = 2**27
-"""How much memory the frames of more than `figures.STRIPS` episodes may take."""
-
-
-def _read_candidates(path, name):
-    """The first episodes of a file, no more than `CANDIDATES` and `CANDIDATE_BYTES` allow."""
-    one = datasets.read_episodes(path, name, episodes=1)
-    count = max(figures.STRIPS, CANDIDATE_BYTES // one.observations.nbytes)
-    return datasets.read_episodes(path, name, episodes=min(CANDIDATES, count))

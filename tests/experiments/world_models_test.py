@@ -9,7 +9,7 @@ from PIL import Image
 
 from sen_tf import datasets, figures, settings
 from sen_tf.envs import ENVS
-from sen_tf.experiments import world_models
+from sen_tf.experiments import drawing, world_models
 from sen_tf.groups import rotations
 from sen_tf.training import runs
 
@@ -163,7 +163,7 @@ class Known:
 
 def draw(env, folder):
     latents = Latents(env)
-    return world_models.draw(latents, folder / "episodes.h5", env, Known(env), folder)
+    return drawing.draw(latents, folder / "episodes.h5", env, Known(env), folder)
 
 
 @pytest.mark.parametrize("env", IMAGES)
@@ -185,6 +185,6 @@ def test_large_frames_come_from_fewer_episodes(tmp_path, monkeypatch):
     monkeypatch.setattr(figures, "draw_rollouts", lambda *_: None)
     monkeypatch.setattr(runs, "log_pictures", lambda *_: None)
     for limit in (20 * size, 7 * size, 1 * size):
-        monkeypatch.setattr(world_models, "CANDIDATE_BYTES", limit)
+        monkeypatch.setattr(drawing, "CANDIDATE_BYTES", limit)
         draw("reacher", tmp_path)
     assert read == [12, 7, figures.STRIPS]

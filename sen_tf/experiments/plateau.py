@@ -1,16 +1,13 @@
 """How long training stays at skill zero, with transitions that start at zero or at random.
 
-Run with: python -m benchmarks.plateau
+  python -m sen_tf.reproduce --table=plateau
 
 The slots are given: five one-hot maps of the board instead of images, so that encoder and
 transition alone are trained, on moves up, right and down. Skill 0 predicts that nothing moves.
-Printed: skill every 100 steps, and Hits@1 after 10 steps among 1,000 episodes with all moves.
+Reported: skill after some steps, and Hits@1 after 10 steps among 1,000 episodes with all moves.
 """
 
-import argparse
-import os
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+import dataclasses
 
 import keras
 import numpy as np
@@ -18,8 +15,22 @@ import tensorflow as tf
 
 from sen_tf import envs
 from sen_tf.envs.rendering import cell_indices
+from sen_tf.experiments.experiment import Experiment, Metric
 from sen_tf.metrics import ranking_metrics
 from sen_tf.models import ContrastiveWorldModel, encoders, transitions
+from sen_tf.settings import setting
+
+SHOWN = (200, 500, 1000)
+"""Steps after which skills are reported."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Plateau:
+    """Training on perfect slots."""
+
+    steps: int = setting(1000, "Steps of training.", at_least=100)
+    batch_size: int = setting(64, "Transitions per step.", at_least=2)
+    learning_rate: float = setting(5e-4, "Learning rate of Adam.", at_least=0.0)
 
 
 def maps(states):
@@ -42,16 +53,16 @@ def make_model(random_start, seed):
     return ContrastiveWorldModel(slots, encoder, transition, seed=seed)
 
 
-def train(model, env, arguments, seed):
+def train(model, env, plateau, seed):
     """Skill of each hundred steps."""
     rng = np.random.default_rng(seed)
-    model.compile(keras.optimizers.Adam(arguments.learning_rate), jit_compile=False)
+    model.compile(keras.optimizers.Adam(plateau.learning_rate), jit_compile=False)
     step = tf.function(model.train_step)
     allowed = np.flatnonzero(np.arange(20) % 4 < 3)
     skills = []
-    for number in range(1, arguments.steps + 1):
-        states = env.sample_states(rng, arguments.batch_size)
-        actions = rng.choice(allowed, arguments.batch_size)
+    for number in range(1, plateau.steps + 1):
+        states = env.sample_states(rng, plateau.batch_size)
+        actions = rng.choice(allowed, plateau.batch_size)
         after = env.step_states(states, actions)
         batch = {"obs": maps(states), "action": actions.astype("int32"), "next_obs": maps(after)}
         logs = step({name: tf.constant(value) for name, value in batch.items()})
@@ -71,22 +82,25 @@ def hits(model, env, steps=10, count=1000):
     return ranking_metrics(model.encode(maps(states)), predicted)["hits@1"]
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=1000)
-    parser.add_argument("--batch_size", type=int, default=64)
-    parser.add_argument("--learning_rate", type=float, default=5e-4)
-    parser.add_argument("--seeds", type=int, default=3)
-    arguments = parser.parse_args()
-    env = envs.make("shapes")
-    for random_start in (True, False):
-        for seed in range(arguments.seeds):
-            model = make_model(random_start, seed)
-            skills = train(model, env, arguments, seed)
-            start = "random" if random_start else "zero"
-            shown = " ".join(f"{skill:5.2f}" for skill in skills)
-            print(f"{start:7} seed {seed}  {shown}   Hits@1 {hits(model, env):.1%}", flush=True)
+def run(arm, settings, seed, directory):
+    """One model, which starts at random or at zero; see `Experiment.run`."""
+    env, (plateau,) = envs.make("shapes"), settings
+    model = make_model(arm == "random", seed)
+    skills = train(model, env, plateau, seed)
+    shown = {f"skill_{at}": skills[at // 100 - 1] for at in SHOWN if at <= plateau.steps}
+    return {**shown, "hits@1": 100 * hits(model, env), **dataclasses.asdict(plateau)}
 
 
-if __name__ == "__main__":
-    main()
+EXPERIMENTS = {
+    "plateau": Experiment(
+        "2204.11371",
+        "How long training stays at skill zero, from transitions that start at random or at zero",
+        ("random", "zero"),
+        {
+            **{f"skill_{at}": Metric(f"skill after {at} steps") for at in SHOWN},
+            "hits@1": Metric("Hits@1, 10 steps %"),
+        },
+        run,
+        (Plateau,),
+    )
+}

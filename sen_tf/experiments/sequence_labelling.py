@@ -1,6 +1,6 @@
 """The smallest symmetric embedding: a dense layer learns how an unknown symmetry acts on data.
 
-  python -m sen_tf.sequence_labelling --model=sen --seed=1
+  python -m sen_tf.reproduce --table=sequence
 
 A sequence on a circle of 16 positions is observed through a fixed, unknown orthogonal matrix, so
 that shifts of the sequence do something to observations that nobody wrote down. The sequence is a
@@ -19,22 +19,16 @@ sequences. The observation matrix, the waves, the labels, the limits of the trai
 sizes are ours: nothing here is to be compared with printed numbers.
 """
 
-import dataclasses
-import pathlib
-import time
-
 import keras
 import numpy as np
 from keras import layers
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from sen_tf import groups, metrics, settings
-from sen_tf.distribution import devices
+from sen_tf import groups, metrics
+from sen_tf.experiments.experiment import Experiment, Metric
 from sen_tf.groups import actions as act
 from sen_tf.layers import GroupDense
-from sen_tf.settings import setting
-from sen_tf.training import runs
 
 ARMS = ("nonequivariant", "sen")
 POSITIONS = 16
@@ -46,15 +40,6 @@ SEQUENCES = 2000
 EPOCHS = 40
 BATCH = 64
 LEARNING_RATE = 0.01
-
-
-@dataclasses.dataclass(frozen=True)
-class Labelling:
-    """Model and output."""
-
-    model: str = setting("sen", "Which labeller to train.", choices=ARMS)
-    seed: int = setting(1, "Seed of the observation, the waves and the weights.", at_least=0)
-    output: str | None = setting(None, "Directory to write. Default: a name in runs/.")
 
 
 def observation_matrix(rng):
@@ -94,7 +79,7 @@ def make_labeller(arm):
 
 
 def train(labeller, observations, labels):
-    """Trains for `EPOCHS` passes, by cross-entropy, with a step size that falls to zero."""
+    """Trains for `EPOCHS` passes, by cross-entropy, with a learning rate that falls to zero."""
     steps = EPOCHS * -(-len(observations) // BATCH)
     rate = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, steps)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -151,16 +136,24 @@ def run(arm, seed):
     before = embedded_sequence(labeller, matrix)
     train(labeller, training @ matrix.T, quadrants(training))
     after = embedded_sequence(labeller, matrix)
+    accuracy = accuracies(labeller, matrix, test)
     scores = {
-        "sequences": len(test),
-        "accuracy": accuracies(labeller, matrix, test),
-        "symmetry": {
-            "mean": {"ee_embedding": equivariance_error(after, test)},
-            "before": {"ee_embedding": equivariance_error(before, test)},
-        },
+        "accuracy_seen": 100 * accuracy["seen"],
+        "accuracy_unseen": 100 * accuracy["unseen"],
+        "ee_embedding": equivariance_error(after, test),
+        "ee_before_training": equivariance_error(before, test),
+        "sequences_seen": EPOCHS * SEQUENCES,
+        "test_sequences": len(test),
         "parameters": labeller.count_params(),
     }
     return scores, before, after
+
+
+def cell(arm, settings, seed, directory):
+    """One run and the picture of its matrices; see `Experiment.run`."""
+    scores, before, after = run(arm, seed)
+    draw_matrices(before, after, directory / "matrices.png")
+    return scores
 
 
 def draw_matrices(before, after, path):
@@ -176,33 +169,16 @@ def draw_matrices(before, after, path):
     return path
 
 
-def main(arguments):
-    (options,) = settings.parse(arguments, Labelling)
-    directory = pathlib.Path(options.output or f"runs/sequence-{options.model}-seed{options.seed}")
-    directory.mkdir(parents=True, exist_ok=True)
-    begun = time.perf_counter()
-    scores, before, after = run(options.model, options.seed)
-    summary = {
-        "model": options.model,
-        "seed": options.seed,
-        "machine": devices.describe(),
-        "sequences_seen": EPOCHS * SEQUENCES,
-        "wall_seconds": time.perf_counter() - begun,
-        "scores": scores,
-    }
-    picture = draw_matrices(before, after, directory / "matrices.png")
-    runs.write_json(directory / runs.METRICS, summary)
-    accuracy, symmetry = scores["accuracy"], scores["symmetry"]
-    print(
-        f"{options.model}, seed {options.seed}: of all positions "
-        f"{accuracy['seen']:.1%} labelled rightly with shifts as in training, "
-        f"{accuracy['unseen']:.1%} with the others\n"
-        f"  EE(S) {symmetry['before']['ee_embedding']:.3f} before training, "
-        f"{symmetry['mean']['ee_embedding']:.3f} after; {scores['parameters']:,} parameters, "
-        f"{summary['wall_seconds']:.0f} s"
+EXPERIMENTS = {
+    "sequence": Experiment(
+        "2204.11371",
+        "Labels of positions on a circle that is seen through an unknown matrix",
+        ARMS,
+        {
+            "accuracy_seen": Metric("accuracy, shifts seen %"),
+            "accuracy_unseen": Metric("accuracy, shifts unseen %"),
+            "ee_embedding": Metric("EE(S)", lower_is_better=True),
+        },
+        cell,
     )
-    print(f"wrote {directory / runs.METRICS} and {picture}")
-
-
-if __name__ == "__main__":
-    settings.run(main, __doc__, Labelling)
+}

@@ -6,7 +6,8 @@ import keras
 import numpy as np
 import pytest
 
-from sen_tf import datasets, decode
+from sen_tf import datasets
+from sen_tf.experiments import decoding
 
 
 class Mean:
@@ -36,13 +37,13 @@ def episodes(channels, count=20, side=9):
 
 @pytest.mark.parametrize(("channels", "objects"), [(1, None), (6, None), (3, 2)])
 def test_a_decoder_draws_what_the_state_says(channels, objects, monkeypatch):
-    monkeypatch.setattr(decode, "BATCH", 8)  # enough steps for statistics of batches to settle
+    monkeypatch.setattr(decoding, "BATCH", 8)  # enough steps for statistics of batches to settle
     latents, training = Mean(objects), episodes(channels)
     options = types.SimpleNamespace(epochs=40, learning_rate=3e-3, seed=0)
-    decoder = decode.train_decoder(latents, training, options, bool(objects))
+    decoder = decoding.train_decoder(latents, training, options, bool(objects))
     drawn_by_object = any(isinstance(layer, keras.layers.Permute) for layer in decoder.layers)
     assert drawn_by_object == bool(objects)
-    imagined = decode.imagine(latents, decoder, training)
+    imagined = decoding.imagine(latents, decoder, training)
     assert imagined.shape == training.observations.shape and imagined.dtype == np.uint8
     error = imagined[:, 0].astype(float) - training.observations[:, 0]
     assert np.square(error).mean() < 0.5 * training.observations.var()
@@ -51,10 +52,10 @@ def test_a_decoder_draws_what_the_state_says(channels, objects, monkeypatch):
 def test_without_epochs_a_decoder_sees_a_fixed_number_of_frames(monkeypatch):
     seen = []
     monkeypatch.setattr(keras.Model, "fit", lambda self, data, epochs, **_: seen.append(epochs))
-    monkeypatch.setattr(decode, "FRAMES_SEEN", 300)
+    monkeypatch.setattr(decoding, "FRAMES_SEEN", 300)
     for count, epochs in ((20, None), (200, None), (20, 3)):
         options = types.SimpleNamespace(epochs=epochs, learning_rate=1e-3, seed=0)
-        decode.train_decoder(Mean(None), episodes(3, count), options, by_object=False)
+        decoding.train_decoder(Mean(None), episodes(3, count), options, by_object=False)
     assert seen == [5, 1, 3]  # passes over 60, 600 and 60 frames
 
 
@@ -64,14 +65,14 @@ def test_what_is_brighter_than_white_is_white(decoded, pixel):
     count = training.observations[..., 0, 0, 0].size
     predicted = np.full((count, *training.observations.shape[2:]), decoded, np.float32)
     decoder = types.SimpleNamespace(predict=lambda states, verbose: predicted)
-    assert (decode.imagine(Mean(None), decoder, training) == pixel).all()
+    assert (decoding.imagine(Mean(None), decoder, training) == pixel).all()
 
 
 def test_a_decoder_starts_at_the_mean_picture(monkeypatch):
     monkeypatch.setattr(keras.Model, "fit", lambda *args, **_: None)
     options = types.SimpleNamespace(epochs=1, learning_rate=1e-3, seed=0)
     training = episodes(3)
-    decoder = decode.train_decoder(Mean(None), training, options, by_object=False)
+    decoder = decoding.train_decoder(Mean(None), training, options, by_object=False)
     frames = training.observations / 255
     mean, deviation = frames.mean(axis=(0, 1)), frames.std(axis=(0, 1)).mean()
     images = decoder.predict(np.full((1, 3), 0.5), verbose=0)
@@ -80,11 +81,11 @@ def test_a_decoder_starts_at_the_mean_picture(monkeypatch):
 
 def test_frames_are_as_many_as_memory_allows(monkeypatch):
     training = episodes(3)
-    every = decode.sample_frames(training, seed=0)
+    every = decoding.sample_frames(training, seed=0)
     assert np.shares_memory(every, training.observations)
-    monkeypatch.setattr(decode, "FRAME_BYTES", 10 * every[0].nbytes)
-    some = decode.sample_frames(training, seed=0)
+    monkeypatch.setattr(decoding, "FRAME_BYTES", 10 * every[0].nbytes)
+    some = decoding.sample_frames(training, seed=0)
     assert some.shape == (10, *every.shape[1:])
     numbers = [np.flatnonzero((every == frame).all(axis=(1, 2, 3)))[0] for frame in some]
     assert len(set(numbers)) == 10
-    assert not np.array_equal(some, decode.sample_frames(training, seed=1))
+    assert not np.array_equal(some, decoding.sample_frames(training, seed=1))

@@ -1,0 +1,75 @@
+"""An experiment: a table of arms, each run with several seeds and scored by the same metrics."""
+
+import csv
+import dataclasses
+import pathlib
+from collections.abc import Callable
+
+from sen_tf.distribution import devices
+from sen_tf.settings import parse as parse_settings
+from sen_tf.training import runs
+
+PUBLISHED = pathlib.Path(__file__).parent / "published.csv"
+"""The numbers that papers print: table, arm, metric, mean, deviation (0 if none), source."""
+
+
+RESULT = "result.json"
+"""The file of a run: arm, seed, machine, settings, and what was found."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Metric:
+    """A column of a table: its title with its unit, and whether less is better."""
+
+    title: str
+    lower_is_better: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """A table: arms, each run with several seeds and scored by the same metrics.
+
+    Attributes:
+        paper: The arXiv number of the paper that it is of, such as `"2204.11371"`.
+        title: What it compares, one line.
+        arms: Names of what is compared.
+        metrics: The columns by name.
+        run: Function `(arm, settings, seed, directory) -> {name: number}`, which leaves what else
+            it makes in the directory and goes on with what it finds there. Names that are no
+            metrics say what it cost; they may be strings.
+        settings: Dataclasses whose fields are the flags of this table.
+        flags: What differs from the flagfiles, which nobody may type.
+        owned: Names of further flags that the table sets itself, such as that of the arm.
+        parse: Function as `settings.parse`, which knows the flagfiles.
+        draw: Function `(directory) -> [files]` that draws what all runs made; or None.
+    """
+
+    paper: str
+    title: str
+    arms: tuple[str, ...]
+    metrics: dict[str, Metric]
+    run: Callable
+    settings: tuple[type, ...] = ()
+    flags: tuple[str, ...] = ()
+    owned: tuple[str, ...] = ()
+    parse: Callable = parse_settings
+    draw: Callable | None = None
+
+
+def published(table):
+    """The printed numbers of a table: `{(arm, metric): (mean, deviation)}`."""
+    with open(PUBLISHED, encoding="utf-8", newline="") as file:
+        return {
+            (row["arm"], row["metric"]): (float(row["mean"]), float(row["deviation"]))
+            for row in csv.DictReader(file)
+            if row["table"] == table
+        }
+
+
+def run_cell(experiment, arm, settings, seed, directory):
+    """Runs an arm with a seed in this process, and writes its `RESULT` into the directory."""
+    directory.mkdir(parents=True, exist_ok=True)
+    found = experiment.run(arm, settings, seed, directory)
+    values = {name: value for each in settings for name, value in vars(each).items()}
+    about = {"arm": arm, "seed": seed, "machine": devices.describe(), "settings": values}
+    runs.write_json(directory / RESULT, about | {"found": found})

@@ -25,12 +25,12 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_service_pb2_grpc as service_grpc
 
+from benchmarks.prediction_service import connect, make_request, serve
 from benchmarks.soak import resident
 from benchmarks.timing import seconds
 from sen_tf import export
 from sen_tf.experiments import networks
 from sen_tf.testing import randomize_weights
-from tests.prediction_service import connect, make_request, serve
 
 NAME = "cubes"
 BATCHES = (1, 32, 256)

@@ -17,10 +17,10 @@ for _threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import numpy as np  # noqa: E402
 
 from benchmarks.table import Measured, Row, markdown  # noqa: E402
+from benchmarks.teapot_peer import draw_slowly  # noqa: E402
 from benchmarks.timing import seconds, time_in_turn  # noqa: E402
 from sen_tf.envs.teapot_rendering import TeapotRenderer  # noqa: E402
 from sen_tf.groups import rotations  # noqa: E402
-from tests.envs.teapot_rendering_test import draw_slowly  # noqa: E402
 
 
 def main():

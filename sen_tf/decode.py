@@ -2,7 +2,7 @@
 
   python -m sen_tf.decode --run=runs/cubes-sen
 
-The decoder sees states of true training frames only. Decoded rollouts are therefore pictures of the
+The decoder sees states of true training frames only. Decoded rollouts are therefore images of the
 states that the model predicts, from the first frame and the actions alone. Without --epochs, it is
 trained on about 100,000 frames in all.
 """
@@ -35,7 +35,7 @@ class Decoding:
     )
     seed: int | None = setting(None, "Seed of weights and order; that of the run without.")
     overwrite: bool = setting(
-        False, "Replace a decoder and pictures that were not made with the same settings."
+        False, "Replace a decoder and figures that were not made with the same settings."
     )
 
 
@@ -73,16 +73,16 @@ def main(arguments):
     steps = episodes.observations.shape[1] - 1
     print(
         f"root mean square error of decoded images, of 1: {start:.3f} at the first frame, "
-        f"{end:.3f} after {steps} predicted steps; of the mean picture {of_mean:.3f}"
+        f"{end:.3f} after {steps} predicted steps; of the mean image {of_mean:.3f}"
     )
-    errors = {"first_frame": start, f"after_{steps}_steps": end, "mean_picture": of_mean}
+    errors = {"first_frame": start, f"after_{steps}_steps": end, "mean_image": of_mean}
     errors = {name: float(error) for name, error in errors.items()}
     runs.write_json(record, {"made_with": made_with, "root_mean_square_error": errors})
     print(f"wrote {path}")
     drawn[0].parent.mkdir(exist_ok=True)
-    for draw, picture in zip((figures.draw_decoded, figures.animate), drawn, strict=True):
-        print(f"wrote {draw(episodes.observations, imagined, picture)}")
-    runs.log_pictures(directory, drawn[:1])
+    for draw, file in zip((figures.draw_decoded, figures.animate), drawn, strict=True):
+        print(f"wrote {draw(episodes.observations, imagined, file)}")
+    runs.log_figures(directory, drawn[:1])
 
 
 if __name__ == "__main__":

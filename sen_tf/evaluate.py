@@ -1,4 +1,4 @@
-"""Scores a trained world model on an evaluation set, and draws its pictures.
+"""Scores a trained world model on an evaluation set, and draws its figures.
 
   python -m sen_tf.evaluate --run=runs/cubes-sen
   python -m sen_tf.evaluate --model_file=model.keras --env=cubes --dataset=data/evaluation.h5
@@ -31,7 +31,7 @@ class Evaluation:
         "'data/cubes-*.h5', or minari:NAME; made where none is given.",
     )
     overwrite: bool = setting(
-        False, "Replace scores and pictures that were not made with the same settings."
+        False, "Replace scores and figures that were not made with the same settings."
     )
 
 
@@ -46,7 +46,7 @@ def main(arguments):
     made = world_models.made_with(environment, evaluation_set, asked.dataset, name)
     path = directory / runs.EVALUATION
     runs.check_replaced(
-        [path, *(directory / "figures" / picture for picture in drawing.PICTURES)],
+        [path, *(directory / "figures" / name for name in drawing.FIGURES)],
         [path, directory / runs.METRICS],
         made,
         asked.overwrite,
@@ -58,8 +58,8 @@ def main(arguments):
     runs.write_json(path, {"made_with": made, **scores})
     drawn = drawing.draw(latents, file, environment.env, env, directory)
     print(f"evaluated in {time.perf_counter() - begun:.0f} s; wrote {path}")
-    for picture in drawn:
-        print(f"wrote {picture}")
+    for file in drawn:
+        print(f"wrote {file}")
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ import os
 import pathlib
 import shlex
 import sys
+import textwrap
 import types
 import typing
 
@@ -258,7 +259,16 @@ def _describe_flag(name, owner):
     shown = ",".join(value) if isinstance(value, list) else value
     choices = f" One of: {', '.join(about['choices'])}." if about["choices"] else ""
     default = "none" if shown in (None, "") else shown
-    return [f"  --{name}", f"      {about['help']}{choices}", f"      Default: {default}."]
+    indent = 6 * " "
+    text = textwrap.fill(
+        f"{about['help']}{choices} Default: {default}.",
+        width=88,
+        initial_indent=indent,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return [f"  --{name}", text]
 
 
 def run(main, description, *groups, first=(), parse=parse):

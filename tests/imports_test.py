@@ -2,6 +2,7 @@
 
 import ast
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -78,6 +79,17 @@ def test_importing_the_package_reaches_no_environment():
         previous = reached
         reached = previous.union(*(allowed(name) for name in previous))
     assert reached == {"sen_tf", "groups", "layers", "losses", "models", "distribution"}
+
+
+def test_benchmarks_import_no_test(imports):
+    files = [path for path in FILES if path.is_relative_to(ROOT / "benchmarks")]
+    wrong = [
+        f"{relative(path)} imports {item.name}"
+        for path in files
+        for item in imports(path)
+        if item.name.split(".")[0] == "tests"
+    ]
+    assert not wrong, "\n".join(wrong)
 
 
 def test_what_is_ours_is_imported_by_its_full_name(imports):
@@ -165,6 +177,36 @@ def test_there_is_no_room_below_a_room():
 
 def test_names_say_what_is_in_them():
     assert not [relative(path) for path in FILES if VAGUE_NAMES & {path.stem, path.parent.name}]
+
+
+QUESTIONS = ("What ", "Where ", "Whether ", "How ", "Why ", "Who ", "When ")
+
+
+def test_docstrings_say_what_a_thing_is():
+    wrong = [
+        f"{relative(path)}: {docstring.splitlines()[0]}"
+        for path in PACKAGE
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+        and (docstring := ast.get_docstring(node) or "").startswith(QUESTIONS)
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+ERRORS = re.compile(r"` must (be|have|hold)|[,;] got ")
+
+
+def test_errors_have_one_wording():
+    """Expected `name` to be ...; received name=..."""
+    wrong = [
+        f"{relative(path)}:{node.lineno}: {text}"
+        for path in PACKAGE
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Raise)
+        for text in [ast.unparse(node)]
+        if ERRORS.search(text)
+    ]
+    assert not wrong, "\n".join(wrong)
 
 
 def test_the_library_raises_errors_and_asserts_nothing():

@@ -172,7 +172,7 @@ def test_help_shows_first_flags_then_groups_with_the_defaults_of_now():
     assert start.startswith("Flags to start with:\n  --epochs\n      Passes over the data.")
     assert "Default: 7." in start and start.endswith("Default: none.")
     assert fitting.startswith("How something is fitted:\n  --learning_rate\n")
-    assert "One of: small, large.\n      Default: small." in fitting and "--epochs" not in fitting
+    assert "One of: small, large. Default: small." in fitting and "--epochs" not in fitting
     assert places.startswith("Where things are:\n  --actions\n") and "Default: up." in places
 
 
@@ -183,8 +183,8 @@ def test_help_shows_the_defaults_of_environment_and_preset(capsys, monkeypatch):
     start = text[text.index("Flags to start with:") :].split("\n\n")[0]
     assert start.count("\n  --") == 10
     chosen = world_models.choose(["--env=reacher", "--preset=laptop"])
-    epochs = start[start.index("--epochs") :].splitlines()[2]
-    assert epochs == f"      Default: {chosen.training.epochs}."
+    epochs = start[start.index("--epochs") :].splitlines()[1]
+    assert epochs.endswith(f"Default: {chosen.training.epochs}.")
     for name in FIELDS:
         assert f"  --{name}\n" in text
 

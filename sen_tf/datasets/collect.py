@@ -4,7 +4,8 @@ A behaviour policy is a TensorFlow Probability distribution over actions, or any
 `sample(shape, seed)`, where the seed is a pair of int32: actions do not depend on the state. A twin
 of an episode under a group element g is the same episode with every state transformed by g and
 *rendered again*, and with transformed actions; its pixels are never rotated. A finite group gives a
-twin an element, a continuous one a twin each of a few drawn elements, the same for all episodes.
+twin per element, a continuous one a twin for each of a few drawn elements, the same for all
+episodes.
 """
 
 import dataclasses
@@ -67,7 +68,7 @@ def uniform_policy(env, actions: Sequence[str] | None = None):
     if unknown or names == []:
         known = ", ".join(env.action_names) or "none"
         came = ", ".join(map(repr, unknown)) or "none"
-        raise ValueError(f"`actions` must be names out of: {known}; got {came}.")
+        raise ValueError(f"Expected `actions` to be names out of: {known}; received {came}.")
     if hasattr(env, "sample_actions"):
         return _DrawnActions(env)
     box = isinstance(env.action_space, gymnasium.spaces.Box)
@@ -100,7 +101,9 @@ def _uniform_in_box(env, names):
     import tensorflow_probability as tfp
 
     if names is not None and len(names) > 1:
-        raise ValueError(f"`actions` must be one name, of a box; got {', '.join(names)}.")
+        raise ValueError(
+            f"Expected `actions` to be one name, of a box; received {', '.join(names)}."
+        )
     space = env.action_space
     lowest, highest = (space.low, space.high) if names is None else env.action_names[names[0]]
     return tfp.distributions.Uniform(np.float32(lowest), np.float32(highest))
@@ -142,7 +145,7 @@ def collect(
     counts = (("episodes", episodes, 1), ("steps", steps, 1))
     for name, value, least in (*counts, ("seed", seed, 0), ("first_episode", first_episode, 0)):
         if value < least:
-            raise ValueError(f"`{name}` must be at least {least}; got {value}.")
+            raise ValueError(f"Expected `{name}` to be at least {least}; received {name}={value}.")
     numbers = range(first_episode, first_episode + episodes)
     return _blocks(env, policy, numbers, steps, seed, twins, first_states or env.sample_states)
 

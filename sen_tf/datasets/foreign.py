@@ -66,7 +66,7 @@ def _image_shape(shape):
 
 
 def _block(images, episode):
-    """How many episodes of a shape are read at once."""
+    """The number of episodes of a shape that are read at once."""
     size = math.prod(episode) * images.dtype.itemsize
     check_memory(3 * size, f"an episode of {images.name}")  # obs, next_obs, and both joined
     return max(1, READ_BYTES // size)

@@ -1,4 +1,4 @@
-"""Checksums of episodes: one a block, and one over those and all that describes them.
+"""Checksums of episodes: one per block, and one over those and all that describes them.
 
 SHA-256 (FIPS 180-4), which modern processors have instructions for; it also holds against changes
 that are made on purpose, as long as the file's last checksum is known from elsewhere.

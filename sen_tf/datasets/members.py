@@ -1,4 +1,4 @@
-"""What of an HDF5 file may be opened: groups and datasets that lie in it, plainly.
+"""The members of an HDF5 file that may be opened: groups and datasets that lie in it, plainly.
 
 A file from elsewhere can name other files to be read in its stead, a filter that HDF5 would look
 for among the libraries of the machine, or a size that no memory holds. None of it is followed.
@@ -19,7 +19,7 @@ class DatasetError(ValueError):
 
 
 class Problem(Exception):
-    """What is wrong with the inside of a file."""
+    """A fault of the inside of a file."""
 
 
 def member(group, name):

@@ -29,7 +29,7 @@ DATA = "main_data.hdf5"  # the file of a dataset
 
 
 def is_name(path) -> bool:
-    """Whether a path is "minari:" and the name of a dataset."""
+    """True if a path is "minari:" and the name of a dataset."""
     return str(path).startswith(PREFIX)
 
 
@@ -141,7 +141,7 @@ def write_minari(name: str, episodes, env: gymnasium.Env) -> pathlib.Path:
     minari = _package()
     folder = minari.storage.get_dataset_path(name)
     if folder.exists():
-        raise ValueError(f"`name` must be new; the Minari dataset {name} exists: {folder}.")
+        raise ValueError(f"Expected `name` to be new; the Minari dataset {name} exists: {folder}.")
     try:
         with warnings.catch_warnings(action="ignore", category=UserWarning):  # who the author is
             minari.create_dataset_from_buffers(

@@ -40,9 +40,13 @@ def split(episodes: Episodes, fraction: float, seed: int) -> tuple[Subset, Subse
         ValueError: `fraction` is not in (0, 1), or there are fewer than two episodes.
     """
     if not 0 < fraction < 1:
-        raise ValueError(f"`fraction` must lie between 0 and 1; got {fraction}.")
+        raise ValueError(
+            f"Expected `fraction` to lie between 0 and 1; received fraction={fraction}."
+        )
     if len(episodes) < 2:
-        raise ValueError(f"`episodes` must hold at least 2 to be split; got {len(episodes)}.")
+        raise ValueError(
+            f"Expected `episodes` to hold at least 2 to be split; received {len(episodes)}."
+        )
     order = np.random.default_rng(seed).permutation(len(episodes))
     held_out = min(max(round(fraction * len(episodes)), 1), len(episodes) - 1)
     return (
@@ -57,16 +61,19 @@ def steps_per_epoch(subset: Subset, batch_size: int, drop_remainder: bool = True
     every_time = tuple(range(episodes.actions.shape[1] + 1))
     if episodes.steps != every_time:
         raise ValueError(
-            f"`data` must hold the frames of all times 0 to {every_time[-1]}; "
+            f"Expected `data` to hold the frames of all times 0 to {every_time[-1]}; "
             f"it was read with steps={episodes.steps}."
         )
     if batch_size < 1:
-        raise ValueError(f"`batch_size` must be at least 1; got {batch_size}.")
+        raise ValueError(
+            f"Expected `batch_size` to be at least 1; received batch_size={batch_size}."
+        )
     count = len(subset) * episodes.actions.shape[1]
     steps = count // batch_size if drop_remainder else -(-count // batch_size)
     if steps == 0:
         raise ValueError(
-            f"`batch_size` must be at most the number of transitions, {count}; got {batch_size}."
+            f"Expected `batch_size` to be at most the number of transitions, {count}; received "
+            f"batch_size={batch_size}."
         )
     return steps
 
@@ -94,7 +101,7 @@ def transitions(
         start_epoch: epoch at which the first batch begins.
         shuffle: whether to permute the transitions in each epoch; else they come in order.
         drop_remainder: whether to leave out the transitions of an epoch that fill no whole batch.
-        shares: number of equal shares, one a replica, into which each batch is cut: they are the
+        shares: number of equal shares, one per replica, into which each batch is cut: they are the
             elements of the dataset then.
         own: the shares that are wanted here, such as those of one machine out of several.
         pairs: whether to shuffle so that transitions 2k and 2k + 1 of a share are of one episode;
@@ -116,12 +123,13 @@ def transitions(
     steps = steps_per_epoch(subset, batch_size, drop_remainder)
     if batch_size % shares:
         raise ValueError(
-            f"`batch_size` must be a multiple of the {shares} replicas; got {batch_size}."
+            f"Expected `batch_size` to be a multiple of the {shares} replicas; received "
+            f"batch_size={batch_size}."
         )
     if pairs and batch_size // shares % 2:
         raise ValueError(
-            f"`batch_size` must be an even number for each of {shares} replicas, for pairs of "
-            f"transitions of one episode; got {batch_size}."
+            f"Expected `batch_size` to be an even number for each of {shares} replicas, for pairs "
+            f"of transitions of one episode; received batch_size={batch_size}."
         )
     episodes, length = subset.episodes, subset.episodes.actions.shape[1]
     with tf.device("/CPU:0"):  # where pipelines run, also beside an accelerator

@@ -213,7 +213,7 @@ def _checked_steps(steps, times):
         return tuple(range(times))
     if min(steps) < 0 or max(steps) >= times:
         raise Problem(
-            f"it has {times - 1} steps an episode, expected times {tuple(steps)} "
+            f"it has {times - 1} steps per episode, expected times {tuple(steps)} "
             f"(generate with --steps={max(steps)})"
         )
     return tuple(steps)

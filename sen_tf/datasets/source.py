@@ -38,7 +38,7 @@ class Source:
 
 @dataclasses.dataclass(frozen=True)
 class Contents:
-    """What an open file holds.
+    """The contents of an open file.
 
     parts: the episodes, under None, and those of each twin under its number.
     twins: the group element of each twin: its number, or a matrix.
@@ -93,7 +93,7 @@ def names_in(group):
 
 
 def as_actions(values: np.ndarray, first: int = 0) -> np.ndarray:
-    """Actions as training takes them: int64 for one whole number a step, else float32.
+    """Actions as training takes them: int64 for one whole number per step, else float32.
 
     Also whole numbers that were stored as floats become int64.
 

@@ -120,7 +120,7 @@ def _was_made_with(path, attributes):
 
 
 def environment_version(env: str) -> int:
-    """The version of an environment's pictures and dynamics; 1 of one that is not ours."""
+    """The version of an environment's images and dynamics; 1 of one that is not ours."""
     return ENVS[env].version if env in ENVS else 1
 
 
@@ -134,7 +134,7 @@ def _write_blocks(file, blocks, episodes, wrote):
     for block in blocks:
         count = len(block.actions)
         if written + count > episodes:
-            raise ValueError(f"`blocks` must hold {episodes} episodes; got more.")
+            raise ValueError(f"Expected `blocks` to hold {episodes} episodes; received more.")
         parts = {"/": block} | {f"twins/{n}": twin for n, twin in block.twins.items()}
         for name, part in parts.items():
             _check_space(file.filename, part)
@@ -148,7 +148,7 @@ def _write_blocks(file, blocks, episodes, wrote):
         written += count
         wrote(count)
     if written != episodes:
-        raise ValueError(f"`blocks` must hold {episodes} episodes; got {written}.")
+        raise ValueError(f"Expected `blocks` to hold {episodes} episodes; received {written}.")
     return checksums
 
 
@@ -197,7 +197,7 @@ def _write_checksums(file, checksums):
 
 
 def own_contents(file, env: str | None) -> Contents:
-    """What a file in our own format holds.
+    """The contents of a file in our own format.
 
     Args:
         file: the open HDF5 file.

@@ -1,4 +1,4 @@
-"""What the machine can do: GPUs, bfloat16 instructions, distribution strategies."""
+"""The abilities of the machine: GPUs, bfloat16 instructions, distribution strategies."""
 
 import os
 import pathlib
@@ -44,7 +44,7 @@ def describe():
 
 
 def xla_pays():
-    """Whether to compile training steps with XLA, in the strategy that is in scope.
+    """True if compiling training steps with XLA pays, in the strategy that is in scope.
 
     On one GPU. On CPUs it made the convolutions of the embeddings three times slower, and a
     mirrored step of Keras cannot be compiled whole.
@@ -75,7 +75,7 @@ def make_strategy(strategy):
 
 
 def is_chief(strategy):
-    """Whether this process is the one that writes what the run leaves."""
+    """True if this process is the one that writes what the run leaves."""
     resolver = strategy.cluster_resolver
     if resolver is None or resolver.task_type == "chief":
         return True

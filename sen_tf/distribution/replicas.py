@@ -1,4 +1,4 @@
-"""What the replicas of a `tf.distribute` strategy tell each other; nothing where there is one.
+"""Communication between the replicas of a `tf.distribute` strategy; none where there is one.
 
 Gradients flow through all of it.
 """
@@ -23,7 +23,7 @@ def count():
 
 
 def on_several_machines():
-    """Whether the replicas are those of a MultiWorkerMirroredStrategy."""
+    """True if the replicas are those of a MultiWorkerMirroredStrategy."""
     if _context() is None:
         return False
     import tensorflow as tf

@@ -34,7 +34,7 @@ FACTS = {
     "and which never changes in an episode",
     "arguments": "arguments of the constructor that are flags: name to its help and its choices",
 }
-"""What the class of an environment states, and what each fact is; none has a default."""
+"""The facts that the class of an environment states; none has a default."""
 
 ENVS = {}
 """The environments by name: classes."""

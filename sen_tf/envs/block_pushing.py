@@ -46,7 +46,7 @@ def checked_actions(actions):
 
 
 class BlockPushing(EpisodeEnv):
-    """A board whose pictures are drawn by `renderer`; see `Shapes`, `Cubes` and `RushHour`.
+    """A board whose images are drawn by `renderer`; see `Shapes`, `Cubes` and `RushHour`.
 
     Through Gymnasium it is one episode: `reset` draws a state uniformly, or takes
     `options={"state": state}`; rewards are 0 and it never ends. The methods named after states work
@@ -54,7 +54,7 @@ class BlockPushing(EpisodeEnv):
 
     Args:
         renderer: callable from states, here (n, 5, 2), to uint8 images (n, 50, 50, 3).
-        render_mode: None, or "rgb_array", with which `render()` returns the picture.
+        render_mode: None, or "rgb_array", with which `render()` returns the image.
 
     Attributes:
         group: C4; element k is k quarter turns counter-clockwise.
@@ -116,7 +116,7 @@ class BlockPushing(EpisodeEnv):
         return after
 
     def render_states(self, states):
-        """Returns uint8 pictures (n, 50, 50, 3) of states (n, 5, 2); ValueError for others."""
+        """Returns uint8 images (n, 50, 50, 3) of states (n, 5, 2); ValueError for others."""
         return self._renderer(states)
 
     def transform(self, states, g):
@@ -162,7 +162,7 @@ class BlockPushing(EpisodeEnv):
         return moves
 
     def _turned_directions(self, g):
-        """What `g` makes of each direction, (4,)."""
+        """The directions that `g` turns the four directions to, (4,)."""
         turned = DIRECTIONS @ self._turn(g).T
         return np.argmax((turned[:, None] == DIRECTIONS).all(axis=-1), axis=1)
 
@@ -196,7 +196,7 @@ class Shapes(BlockPushing):
 class Cubes(BlockPushing):
     """3D Blocks: coloured cubes on a grey floor, in perspective.
 
-    Turning the board does not turn the picture: that is what makes the symmetry unknown.
+    Turning the board does not turn the image: that is what makes the symmetry unknown.
 
     Args:
         render_mode: see `BlockPushing`.

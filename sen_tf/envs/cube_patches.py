@@ -1,13 +1,13 @@
 """The table of patches from which frames of cubes are summed.
 
-matplotlib paints the cubes of a board whole, from back to front, so that its full-size picture is
+matplotlib paints the cubes of a board whole, from back to front, so that its full-size image is
 an exact composite: a pixel of the cube in cell c shows with the factor V_c, the product of
-(1 - alpha_f) over the occupied cells f painted after c. With S_c the picture of a white cube on
+(1 - alpha_f) over the occupied cells f painted after c. With S_c the image of a white cube on
 black, L the downsampling and `floor` the empty board,
 
     frame = L[floor] + sum over cubes c of  colour_c * L[V_c S_c] - L[V_c alpha_c floor].
 
-At most six cells can hide a part of another, so that all these patches, one a cell, a pattern of
+At most six cells can hide a part of another, so that all these patches, one per cell, a pattern of
 hiding cells and a colour, fit in a table. It is made from one white and one black cube a cell and
 kept in the user's cache directory. Summed frames differ from matplotlib's by 0.17 of 255 in the
 mean and by at most 17 (2,000 random boards), since Pillow, which downsamples there, rounds and
@@ -37,7 +37,7 @@ CROP = (slice(215, 455), slice(80, 570))  # rows and columns of the 480 x 640 fi
 
 
 class CubesTable(NamedTuple):
-    """What is needed to compose a frame, in 1/32 of a grey level. Every picture is grey.
+    """The patches that frames are composed of, in 1/32 of a grey level. Every image is grey.
 
     A *pattern* of cell c is a set of occupied cells that hide a part of it, as a number: the sum of
     `covers[c, f]` over these cells f.
@@ -135,7 +135,7 @@ def _write_table(path, table):
 
 
 def make_cubes_table():
-    """Makes the table from matplotlib's pictures of single cubes, in about two seconds."""
+    """Makes the table from matplotlib's images of single cubes, in about two seconds."""
     with matplotlib_defaults():
         scene = CubesScene()
         order = scene.painting_order()
@@ -169,7 +169,7 @@ def _covers(order, touched):
 
 
 def _planes(alpha, floor_hidden, light, covers):
-    """Box and flat patches of one cell, from full-size pictures; see `CubesTable`."""
+    """Box and flat patches of one cell, from full-size images; see `CubesTable`."""
     hiding = np.flatnonzero(covers)
     visible = [
         np.prod(1 - alpha[hiding[_bits(pattern)]], axis=0) for pattern in range(1 << len(hiding))
@@ -191,10 +191,10 @@ def _fixed(x):
     return np.rint(x * (1 << FRACTION_BITS)).astype(np.int16)
 
 
-def _downsample(pictures):
-    """Pillow's Lanczos filter to 50 x 50 of pictures (..., h, w), nothing rounded or clipped."""
-    rows, columns = (_lanczos(size) for size in pictures.shape[-2:])
-    return rows @ pictures @ columns.T
+def _downsample(images):
+    """Pillow's Lanczos filter to 50 x 50 of images (..., h, w), nothing rounded or clipped."""
+    rows, columns = (_lanczos(size) for size in images.shape[-2:])
+    return rows @ images @ columns.T
 
 
 @functools.cache
@@ -237,7 +237,7 @@ class CubesScene:
         self._axes.zaxis.line.set_linewidth(0)
 
     def draw(self, cells, colours):
-        """Returns the picture, uint8 (240, 490, 3), of cubes in `cells`, colours RGB in [0, 1]."""
+        """Returns the image, uint8 (240, 490, 3), of cubes in `cells`, colours RGB in [0, 1]."""
         return self._paint(cells, colours)[0]
 
     def painting_order(self):

@@ -11,7 +11,7 @@ class EpisodeEnv(gymnasium.Env):
     state a user may start from. Rewards are 0 and an episode never ends.
 
     Args:
-        render_mode: None, or "rgb_array", with which `render()` returns the picture.
+        render_mode: None, or "rgb_array", with which `render()` returns the image.
 
     Raises:
         ValueError: for another `render_mode`.
@@ -50,12 +50,12 @@ class EpisodeEnv(gymnasium.Env):
         return observation, 0.0, False, False, info
 
     def render(self):
-        """Returns the picture, uint8 (rows, columns, 3); None where `render_mode` is None."""
+        """Returns the image, uint8 (rows, columns, 3); None where `render_mode` is None."""
         if self.render_mode is None:
             return None
         if self._state is None:
             raise gymnasium.error.ResetNeeded("Call `reset` before the first `render`.")
-        return self._picture(self._observe()[0])
+        return self._rgb(self._observe()[0])
 
     def _one_action(self, action):
         return np.asarray(action)
@@ -63,7 +63,7 @@ class EpisodeEnv(gymnasium.Env):
     def _first_state(self):
         return self.sample_states(self.np_random, 1)[0]
 
-    def _picture(self, observation):
+    def _rgb(self, observation):
         return observation
 
     def _observe(self):

@@ -1,7 +1,7 @@
 """Reacher: two links in a plane, driven by two torques, seen by a tilted camera.
 
 It is Gymnasium's Reacher-v5 on MuJoCo with its goal fixed. A state holds two successive states of
-the simulator, those of the two stacked pictures, (..., 2, 8), the earlier one first. Each of the
+the simulator, those of the two stacked images, (..., 2, 8), the earlier one first. Each of the
 two is
 
     joint angles (2), goal (x, y), joint velocities (2), velocity of the goal (2)
@@ -12,7 +12,7 @@ The group D4 turns and mirrors the arm and its goal about the first joint: a rot
 first angle; a reflection negates both torques, both velocities and the second angle, and mirrors
 the first link. (Negating the first angle mirrors at the x axis: that is r^2 f of
 `groups/actions.py`, whose f mirrors left and right.) Because the camera is tilted by 45 degrees,
-turning the arm does not turn the picture: that is what makes the symmetry unknown.
+turning the arm does not turn the image: that is what makes the symmetry unknown.
 
 Source: Park et al., Learning Symmetric Embeddings for Equivariant World Models (ICML 2022), section
 5; the simulator is Todorov et al., MuJoCo (IROS 2012).
@@ -33,7 +33,7 @@ ANGLE_NOISE, VELOCITY_NOISE = 0.1, 0.005  # of Reacher-v5's first states, unifor
 
 
 class Reacher(EpisodeEnv):
-    """The arm and its two stacked pictures; see the module's head for states and symmetry.
+    """The arm and its two stacked images; see the module's head for states and symmetry.
 
     Through Gymnasium it is one episode: `reset` draws a first state and takes `warm_up_steps`
     uniformly random steps, or takes `options={"state": state}`; rewards are 0 and it never ends.
@@ -41,15 +41,15 @@ class Reacher(EpisodeEnv):
     simulators, without the episode.
 
     Args:
-        size: side of the pictures in pixels, from 1 to 400. A 3x3 window moved by 2 with padding
+        size: side of the images in pixels, from 1 to 400. A 3x3 window moved by 2 with padding
             "same" commutes with D4 on an odd number n of pixels only, and leaves (n + 1) / 2. The
             default 2^7 + 1 is halved to 65, 33, 17, 9, 5 and 3, all odd; no even size, such as the
             128 of the published code, can be halved even once.
         camera: "tilted" by 45 degrees, as Reacher-v5's, or "above": then turning the arm turns its
-            picture too, but for the light on the floor.
+            image too, but for the light on the floor.
         workers: number of processes that simulate and draw, started when they are first needed;
-            None for as many as there are cores. States and pictures do not depend on it.
-        render_mode: None, or "rgb_array", with which `render()` returns the latest picture.
+            None for as many as there are cores. States and images do not depend on it.
+        render_mode: None, or "rgb_array", with which `render()` returns the latest image.
 
     Attributes:
         group: D4, in the order and meaning of `groups/actions.py`.
@@ -58,7 +58,7 @@ class Reacher(EpisodeEnv):
 
     Raises:
         ValueError: for another `size`, `camera`, `workers` or `render_mode`.
-        gymnasium.error.DependencyNotInstalled: at the first state or picture, where MuJoCo, or a
+        gymnasium.error.DependencyNotInstalled: at the first state or image, where MuJoCo, or a
             library by which it draws without a screen, is missing. The environment variable
             MUJOCO_GL chooses that library; where it is not set, it is the first that works of EGL
             and OSMesa.
@@ -104,7 +104,7 @@ class Reacher(EpisodeEnv):
             states = self.step_states(states, action)
         return states[0]
 
-    def _picture(self, observation):
+    def _rgb(self, observation):
         return observation[..., 3:]
 
     def sample_states(self, rng, n):
@@ -142,7 +142,7 @@ class Reacher(EpisodeEnv):
         return np.stack([states[:, 1], self._simulators.step(states[:, 1], actions)], axis=1)
 
     def render_states(self, states):
-        """Returns stacked pictures, uint8 (n, size, size, 6), of states (n, 2, 8).
+        """Returns stacked images, uint8 (n, size, size, 6), of states (n, 2, 8).
 
         The same state of the simulator, in whichever place, is rendered once.
 
@@ -151,8 +151,8 @@ class Reacher(EpisodeEnv):
         """
         states = _checked_states(states)
         distinct, where = np.unique(states.reshape(-1, 8), axis=0, return_inverse=True)
-        pictures = self._simulators.draw(distinct[:, :4])
-        return np.concatenate([pictures[which] for which in where.reshape(-1, 2).T], axis=-1)
+        images = self._simulators.draw(distinct[:, :4])
+        return np.concatenate([images[which] for which in where.reshape(-1, 2).T], axis=-1)
 
     def transform(self, states, g):
         """Returns the states moved by element `g` of D4, float64.

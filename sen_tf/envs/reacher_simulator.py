@@ -1,7 +1,7 @@
 """Reacher's simulator, MuJoCo, in processes of its own, which step and draw side by side.
 
 They run this file alone, without the package, whose import brings TensorFlow: that and Mesa's
-software OpenGL each bring an LLVM, and where both are in one process, the first picture ends it
+software OpenGL each bring an LLVM, and where both are in one process, the first image ends it
 with a segmentation fault.
 """
 
@@ -32,7 +32,7 @@ class Simulators:
     """Processes with a `Simulator` each, which share the work.
 
     Args:
-        size: side of the pictures in pixels.
+        size: side of the images in pixels.
         camera: a name in `CAMERAS`.
         count: number of processes.
 
@@ -54,7 +54,7 @@ class Simulators:
         return self._share("step", states, actions)
 
     def draw(self, positions):
-        """Returns pictures, uint8 (n, size, size, 3); see `Simulator`."""
+        """Returns images, uint8 (n, size, size, 3); see `Simulator`."""
         return self._share("draw", positions)
 
     def _share(self, method, *arrays):
@@ -113,7 +113,7 @@ def _process(size, camera, backend):
 
 
 def serve(size, camera, end):
-    """What each process does; see `_process`."""
+    """The work of each process; see `_process`."""
     with Connection(int(end)) as connection, contextlib.suppress(EOFError, KeyboardInterrupt):
         try:
             simulator = Simulator(int(size), camera)
@@ -130,12 +130,12 @@ def serve(size, camera, end):
 class Simulator:
     """Reacher-v5, in this process.
 
-    Pictures are rendered at 500 x 500, cropped to 50:450 and averaged over areas. They have one
-    sample a pixel, not Gymnasium's four: the averaging smooths the edges, and a picture takes half
+    Images are rendered at 500 x 500, cropped to 50:450 and averaged over areas. They have one
+    sample per pixel, not Gymnasium's four: the averaging smooths the edges, and a image takes half
     the time.
 
     Args:
-        size: side of the pictures in pixels.
+        size: side of the images in pixels.
         camera: a name in `CAMERAS`.
     """
 
@@ -170,19 +170,19 @@ class Simulator:
         return after
 
     def draw(self, positions):
-        """Returns pictures, uint8 (n, size, size, 3), of positions (n, 4): angles and goals."""
-        pictures = np.empty((len(positions), self._size, self._size, 3), np.uint8)
-        for picture, position in zip(pictures, positions, strict=True):
+        """Returns images, uint8 (n, size, size, 3), of positions (n, 4): angles and goals."""
+        images = np.empty((len(positions), self._size, self._size, 3), np.uint8)
+        for image, position in zip(images, positions, strict=True):
             self._simulator.set_state(position, np.zeros(4))
-            picture[...] = np.rint(self._shrink(self._simulator.render()[CROP, CROP]))
-        return pictures
+            image[...] = np.rint(self._shrink(self._simulator.render()[CROP, CROP]))
+        return images
 
 
 class AreaAverage:
-    """Shrinks square pictures: each pixel of the result is the mean over the area that it covers.
+    """Shrinks square images: each pixel of the result is the mean over the area that it covers.
 
     Args:
-        source: side of the pictures in pixels.
+        source: side of the images in pixels.
         size: side of the result, at most `source`.
     """
 
@@ -196,12 +196,12 @@ class AreaAverage:
         self._pixels = first + np.arange(count)[:, None]  # (count, size), covered by each part
         self._shares = np.take_along_axis(shares, self._pixels.T, axis=1).T.astype(np.float32)
 
-    def __call__(self, picture):
-        """Returns the shrunken picture, float32 (size, size, c), of (source, source, c)."""
-        return self._shrink_rows(self._shrink_rows(picture).swapaxes(0, 1)).swapaxes(0, 1)
+    def __call__(self, image):
+        """Returns the shrunken image, float32 (size, size, c), of (source, source, c)."""
+        return self._shrink_rows(self._shrink_rows(image).swapaxes(0, 1)).swapaxes(0, 1)
 
-    def _shrink_rows(self, picture):
+    def _shrink_rows(self, image):
         # A sum of rows: a matrix product would go through the zeros too, and takes longer.
-        picture = np.ascontiguousarray(picture)
+        image = np.ascontiguousarray(image)
         both = zip(self._pixels, self._shares[..., None, None], strict=True)
-        return sum(share * picture[pixels] for pixels, share in both)
+        return sum(share * image[pixels] for pixels, share in both)

@@ -1,4 +1,4 @@
-"""Pictures of block-pushing boards: batches of layouts to uint8 images, without a plotting library.
+"""Images of block-pushing boards: batches of layouts to uint8 images, without a plotting library.
 
 A *shapes* frame is sprites stamped on black, later objects over earlier ones. A *rush_hour* frame
 is triangles on black that point where their objects head. A *cubes* frame is a perspective view of
@@ -230,6 +230,6 @@ def render_cubes_matplotlib(states):
     with cube_patches.matplotlib_defaults():
         scene = cube_patches.CubesScene()
         for image, occupied in zip(images, cells, strict=True):
-            picture = Image.fromarray(scene.draw(occupied, CUBE_COLOURS / 255))
-            image[...] = picture.resize(IMAGE_SHAPE[:2], Image.Resampling.LANCZOS)
+            drawn = Image.fromarray(scene.draw(occupied, CUBE_COLOURS / 255))
+            image[...] = drawn.resize(IMAGE_SHAPE[:2], Image.Resampling.LANCZOS)
     return images

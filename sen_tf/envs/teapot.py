@@ -1,8 +1,8 @@
-"""The teapot: a rotation of 3-space, seen as the picture of a teapot turned by it.
+"""The teapot: a rotation of 3-space, seen as the image of a teapot turned by it.
 
 A state z is a rotation, an action a too, and the next state is a z. The group SO(3) turns a state
-to g z and an action to g a g^-1, so that the next state turns to g a z. The picture of g z is no
-turned picture of z, for the camera and the light stay where they are. Axes are the camera's: x to
+to g z and an action to g a g^-1, so that the next state turns to g a z. The image of g z is no
+turned image of z, for the camera and the light stay where they are. Axes are the camera's: x to
 the right, y downwards, z into depth; a positive angle turns x towards y, y towards z, z towards x.
 
 Source: Park et al., Learning Symmetric Embeddings for Equivariant World Models (ICML 2022), section
@@ -60,7 +60,7 @@ class RotationSpace(gymnasium.spaces.Box):
         return self._draw(self.np_random, 1)[0]
 
     def contains(self, x):
-        """Whether `x` is a rotation (3, 3) to within 1e-5."""
+        """True if `x` is a rotation (3, 3) to within 1e-5."""
         try:
             as_rotations("x", x, axes=0)
         except ValueError:
@@ -69,7 +69,7 @@ class RotationSpace(gymnasium.spaces.Box):
 
 
 class Teapot(EpisodeEnv):
-    """3D Teapot: a grey picture of 64 x 64 pixels of a teapot turned by actions.
+    """3D Teapot: a grey image of 64 x 64 pixels of a teapot turned by actions.
 
     Through Gymnasium it is one episode: `reset` draws a state uniformly, or takes
     `options={"state": state}`; rewards are 0 and it never ends. The methods named after states work
@@ -78,7 +78,7 @@ class Teapot(EpisodeEnv):
     Args:
         rotations: which actions are drawn: "small", the six turns by 2 pi / 30 about x, y and z and
             back, or "large", uniform over all rotations. Every rotation can be taken.
-        render_mode: None, or "rgb_array", with which `render()` returns the picture in RGB.
+        render_mode: None, or "rgb_array", with which `render()` returns the image in RGB.
 
     Attributes:
         group: SO(3); an element is a rotation, a matrix (3, 3).
@@ -118,7 +118,7 @@ class Teapot(EpisodeEnv):
     def _one_action(self, action):
         return as_rotations("action", action, axes=0)
 
-    def _picture(self, observation):
+    def _rgb(self, observation):
         return np.repeat(observation, 3, axis=-1)
 
     def sample_states(self, rng, n):
@@ -158,7 +158,7 @@ class Teapot(EpisodeEnv):
         return actions @ states
 
     def render_states(self, states):
-        """Returns uint8 pictures (n, 64, 64, 1) of states (n, 3, 3); ValueError for others."""
+        """Returns uint8 images (n, 64, 64, 1) of states (n, 3, 3); ValueError for others."""
         return self._renderer(states)
 
     def transform(self, states, g):

@@ -1,4 +1,4 @@
-"""Pictures of the teapot: batches of rotations to grey uint8 images, in NumPy alone.
+"""Images of the teapot: batches of rotations to grey uint8 images, in NumPy alone.
 
 A camera looks at the turned teapot from afar. Its axes, and those of rotations, are x to the right,
 y downwards, z into depth. The light comes from (1, -1, -1): from the right, from above and from the
@@ -10,7 +10,7 @@ that cover the centre of a pixel the nearest one shows (z-buffer). The backgroun
 The triangles of a few poses are drawn at once, by scan lines: all triangles are cut into their rows
 of pixels, all rows into their pixels, and of the pixels on one place the nearest is kept.
 
-Source of the picture: Park et al., Learning Symmetric Embeddings for Equivariant World Models (ICML
+Source of the image: Park et al., Learning Symmetric Embeddings for Equivariant World Models (ICML
 2022), section 5.
 """
 
@@ -131,7 +131,7 @@ class TeapotRenderer:
         """Column, row, nearness and cosine of all V vertices, (4, B, V)."""
         points = np.empty((4, len(states), self._vertices.shape[1]))
         x, y, z = np.moveaxis(states @ self._vertices, 1, 0)
-        inverse = 1 / (DISTANCE + z)  # linear across the picture of a triangle, as z is not
+        inverse = 1 / (DISTANCE + z)  # linear across the image of a triangle, as z is not
         points[0] = CENTRE + FOCAL_LENGTH * x * inverse
         points[1] = CENTRE + FOCAL_LENGTH * y * inverse
         points[2] = NEARNESS_LEVELS / 2 * ((DISTANCE**2 - 1) * inverse - (DISTANCE - 1))

@@ -82,7 +82,7 @@ def markdown(cells, results, experiment, title):
 
 
 def _budget(result, experiment):
-    """What a run says of itself beside the metrics: `1,000 transitions seen, preset laptop`."""
+    """The numbers of a run beside the metrics: `1,000 transitions seen, preset laptop`."""
     words = []
     for name, value in result["found"].items():
         if name not in experiment.metrics:

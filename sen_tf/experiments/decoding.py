@@ -10,11 +10,11 @@ from sen_tf.models import decoders
 
 BATCH = 32
 FRAMES_SEEN = 100_000
-"""About how many frames a decoder is trained on in all, unless `--epochs` says otherwise."""
+"""Frames that a decoder is trained on in all, about, unless `--epochs` says otherwise."""
 FRAME_BYTES = 2**30
-"""How much memory the frames that it is trained on may take."""
+"""Memory that the frames which it is trained on may take, in bytes."""
 MEAN_FRAMES = 1000
-"""From how many frames it knows mean and deviation of each pixel, before it is trained."""
+"""Frames from which it knows mean and deviation of each pixel, before it is trained."""
 
 
 def sample_frames(episodes, seed):

@@ -1,16 +1,16 @@
-"""The pictures of a world model on episodes: its latent space, rollouts and traversals."""
+"""The figures of a world model on episodes: its latent space, rollouts and traversals."""
 
 import numpy as np
 
 from sen_tf import datasets, figures
 from sen_tf.training import runs, scoring
 
-PICTURES = ("latents.png", "rollouts.png", "traversals.png")
-"""What `draw` writes, the last for the Teapot alone."""
+FIGURES = ("latents.png", "rollouts.png", "traversals.png")
+"""The files that `draw` writes, the last for the Teapot alone."""
 
 
 def draw(latents, path, name, env, directory):
-    """Draws the pictures of a model into `figures` of a run's directory, and shows them in its
+    """Draws the figures of a model into `figures` of a run's directory, and shows them in its
     TensorBoard.
 
     Args:
@@ -39,14 +39,14 @@ def draw(latents, path, name, env, directory):
         file = folder / "traversals.png"
         names = tuple(env.traversal_axes)
         drawn.append(figures.draw_frames_along_traversal(views, predicted, file, names))
-    runs.log_pictures(directory, drawn)
+    runs.log_figures(directory, drawn)
     return drawn
 
 
 CANDIDATES = 250
 """Episodes among whose frames the nearest to a prediction is looked for, if they are small."""
 CANDIDATE_BYTES = 2**27
-"""How much memory the frames of more than `figures.STRIPS` episodes may take."""
+"""Memory that the frames of more than `figures.STRIPS` episodes may take, in bytes."""
 
 
 def _read_candidates(path, name):

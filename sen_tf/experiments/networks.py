@@ -32,7 +32,7 @@ ARMS = {
     "nonequivariant": (False, False),
     "fully_equivariant": (True, True),
 }
-"""Whether the embedding commutes with the group, and whether encoder and transition do."""
+"""The arms: whether the embedding commutes with the group, and whether the rest does."""
 TEAPOT_ARMS = ("sen", "nonequivariant", "tfn")
 CELL = 10
 """Side of a board's cell in pixels."""
@@ -79,7 +79,10 @@ class Widths:
 
     def __init__(self, env, arm, hidden, filters):
         if arm not in ARMS:
-            raise ValueError(f"`arm` of {env.name} must be one of {', '.join(ARMS)}, got {arm!r}.")
+            raise ValueError(
+                f"Expected `arm` of {env.name} to be one of {', '.join(ARMS)}; received "
+                f"arm={arm!r}."
+            )
         self.embedding, self.group = (env.group if commutes else "C1" for commutes in ARMS[arm])
         root = env.group.order**0.5
         self.filters = int(filters / root) if ARMS[arm][0] else filters
@@ -140,7 +143,7 @@ def _object_networks(env, width, features_shape, dtype, latent=2):
 
 
 def _actions(env, group):
-    """How the group acts on actions, or on those of one object: C1 leaves all as they are."""
+    """The group's action on actions, or on those of one object: C1 leaves all as they are."""
     if group == env.group:
         return env.action_representation
     return f"{representations.get(env.action_representation, env.group).dimension} trivial"
@@ -186,7 +189,9 @@ def teapot(env, arm, hidden, filters, dtype):
         "nonequivariant": functools.partial(rotation_transitions.dense_transition, hidden),
     }
     if arm not in makers:
-        raise ValueError(f"`arm` of teapot must be one of {', '.join(makers)}, got {arm!r}.")
+        raise ValueError(
+            f"Expected `arm` of teapot to be one of {', '.join(makers)}; received arm={arm!r}."
+        )
     embedding = embeddings.rotation_embedding(
         _image_shape(env), (filters,) * 4, (hidden, hidden), dtype
     )

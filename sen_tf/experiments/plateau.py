@@ -1,4 +1,4 @@
-"""How long training stays at skill zero, with transitions that start at zero or at random.
+"""The plateau of training at skill zero, with transitions that start at zero or at random.
 
   python -m sen_tf.reproduce --table=plateau
 

@@ -30,7 +30,6 @@ from sen_tf.experiments.experiment import Experiment, Metric
 from sen_tf.groups import actions as act
 from sen_tf.layers import GroupDense
 
-ARMS = ("nonequivariant", "sen")
 POSITIONS = 16
 GROUP = groups.get(f"C{POSITIONS}")
 LABELS = 4
@@ -150,7 +149,7 @@ def run(arm, seed):
 
 
 def cell(arm, settings, seed, directory):
-    """One run and the picture of its matrices; see `Experiment.run`."""
+    """One run and the figure of its matrices; see `Experiment.run`."""
     scores, before, after = run(arm, seed)
     draw_matrices(before, after, directory / "matrices.png")
     return scores
@@ -173,7 +172,7 @@ EXPERIMENTS = {
     "sequence": Experiment(
         "2204.11371",
         "Labels of positions on a circle that is seen through an unknown matrix",
-        ARMS,
+        ("nonequivariant", "sen"),
         {
             "accuracy_seen": Metric("accuracy, shifts seen %"),
             "accuracy_unseen": Metric("accuracy, shifts unseen %"),

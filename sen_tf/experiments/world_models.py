@@ -197,7 +197,7 @@ def make_loss(chosen, steps):
 
 
 def in_pairs(chosen):
-    """Whether batches come in pairs of one episode, each sample the other's negative."""
+    """True if batches come in pairs of one episode, each sample the other's negative."""
     return chosen.loss.episode_negatives and bool(ENVS[chosen.environment.env].start_names)
 
 
@@ -283,7 +283,7 @@ def finish(model, chosen, directory, checkpoint, begun):
     written.append(export.export_model(model, directory / "serving" / "world_model"))
     written += drawing.draw(latents, file, name, env, directory)
     curves = figures.draw_history(checkpoint.history, directory / "figures" / "training.png")
-    runs.log_pictures(directory, [curves])
+    runs.log_figures(directory, [curves])
     summary = {
         "env": name,
         "model": chosen.network.model,
@@ -306,7 +306,7 @@ def finish(model, chosen, directory, checkpoint, begun):
 
 
 def made_with(environment, evaluation_set, dataset=None, model=runs.MODEL):
-    """What scores and pictures in a directory depend on: the model's file and the episodes."""
+    """The settings that scores and figures depend on: the model's file and the episodes."""
     sizes = vars(evaluation_set) | vars(environment)
     del sizes["data_dir"]
     return {"model": model, "dataset": dataset, **sizes}

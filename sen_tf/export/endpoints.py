@@ -1,4 +1,4 @@
-"""What is exported of a world model: its functions by name, and what each takes."""
+"""The endpoints of an exported world model: its functions by name, and what each takes."""
 
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ class Endpoint(NamedTuple):
 
 
 def endpoints_of(model):
-    """What is exported of a world model: a dict from names to `Endpoint`."""
+    """The endpoints of a world model: a dict from names to `Endpoint`."""
     state, action = model.transition.inputs
 
     def spec(name, shape, dtype):

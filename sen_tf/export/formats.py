@@ -27,14 +27,14 @@ def write_saved_model(model, folder, name):
 
 
 def write_onnx(model, folder, name):
-    """Writes an ONNX file an endpoint."""
+    """Writes an ONNX file per endpoint."""
     for endpoint, (function, signature) in endpoints_of(model).items():
         content = converters.to_onnx(endpoint, function, signature)
         (folder / f"{endpoint}.onnx").write_bytes(content)
 
 
 def write_litert(model, folder, name):
-    """Writes one LiteRT file with a signature an endpoint."""
+    """Writes a LiteRT file, one signature per endpoint."""
     aside = folder / "saved_model"
     write_saved_model(model, aside, name)
     (folder / "model.tflite").write_bytes(converters.to_litert(aside, list(endpoints_of(model))))
@@ -42,7 +42,7 @@ def write_litert(model, folder, name):
 
 
 def write_keras(model, folder, name):
-    """Writes a functional model an endpoint, from and to dicts, but for `rollout`."""
+    """Writes a functional model per endpoint, from and to dicts, but for `rollout`."""
     for endpoint, (function, signature) in endpoints_of(model).items():
         if endpoint != "rollout":
             inputs = {

@@ -1,4 +1,4 @@
-"""What TensorFlow Serving reads beside a SavedModel: requests that warm it up, and its config."""
+"""The files beside a SavedModel that TensorFlow Serving reads: warm-up requests and its config."""
 
 import importlib.util
 import os
@@ -10,7 +10,7 @@ WARM_UP = "assets.extra/tf_serving_warmup_requests"
 
 
 def is_installed():
-    """Whether the messages of TensorFlow Serving are known here."""
+    """True if the messages of TensorFlow Serving are installed here."""
     return importlib.util.find_spec("tensorflow_serving") is not None
 
 

@@ -1,4 +1,4 @@
-"""Pictures of training, latent spaces and rollouts, as files."""
+"""Figures of training, latent spaces and rollouts, as files."""
 
 from sen_tf.figures.latents import (
     draw_frames_along_traversal,

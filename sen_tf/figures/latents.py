@@ -1,4 +1,4 @@
-"""Pictures of latent spaces, with transitions marked; `draw_latents` chooses by what states are.
+"""Figures of latent spaces, with transitions marked; `draw_latents` chooses by what states are.
 
 Each takes the latent states `(N, T + 1, ...)` of N episodes at times 0 to T, what the model
 predicts for times 1 to T from the first of them, `(N, T, ...)`, and the path of the PNG file, which
@@ -15,9 +15,9 @@ TRUE, PREDICTED = "tab:green", "tab:orange"
 FRAME = ("tab:red", "tab:green", "tab:blue")
 """Colours of the three columns of a rotation."""
 PATHS = 4
-"""How many episodes of rotations are drawn."""
+"""Episodes of rotations that are drawn."""
 MAGNIFICATION = 20
-"""How much larger than the widest irreducible part a narrow one may be drawn."""
+"""Factor by which a narrow irreducible part may be drawn larger than the widest one."""
 
 
 def draw_latents(states, predicted, path, group, objects=None):
@@ -44,7 +44,7 @@ def draw_objects(states, predicted, path):
         states: `(N, T + 1, objects, ...)`; for a grid world each object's states should form the
             grid.
         predicted: `(N, T, objects, ...)`.
-        path: Where the picture goes.
+        path: Where the figure goes.
     """
     objects = states.shape[2]
     marked = _widest_transition(states, predicted)
@@ -77,7 +77,7 @@ def draw_irreducible_parts(states, predicted, path, group):
     Args:
         states: `(N, T + 1, |G|, channels)`, or `(N, T + 1, 1, channels)`.
         predicted: `(N, T, |G|, channels)`, or `(N, T, 1, channels)`.
-        path: Where the picture goes; it is returned.
+        path: Where the figure goes; it is returned.
         group: C_n or D_n, or its name.
     """
     if states.shape[2] == 1:
@@ -119,7 +119,7 @@ def draw_frames_along_traversal(states, predicted, path, names):
         states: `(n, V, 3, 3)` latent states of the V views along n traversals, or of the V times
             of n episodes.
         predicted: `(n, K, 3, 3)` predictions after 1 to K steps from the first of them.
-        path: Where the picture goes.
+        path: Where the figure goes.
         names: A title for each of the n, such as `"pitch"`.
     """
     figure = Figure(figsize=(3 * len(states), 3.4), layout="constrained")

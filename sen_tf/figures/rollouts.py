@@ -1,6 +1,6 @@
-"""Pictures of a run: loss curves, the latent space, and what a rollout predicts.
+"""Figures of a run: loss curves, the latent space, and what a rollout predicts.
 
-Of stacked frames, the channels of which are those of several pictures, the last picture is shown.
+Of stacked frames, the channels of which are those of several images, the last image is shown.
 """
 
 import numpy as np
@@ -19,9 +19,9 @@ def draw_history(history, path):
     """Draws loss and skill against the transitions seen; returns the path.
 
     Args:
-        history: One dict an epoch with `loss`, `skill`, `transitions` and, where there was a
+        history: One dict per epoch with `loss`, `skill`, `transitions` and, where there was a
             validation set, `val_loss`, `val_skill`.
-        path: Where the picture goes.
+        path: Where the figure goes.
     """
     figure = Figure(figsize=(9, 3.5), layout="constrained")
     seen = [row["transitions"] for row in history]
@@ -46,7 +46,7 @@ def draw_rollouts(frames, states, predicted, path):
         frames: `(N, T + 1, H, W, C)` uint8.
         states: Their latent states `(N, T + 1, ...)`.
         predicted: Predicted states `(N, T, ...)` of times 1 to T.
-        path: Where the picture goes. Green frames around a prediction say that it found its own
+        path: Where the figure goes. Green frames around a prediction say that it found its own
             episode among the N, red ones that another was nearer.
     """
     nearest = np.empty((STRIPS, frames.shape[1] - 1), int)
@@ -64,7 +64,7 @@ def draw_decoded(frames, decoded, path):
     Args:
         frames: `(N, T + 1, H, W, C)` uint8.
         decoded: Images of the predicted states of times 0 to T, of the same shape and type.
-        path: Where the picture goes.
+        path: Where the figure goes.
     """
     return _draw_strips(frames[:STRIPS], decoded[:STRIPS, 1:], path, "decoded\nprediction")
 
@@ -75,11 +75,11 @@ def animate(frames, decoded, path):
     Args:
         frames, decoded, path: As in `draw_decoded`.
     """
-    both = np.concatenate([_picture(frames), _picture(decoded)], axis=2)  # one above the other
+    both = np.concatenate([_rgb(frames), _rgb(decoded)], axis=2)  # one above the other
     scale = max(1, ANIMATED_PIXELS // frames.shape[2])
     wide = np.concatenate(list(both), axis=2).repeat(scale, axis=1).repeat(scale, axis=2)
-    pictures = [Image.fromarray(image) for image in wide]
-    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=500, loop=0)
+    first, *others = [Image.fromarray(image) for image in wide]
+    first.save(path, save_all=True, append_images=others, duration=500, loop=0)
     return path
 
 
@@ -112,14 +112,14 @@ def _draw_strips(above, below, path, label, mark=False):
     return path
 
 
-def _picture(frames):
-    """The RGB picture `(..., H, W, 3)` in frames `(..., H, W, C)`: the last one, or a grey one."""
+def _rgb(frames):
+    """The RGB image `(..., H, W, 3)` in frames `(..., H, W, C)`: the last one, or a grey one."""
     return np.broadcast_to(frames[..., -3:], (*frames.shape[:-1], 3))
 
 
 def _show(axes, image, colour):
     axes.axis("on")
-    axes.imshow(_picture(image))
+    axes.imshow(_rgb(image))
     axes.set(xticks=[], yticks=[])
     for spine in axes.spines.values():
         spine.set(color=colour, linewidth=2)

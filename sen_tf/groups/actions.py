@@ -1,4 +1,4 @@
-"""How C_n and D_n act on arrays: the conventions of the whole project, written once.
+"""Actions of C_n and D_n on arrays: the conventions of the whole project, written once.
 
     pixels   arrays indexed by (row, column): r is `np.rot90(x, 1)`, counter-clockwise as the image
              is seen, f is `np.flip` over the columns, left-right.

@@ -73,7 +73,7 @@ class FiniteGroup:
 
     @property
     def config(self):
-        """What `get` makes the group from: its name, or name and table of a group of your own."""
+        """The value from which `get` makes the group: a name, or name and table."""
         if re.fullmatch(NAMES, self.name) and self == _by_name(self.name):
             return self.name
         return {"name": self.name, "product": self.product.tolist()}

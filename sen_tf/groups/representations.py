@@ -221,7 +221,7 @@ def _direct_sum(terms):
 
 
 def _multiplicity(irrep):
-    """How often an irreducible representation of C_n or D_n occurs among functions on the group."""
+    """The multiplicity of an irreducible representation of C_n or D_n among functions on it."""
     return irrep.dimension // {"real": 1, "complex": 2}[irrep.kind]
 
 

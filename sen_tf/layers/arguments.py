@@ -16,7 +16,9 @@ def integer(name, value, least=1):
     except TypeError:
         number = None
     if number is None or number < least:
-        raise ValueError(f"`{name}` must be an integer of at least {least}, got {value!r}.")
+        raise ValueError(
+            f"Expected `{name}` to be an integer of at least {least}; received {name}={value!r}."
+        )
     return number
 
 
@@ -33,8 +35,8 @@ def side(name, value):
         rows, columns = 0, 1
     if rows != columns:
         raise ValueError(
-            f"`{name}` must be one positive integer, or two equal ones, for windows are square; "
-            f"got {value!r}."
+            f"Expected `{name}` to be one positive integer, or two equal ones, for windows are "
+            f"square; received {value!r}."
         )
     return rows
 
@@ -47,7 +49,9 @@ def choice(name, value, choices):
     """
     chosen = value.lower() if isinstance(value, str) else value
     if not isinstance(chosen, str) or chosen not in choices:
-        raise ValueError(f"`{name}` must be {' or '.join(map(repr, choices))}, got {value!r}.")
+        raise ValueError(
+            f"Expected `{name}` to be {' or '.join(map(repr, choices))}; received {name}={value!r}."
+        )
     return chosen
 
 
@@ -64,5 +68,5 @@ def data_format(value):
 def positive(name, value):
     """A positive, finite number as a `float`, or a ValueError."""
     if not isinstance(value, numbers.Real) or not 0 < value < math.inf:
-        raise ValueError(f"`{name}` must be positive, got {value!r}.")
+        raise ValueError(f"Expected `{name}` to be positive; received {name}={value!r}.")
     return float(value)

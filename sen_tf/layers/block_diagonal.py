@@ -14,7 +14,7 @@ and those on C4 twice the time. On GPUs nothing was measured."""
 
 
 def is_worthwhile(group, channels, filters):
-    """Whether the blocks of the group are known, and the kernel is wide enough to gain by them."""
+    """True if the blocks of the group are known and the kernel is wide enough to gain by them."""
     wide = min(channels, filters) >= BLOCK_DIAGONAL_FROM
     return wide and group.order > 1 and _has_known_blocks(group)
 

@@ -50,7 +50,7 @@ def _direct(x, kernel, strides, padding, dilation_rate, dtype):
 
 @functools.cache
 def _has_gradients(dtype):
-    """Whether TensorFlow has both gradients of a dilated convolution here: on CPUs not always."""
+    """True if TensorFlow has both gradients of a dilated convolution here: on CPUs not always."""
     import tensorflow as tf
 
     with tf.init_scope():

@@ -1,4 +1,4 @@
-"""What group convolutions and group dense layers share: a small kernel, expanded over the group."""
+"""A small kernel expanded over the group, as group convolutions and group dense layers have it."""
 
 import keras
 import numpy as np
@@ -46,7 +46,9 @@ class ExpandedKernel(keras.layers.Layer):
         self.activation = keras.activations.get(activation)
         self.use_bias = use_bias
         if kernel_initializer is None:
-            raise ValueError("`kernel_initializer` must be an initializer or its name, got None.")
+            raise ValueError(
+                "Expected `kernel_initializer` to be an initializer or its name; received None."
+            )
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.bias_initializer = keras.initializers.get(bias_initializer)
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
@@ -112,14 +114,14 @@ class ExpandedKernel(keras.layers.Layer):
         """Raises a ValueError unless the axis before the channels is the group's."""
         if rank is not None and len(input_shape) != rank:
             raise ValueError(
-                f"{type(self).__name__} `{self.name}` expected an input of rank {rank}, got shape "
-                f"{tuple(input_shape)}."
+                f"{type(self).__name__} `{self.name}` expected an input of rank {rank}; received "
+                f"shape {tuple(input_shape)}."
             )
         if len(input_shape) < 3 or input_shape[-2] != self.group.order:
             raise ValueError(
                 f"{type(self).__name__} `{self.name}` expected an input of shape (batch, ..., "
                 f"{self.group.order}, channels) with the group axis of {self.group} before the "
-                f"channels, got {tuple(input_shape)}."
+                f"channels; received {tuple(input_shape)}."
             )
         if not input_shape[-1]:
             raise ValueError(f"{type(self).__name__} `{self.name}` needs a known channel number.")

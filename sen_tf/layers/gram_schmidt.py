@@ -45,7 +45,7 @@ class GramSchmidt(keras.layers.Layer):
         if len(input_shape) < 3 or tuple(input_shape[-2:]) != (2, 3):
             raise ValueError(
                 f"GramSchmidt `{self.name}` expected an input of shape (batch, ..., 2, 3), pairs "
-                f"of vectors, got {tuple(input_shape)}."
+                f"of vectors; received {tuple(input_shape)}."
             )
 
     def call(self, inputs):

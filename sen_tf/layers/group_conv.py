@@ -53,7 +53,9 @@ def check_symmetric_grid(layer, group, input_shape, window, stride, padding):
             continue
         least = _least(window, padding)
         if size < least:
-            raise ValueError(f"{name} expected at least {least} {what}, its window, got {size}.")
+            raise ValueError(
+                f"{name} expected at least {least} {what}, its window; received {size}."
+            )
         if _moves(group, axis) and not _is_symmetric(size, window, stride, padding):
             raise ValueError(
                 f"{name} does not commute with {group} on {size} {what}: a window of {window} "
@@ -141,7 +143,7 @@ class _GridConv2D(ExpandedKernel):
         self._table = self._index_table()
 
     def _index_table(self):
-        """Where entry (row, column, h, g) of the expanded kernel stands in the learnt one."""
+        """The place of entry (row, column, h, g) of the expanded kernel in the learnt one."""
         pixels = actions.kernel_indices(self.group, self.kernel_size)  # (group, row, column)
         if not self.regular_input:
             return np.moveaxis(pixels, 0, -1)[:, :, None, :]
@@ -162,7 +164,7 @@ class _GridConv2D(ExpandedKernel):
         elif len(input_shape) != 4 or not input_shape[-1]:
             raise ValueError(
                 f"{type(self).__name__} `{self.name}` expected images of shape (batch, rows, "
-                f"columns, channels), got {tuple(input_shape)}."
+                f"columns, channels); received {tuple(input_shape)}."
             )
         check_symmetric_grid(self, self.group, input_shape, *self._grid)
         positions = (self.kernel_size, self.kernel_size)
@@ -319,7 +321,7 @@ class GroupConv2D(_GridConv2D):
         return self.add_bias(ops.transpose(ops.reshape(x, shape), (1, 2, 3, 0, 4)))
 
     def _moved(self):
-        """Where h moves the pixels q of the window, (|G|, pixels): h q, numbered row by row."""
+        """The places h q of the pixels q of the window, (|G|, pixels), numbered row by row."""
         pixels = actions.kernel_indices(self.group, self.kernel_size)
         return pixels[self.group.inverse].reshape(self.group.order, -1)
 
@@ -334,7 +336,7 @@ class GroupConv2D(_GridConv2D):
         return ops.reshape(x, (order, -1, self.kernel_size**2 * channels))
 
     def _places(self, rows, columns):
-        """Where x(h)[h q] stands among (row, column, h): (|G|, pixels of the output, window)."""
+        """The place of x(h)[h q] among (row, column, h): (|G|, pixels of the output, window)."""
         starts = [np.arange(0, size - self.window + 1, self.strides) for size in (rows, columns)]
         starts = (starts[0][:, None] * columns + starts[1]).reshape(-1, 1)
         row, column = np.divmod(self._moved()[:, None], self.kernel_size)

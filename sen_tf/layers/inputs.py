@@ -39,7 +39,7 @@ def fit(x, who, sizes=None, ranks=None):
     shape = list(x.shape)
     if ranks is not None and len(shape) not in ranks:
         raise ValueError(
-            f"{who} expected an input of rank {' or '.join(map(str, ranks))}, got shape "
+            f"{who} expected an input of rank {' or '.join(map(str, ranks))}; received shape "
             f"{tuple(shape)}."
         )
     unknown = False
@@ -47,7 +47,7 @@ def fit(x, who, sizes=None, ranks=None):
         unknown |= shape[axis] is None
         if shape[axis] is not None and shape[axis] != size:
             expected = ", ".join(f"{size} on axis {axis}" for axis, size in sizes.items())
-            raise ValueError(f"{who} was built for {expected}, got shape {tuple(shape)}.")
+            raise ValueError(f"{who} was built for {expected}; received shape {tuple(shape)}.")
         shape[axis] = size
     if not unknown or isinstance(x, keras.KerasTensor):
         return x

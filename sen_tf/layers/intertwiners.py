@@ -31,8 +31,8 @@ class _Door(keras.layers.Layer):
         if not fits:
             raise ValueError(
                 f"{type(self).__name__} `{self.name}` expected an input of shape (batch, ..., "
-                f"{', '.join(map(str, ending))}) for {self.representation} of {self.group}, got "
-                f"{tuple(input_shape)}."
+                f"{', '.join(map(str, ending))}) for {self.representation} of {self.group}; "
+                f"received {tuple(input_shape)}."
             )
 
     def get_config(self):
@@ -133,7 +133,7 @@ class FromRegular(_Door):
         if channels is None or channels % dimension:
             raise ValueError(
                 f"FromRegular `{self.name}` expected a multiple of {dimension} channels for "
-                f"{self.representation} of {self.group}, got {channels}."
+                f"{self.representation} of {self.group}; received {channels}."
             )
         self._channels = channels
 
@@ -193,12 +193,12 @@ class GridLifting(keras.layers.Layer):
             square = "square " if turns else ""
             raise ValueError(
                 f"GridLifting `{self.name}` expected {square}images of shape (batch, rows, "
-                f"columns, objects) for {self.group}, got {tuple(input_shape)}."
+                f"columns, objects) for {self.group}; received {tuple(input_shape)}."
             )
         self._built_for = dict(enumerate(input_shape[1:], 1))
 
     def _places(self, rows, columns):
-        """Where the pixels of f(g) stand in the image: (|G|, orbits), numbered row by row."""
+        """The places of the pixels of f(g) in the image: (|G|, orbits), numbered row by row."""
         image = np.arange(rows * columns).reshape(rows, columns)
         turned = [actions.rotate_grid(image, self.group, g).ravel() for g in self.group.elements]
         orbits = np.sort(np.stack(turned, axis=1), axis=1)  # of each pixel, its images
@@ -253,12 +253,12 @@ class GroupFlatten(keras.layers.Layer):
         if order != self.group.order or grid[0] != grid[1] or not grid[0]:
             raise ValueError(
                 f"GroupFlatten `{self.name}` expected square images of shape (batch, side, side, "
-                f"{self.group.order}, objects) for {self.group}, got {tuple(input_shape)}."
+                f"{self.group.order}, objects) for {self.group}; received {tuple(input_shape)}."
             )
         self._built_for = dict(enumerate(input_shape[1:], 1))
 
     def _places(self, side):
-        """Where entry (g, pixel) of the output stands among (pixel, group) of the input."""
+        """The place of entry (g, pixel) of the output among (pixel, group) of the input."""
         pixels = actions.kernel_indices(self.group, side).reshape(self.group.order, -1)
         elements = np.arange(self.group.order)
         return pixels[self.group.inverse] * self.group.order + elements[:, None]
@@ -308,7 +308,7 @@ class ToIrreps(keras.layers.Layer):
         if len(input_shape) < self.rank + 2 or tuple(input_shape[-1 - self.rank : -1]) != axes:
             raise ValueError(
                 f"ToIrreps `{self.name}` expected an input of shape (batch, ..., "
-                f"{'3, ' * self.rank}channels), got {tuple(input_shape)}."
+                f"{'3, ' * self.rank}channels); received {tuple(input_shape)}."
             )
 
     def call(self, inputs):
@@ -352,7 +352,7 @@ class FromIrreps(keras.layers.Layer):
     def build(self, input_shape):
         if (degree := highest_degree(self, input_shape)) < self.rank:
             raise ValueError(
-                f"FromIrreps `{self.name}` expected degrees up to {self.rank} or more, got an "
+                f"FromIrreps `{self.name}` expected degrees up to {self.rank} or more; received an "
                 f"input of shape {tuple(input_shape)}, of degrees up to {degree}."
             )
         self._built_for = dict(zip((-2, -1), input_shape[-2:], strict=True))
@@ -379,7 +379,10 @@ def _indices(components, dimension):
     except TypeError:
         indices = []
     if not indices or not all(0 <= index < dimension for index in indices):
-        raise ValueError(f"`components` must be indices in [0, {dimension}), got {components!r}.")
+        raise ValueError(
+            f"Expected `components` to be indices in [0, {dimension}); received "
+            f"components={components!r}."
+        )
     return indices
 
 

@@ -1,4 +1,4 @@
-"""What acts on each point by itself where features turn under SO(3): linear maps and gates.
+"""Layers on each point by itself where features turn under SO(3): linear maps and gates.
 
 Such a feature is a direct sum of irreducible representations on an explicit axis before the
 channels, `(batch, ..., (L + 1)^2, channels)`: each channel holds one part of every degree from 0 to
@@ -56,7 +56,7 @@ class IrrepsMixing(keras.layers.Layer):
         return ops.concatenate(mixed, axis=-2)
 
     def plain_mix(self, parts):
-        """`mix` in `Dense` layers, one a degree; see `layers.plain`."""
+        """`mix` in `Dense` layers, one per degree; see `layers.plain`."""
         mixed = []
         for part, kernel in zip(parts, self.kernels, strict=True):
             weights = [kernel] if mixed or self.bias is None else [kernel, self.bias]
@@ -180,7 +180,7 @@ def highest_degree(layer, shape):
     if not components or math.isqrt(components) ** 2 != components or not shape[-1]:
         raise ValueError(
             f"{type(layer).__name__} `{layer.name}` expected an input of shape (batch, ..., "
-            f"(L + 1)^2, channels), degrees 0 to L before a known number of channels, got "
+            f"(L + 1)^2, channels), degrees 0 to L before a known number of channels; received "
             f"{tuple(shape)}."
         )
     return math.isqrt(components) - 1

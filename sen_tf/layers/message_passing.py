@@ -45,7 +45,9 @@ class ObjectGraph(keras.layers.Layer):
         for name, network in networks.items():
             optional = name == "readout" and network is None
             if not (optional or isinstance(network, keras.layers.Layer)):
-                raise ValueError(f"`{name}` must be a Keras layer, got {network!r}.")
+                raise ValueError(
+                    f"Expected `{name}` to be a Keras layer; received {name}={network!r}."
+                )
         self.edge_network = edge_network
         self.node_network = node_network
         self.readout = readout
@@ -55,7 +57,7 @@ class ObjectGraph(keras.layers.Layer):
         if objects is None or objects < 2 or not nodes_shape[-1]:
             raise ValueError(
                 f"ObjectGraph `{self.name}` expected at least two objects in an input of shape "
-                f"(batch, objects, ..., channels), got {tuple(nodes_shape)}."
+                f"(batch, objects, ..., channels); received {tuple(nodes_shape)}."
             )
         self._built_for = {1: objects, -1: nodes_shape[-1]}
         if condition_shape is not None:
@@ -71,11 +73,11 @@ class ObjectGraph(keras.layers.Layer):
         if not _alike(nodes_shape[:-1], condition_shape[:-1]):
             raise ValueError(
                 f"ObjectGraph `{self.name}` expected a condition of the shape of the nodes, "
-                f"{tuple(nodes_shape)}, but for the channels, got {tuple(condition_shape)}."
+                f"{tuple(nodes_shape)}, but for the channels; received {tuple(condition_shape)}."
             )
 
     def _shapes(self, nodes_shape, condition_shape):
-        """What the edge network, the readout and the node network are applied to."""
+        """The shapes that the edge network, the readout and the node network are applied to."""
         pairs = (*nodes_shape[:2], nodes_shape[1] - 1, *nodes_shape[2:-1], 2 * nodes_shape[-1])
         edges = self.edge_network.compute_output_shape(pairs)
         messages = (*edges[:2], *edges[3:])
@@ -125,7 +127,7 @@ class ObjectGraph(keras.layers.Layer):
 
 
 def _alike(a, b):
-    """Whether two shapes are the same where both are known."""
+    """True if two shapes are the same where both are known."""
     return len(a) == len(b) and all(x == y or None in (x, y) for x, y in zip(a, b, strict=True))
 
 
@@ -155,7 +157,7 @@ class OneHotActions(keras.layers.Layer):
     def build(self, input_shape):
         if len(input_shape) != 1:
             raise ValueError(
-                f"OneHotActions `{self.name}` expected an input of shape (batch,), got "
+                f"OneHotActions `{self.name}` expected an input of shape (batch,); received "
                 f"{tuple(input_shape)}."
             )
 
@@ -165,8 +167,8 @@ class OneHotActions(keras.layers.Layer):
         wrong = actions[~((actions >= 0) & (actions < self._count) & (actions % 1 == 0))]
         if wrong.size:
             raise ValueError(
-                f"Actions must be integers from 0 to {self._count - 1}, those of {self.objects} "
-                f"objects with {self.moves} moves each, got {wrong[0]}."
+                f"Expected actions to be integers from 0 to {self._count - 1}, those of "
+                f"{self.objects} objects with {self.moves} moves each; received {wrong[0]}."
             )
 
     @property
@@ -179,7 +181,7 @@ class OneHotActions(keras.layers.Layer):
         if actions is not None:
             self.check_numbers(actions)
         else:
-            message = f"Actions must be integers from 0 to {self._count - 1}."
+            message = f"Expected actions to be integers from 0 to {self._count - 1}."
             inputs = assert_all(inputs, (inputs >= 0) & (inputs < self._count), message)
         one_hot = ops.one_hot(inputs, self._count, dtype=self.compute_dtype)
         return ops.reshape(one_hot, (-1, self.objects, self.moves))
@@ -192,7 +194,7 @@ class OneHotActions(keras.layers.Layer):
 
 
 def _pass_messages(nodes, condition, edge_network, node_network, readout):
-    """What `ObjectGraph` computes, of functions of one tensor each; `readout` may be None."""
+    """The output of `ObjectGraph`, of functions of one tensor each; `readout` may be None."""
     objects = nodes.shape[1]
     shifts = range(1, objects)
     # Of slices, not `ops.roll`, which LiteRT lacks.

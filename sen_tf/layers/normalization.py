@@ -18,7 +18,7 @@ bfloat16; at 12 channels 1.1 and 1.2."""
 
 
 class _FieldNormalization(keras.layers.Layer):
-    """Scale and offset of one number a channel, shared by every element of the group."""
+    """Scale and offset of one number per channel, shared by every element of the group."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class _FieldNormalization(keras.layers.Layer):
         if len(input_shape) < 2 or not input_shape[-1]:
             raise ValueError(
                 f"{type(self).__name__} `{self.name}` expected an input of shape (batch, ..., "
-                f"channels) with a known channel number, got {tuple(input_shape)}."
+                f"channels) with a known channel number; received {tuple(input_shape)}."
             )
         self._channels = input_shape[-1]
         shape = (self._channels,)
@@ -134,7 +134,9 @@ class FieldBatchNormalization(_FieldNormalization):
     def __init__(self, momentum=0.99, epsilon=1e-3, **kwargs):
         super().__init__(epsilon, **kwargs)
         if not isinstance(momentum, numbers.Real) or not 0 <= momentum < 1:
-            raise ValueError(f"`momentum` must be in [0, 1), got {momentum!r}.")
+            raise ValueError(
+                f"Expected `momentum` to be in [0, 1); received momentum={momentum!r}."
+            )
         self.momentum = float(momentum)
 
     def build(self, input_shape):
@@ -250,7 +252,7 @@ def _normalize_narrow(x, gamma, beta, epsilon):
         return tf.cast(tf.reshape(tensor, (-1, copies * channels)), gamma.dtype)
 
     def total(tensor):
-        """The sums of rows of copies, a number a channel."""
+        """The sums of rows of copies, a number per channel."""
         sums = tf.matmul(tf.ones((1, tf.shape(tensor)[0]), tensor.dtype), tensor)
         return tf.reduce_sum(tf.reshape(sums, (copies, channels)), axis=0)
 

@@ -40,7 +40,8 @@ def plain_call(layer, *inputs, training=None, **arguments):
     if layer.weights:
         raise ValueError(
             f"`plain` expected layers of Keras or with a method `plain`, which says what layers of "
-            f"Keras do their work, got {type(layer).__name__} `{layer.name}`, which has weights."
+            f"Keras do their work; received {type(layer).__name__} `{layer.name}`, which has "
+            "weights."
         )
     return layer.call(*inputs, **arguments)
 
@@ -60,7 +61,9 @@ def reshape(x, *shape):
         ValueError: For a size that is not known.
     """
     if None in shape:
-        raise ValueError(f"`plain` expected features of known sizes, got a tensor of {x.shape}.")
+        raise ValueError(
+            f"`plain` expected features of known sizes; received a tensor of {x.shape}."
+        )
     return ops.reshape(x, (-1, *shape))
 
 

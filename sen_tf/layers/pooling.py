@@ -40,7 +40,7 @@ class GroupPooling(keras.layers.Layer):
         if len(input_shape) < 3 or input_shape[-2] == 0:
             raise ValueError(
                 f"GroupPooling `{self.name}` expected an input of shape (batch, ..., |group|, "
-                f"channels), got {tuple(input_shape)}."
+                f"channels); received {tuple(input_shape)}."
             )
 
     def call(self, inputs):
@@ -110,7 +110,7 @@ class SpatialPooling2D(keras.layers.Layer):
     def build(self, input_shape):
         if len(input_shape) not in (4, 5):
             raise ValueError(
-                f"SpatialPooling2D `{self.name}` expected an input of rank 4 or 5, got shape "
+                f"SpatialPooling2D `{self.name}` expected an input of rank 4 or 5; received shape "
                 f"{tuple(input_shape)}."
             )
         check_symmetric_grid(self, self.group, input_shape, *self._grid)

@@ -85,7 +85,7 @@ class TensorFieldConv(IrrepsMixing):
         if not fits or len({features_shape[1], positions_shape[1]} - {None}) > 1:
             raise ValueError(
                 f"TensorFieldConv `{self.name}` expected features of shape (batch, points, "
-                f"(L + 1)^2, channels) and positions of shape (batch, points, 3), got "
+                f"(L + 1)^2, channels) and positions of shape (batch, points, 3); received "
                 f"{tuple(features_shape)} and {tuple(positions_shape)}."
             )
 
@@ -106,7 +106,7 @@ class TensorFieldConv(IrrepsMixing):
         return self.plain_mix(self._messages(features, positions, plain_call))
 
     def _messages(self, features, positions, apply):
-        """What each point receives, for each degree (batch, points, 2 lo + 1, channels).
+        """The messages of each point, for each degree (batch, points, 2 lo + 1, channels).
 
         `apply` applies a layer to a tensor.
         """

@@ -80,7 +80,7 @@ def nearness(reference, negatives, hinge=1.0, sigma=0.5, object_axis=True, numbe
 
 
 def action_contrast(predicted, wrong, next_state, unit, sigma=0.5, object_axis=True):
-    """How little the prediction for the action taken stands out from that for another one.
+    """The contrast of the prediction for the action taken with that for another one.
 
     `log(1 + exp((energy(predicted, next_state) - energy(wrong, next_state)) / unit))`: log 2 where
     the action makes no difference. It rewards states in which the move of an object shows where its
@@ -102,7 +102,7 @@ def action_contrast(predicted, wrong, next_state, unit, sigma=0.5, object_axis=T
 
 
 class _Saved:
-    """What Keras saves by its `get_config`: the arguments it was made with."""
+    """An object that Keras saves by the arguments it was made with."""
 
     def get_config(self):
         return {}
@@ -127,7 +127,7 @@ class OtherSamples(_Saved):
 
     def __init__(self, count=1):
         if count < 1:
-            raise ValueError(f"`count` must be at least 1, got {count!r}.")
+            raise ValueError(f"Expected `count` to be at least 1; received count={count!r}.")
         self.count = int(count)
 
     def __call__(self, states, seed):
@@ -165,7 +165,7 @@ class ReversedFrames(_Saved):
         """
         if obs.shape[-1] is not None and obs.shape[-1] % 2:
             raise ValueError(
-                f"`ReversedFrames` needs images of two stacked frames, got {obs.shape[-1]} "
+                f"`ReversedFrames` needs images of two stacked frames; received {obs.shape[-1]} "
                 "channels."
             )
         first, second = ops.split(obs, 2, axis=-1)
@@ -207,7 +207,7 @@ class ActionContrast(_Saved):
 
     def __init__(self, steps):
         if steps < 1:
-            raise ValueError(f"`steps` must be at least 1, got {steps!r}.")
+            raise ValueError(f"Expected `steps` to be at least 1; received steps={steps!r}.")
         self.steps = int(steps)
 
     def __call__(self, loss, batch, states, step, predict):
@@ -279,13 +279,17 @@ class ContrastiveLoss:
         self.negatives = [OtherSamples()] if negatives is None else list(negatives)
         if not self.negatives or self.negatives[0].training_only:
             raise ValueError(
-                "`negatives` must begin with a kind that evaluation has, such as "
-                f"`OtherSamples()`, got {negatives!r}."
+                "Expected `negatives` to begin with a kind that evaluation has, such as "
+                f"`OtherSamples()`; received {negatives!r}."
             )
         if variant not in VARIANTS:
-            raise ValueError(f"`variant` must be one of {VARIANTS}, got {variant!r}.")
+            raise ValueError(
+                f"Expected `variant` to be one of {VARIANTS}; received variant={variant!r}."
+            )
         if not (hinge > 0 and sigma > 0):
-            raise ValueError(f"`hinge` and `sigma` must be positive, got {hinge!r}, {sigma!r}.")
+            raise ValueError(
+                f"Expected `hinge` and `sigma` to be positive; received {hinge!r}, {sigma!r}."
+            )
         self.terms = list(terms)
         self.hinge = float(hinge)
         self.sigma = float(sigma)

@@ -1,4 +1,4 @@
-"""How far a map is from commuting with a group, and whether it has collapsed to a point.
+"""Distances of a map from commuting with a group, and from having collapsed to a point.
 
 Every function takes arrays whose first axis runs over samples; norms are Euclidean over all other
 axes of a sample. The group acts before: the caller transforms outputs with the *full* action on
@@ -37,7 +37,7 @@ def equivariance_error(transformed_output, output_of_transformed) -> float:
 
 
 class Deviation(NamedTuple):
-    """How far g S(o) and S(g o) are apart, on the whole and where they are farthest apart.
+    """The distance of g S(o) and S(g o), on the whole and where they are farthest apart.
 
     Attributes:
         mean: The `equivariance_error`.
@@ -121,7 +121,7 @@ def spread(z) -> float:
 
 
 def is_collapsed(z, threshold: float = COLLAPSED_SPREAD) -> bool:
-    """Whether the latent states z (N, ...) are practically one point: spread below `threshold`.
+    """True if the latent states z (N, ...) are practically one point: spread below `threshold`.
 
     The threshold is absolute, for the contrastive hinge sets the scale: with its defaults (hinge 1,
     sigma 0.5) it pushes states apart up to distances of 0.7.
@@ -134,11 +134,14 @@ def _same_shape(**arrays) -> list[np.ndarray]:
     values = [np.asarray(array) for array in arrays.values()]
     first = next(iter(arrays))
     if values[0].ndim == 0 or values[0].size == 0:
-        raise ValueError(f"`{first}` must hold at least one sample; got shape {values[0].shape}.")
+        raise ValueError(
+            f"Expected `{first}` to hold at least one sample; received shape {values[0].shape}."
+        )
     for name, value in zip(arrays, values, strict=True):
         if value.shape != values[0].shape:
             raise ValueError(
-                f"`{name}` must have the shape of `{first}`, {values[0].shape}; got {value.shape}."
+                f"Expected `{name}` to have the shape of `{first}`, {values[0].shape}; received "
+                f"{value.shape}."
             )
     return values
 

@@ -1,4 +1,4 @@
-"""How well predicted latent states find the true ones: Hits@k, MRR, hard hits, traversal hits.
+"""Ranks of true latent states among predicted ones: Hits@k, MRR, hard hits, traversal hits.
 
 Sample i holds a true latent state t_i and a prediction p_i of it. Its rank is the number of *other*
 predictions that lie as near to t_i as p_i does: rows are true states, columns are predictions, and
@@ -151,16 +151,16 @@ def _nearest(candidates, predicted):
     """
     if len(candidates) == 0 or len(candidates) != len(predicted):
         raise ValueError(
-            "Candidates and predictions must be of the same samples, at least one; "
-            f"got {len(candidates)} and {len(predicted)}."
+            "Expected candidates and predictions to be of the same samples, at least one; "
+            f"received {len(candidates)} and {len(predicted)}."
         )
     if candidates.shape[2:] != predicted.shape[2:]:
         raise ValueError(
-            f"`predicted` must hold states of shape {candidates.shape[2:]}; "
-            f"got {predicted.shape[2:]}."
+            f"Expected `predicted` to hold states of shape {candidates.shape[2:]}; "
+            f"received {predicted.shape[2:]}."
         )
     if not (np.isfinite(candidates).all() and np.isfinite(predicted).all()):
-        raise ValueError("Latent states must be finite; got NaN or infinity.")
+        raise ValueError("Expected latent states to be finite; received NaN or infinity.")
     candidates = candidates.reshape(*candidates.shape[:2], -1).astype(np.float64)
     predicted = predicted.reshape(*predicted.shape[:2], -1).astype(np.float64)
     distance = np.square(predicted[:, :, None] - candidates[:, None]).sum(axis=-1)
@@ -174,17 +174,21 @@ def _as_points(true, predicted) -> tuple[np.ndarray, np.ndarray]:
     true, predicted = np.asarray(true), np.asarray(predicted)
     if true.shape != predicted.shape:
         raise ValueError(
-            f"`predicted` must have the shape of `true`, {true.shape}; got {predicted.shape}."
+            f"Expected `predicted` to have the shape of `true`, {true.shape}; received "
+            f"{predicted.shape}."
         )
     if true.ndim == 0 or true.size == 0:
-        raise ValueError(f"`true` must hold at least one sample; got shape {true.shape}.")
+        raise ValueError(
+            f"Expected `true` to hold at least one sample; received shape {true.shape}."
+        )
     true = true.reshape(len(true), -1).astype(np.float64)
     predicted = predicted.reshape(len(predicted), -1).astype(np.float64)
     for name, points in (("true", true), ("predicted", predicted)):
         bad = np.count_nonzero(~np.isfinite(points).all(axis=1))
         if bad:
             raise ValueError(
-                f"`{name}` must be finite; got NaN or infinity in {bad} of {len(points)} samples."
+                f"Expected `{name}` to be finite; received NaN or infinity in {bad} of "
+                f"{len(points)} samples."
             )
     centre = true.mean(axis=0)
     true -= centre

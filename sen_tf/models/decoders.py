@@ -1,6 +1,6 @@
 """Decoders: from latent states back to images, to look at what a state says.
 
-The last layer turns deviations from the mean picture, in standard deviations of each pixel, into
+The last layer turns deviations from the mean image, in standard deviations of each pixel, into
 images. Once adapted to images, a decoder starts at their mean and has only to draw what differs
 from it, such as a thin arm before a wide background.
 """
@@ -13,7 +13,7 @@ import keras
 def object_decoder(
     state_shape, image_shape, hidden=(512, 512), filters=(32, 32, 32), dtype=None, name="decoder"
 ):
-    """Dense layers that draw one map an object, then transposed convolutions over all of them.
+    """Dense layers that draw one map per object, then transposed convolutions over all of them.
 
     Args:
         state_shape: `(objects, ...)`, the shape of a latent state.

@@ -74,9 +74,9 @@ def image_encoder(group, features_shape, hidden=181, latent=4, dtype=None, name=
     """
     if tuple(features_shape[:2]) != (SIDE, SIDE):
         raise ValueError(
-            f"`features_shape` must be of {SIDE} x {SIDE} pixels, which end on one; an embedding "
-            f"that halves twice makes them of images of {4 * SIDE - 3} x {4 * SIDE - 3}; got "
-            f"{tuple(features_shape)}."
+            f"Expected `features_shape` to be of {SIDE} x {SIDE} pixels, which end on one; an "
+            f"embedding that halves twice makes them of images of {4 * SIDE - 3} x {4 * SIDE - 3}; "
+            f"received {tuple(features_shape)}."
         )
     layers = [keras.Input(features_shape, dtype=state_dtype(dtype))]
     first = GroupConv2D if len(features_shape) == 4 else LiftingConv2D

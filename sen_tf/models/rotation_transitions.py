@@ -13,7 +13,7 @@ from sen_tf.models.blocks import mlp, state_dtype
 
 
 def product_transition(dtype=None, name="transition"):
-    """What a rotation does: the next state is a z, the change a z - z. It has no weights.
+    """The product of rotations: the next state is a z, the change a z - z. It has no weights.
 
     Args:
         dtype: Dtype policy; states and actions have its variable dtype.

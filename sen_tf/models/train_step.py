@@ -1,4 +1,4 @@
-"""What the training of a model needs beyond Keras' own, backend by backend.
+"""The training step of a world model beyond Keras' own, backend by backend.
 
 Everywhere a step is that of Keras' trainer, which calls the model, then its `compute_loss`.
 """
@@ -38,7 +38,8 @@ class _Trained(keras.Model):
         )
         if not isinstance(loss, ContrastiveLoss | None):
             raise ValueError(
-                f"`loss` must be a ContrastiveLoss, which needs no targets, got {loss!r}."
+                "Expected `loss` to be a ContrastiveLoss, which needs no targets; received "
+                f"loss={loss!r}."
             )
         loss = loss or ContrastiveLoss()
         loss.images(keras.KerasTensor(self.image_shape))  # or an error says what it lacks

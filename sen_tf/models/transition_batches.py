@@ -21,16 +21,18 @@ def check_keys(x):
     if missing:
         got = f"a dict of {sorted(x)}" if isinstance(x, dict) else f"a {type(x).__name__}"
         raise ValueError(
-            f"Transitions must be a dict of `obs`, `action` and `next_obs`, got {got}."
+            f"Expected transitions to be a dict of `obs`, `action` and `next_obs`; received {got}."
         )
     plain = [key for key in KEYS if not hasattr(x[key], "dtype")]
     if plain:
-        raise ValueError(f"`{plain[0]}` must be an array, got a {type(x[plain[0]]).__name__}.")
+        raise ValueError(
+            f"Expected `{plain[0]}` to be an array; received a {type(x[plain[0]]).__name__}."
+        )
     dtypes = [keras.backend.standardize_dtype(x[key].dtype) for key in ("obs", "next_obs")]
     if len(set(dtypes)) > 1:
         raise ValueError(
-            f"`obs` and `next_obs` must have one dtype, for it says whether they are in 0..255 or "
-            f"in [0, 1], got {' and '.join(dtypes)}."
+            "Expected `obs` and `next_obs` to have one dtype, for it says whether they are in "
+            f"0..255 or in [0, 1]; received {' and '.join(dtypes)}."
         )
 
 
@@ -51,12 +53,13 @@ def images_of(obs, expected):
     known = shape is None or len(shape) == len(expected)
     if not known or any(shape and shape[k] not in (None, size) for k, size in sizes.items()):
         raise ValueError(
-            f"`obs` must be images of shape (batch, {', '.join(map(str, expected[1:]))}), as the "
-            f"embedding expects, got {shape}."
+            f"Expected `obs` to be images of shape (batch, {', '.join(map(str, expected[1:]))}), "
+            f"as the embedding expects; received {shape}."
         )
     if dtype in ("bool", "uint16", "uint32", "uint64"):
         raise ValueError(
-            f"`obs` must be integers in 0..255 or floats in [0, 1], got images of dtype {dtype}."
+            "Expected `obs` to be integers in 0..255 or floats in [0, 1]; received images of "
+            f"dtype {dtype}."
         )
     numbers = None if dtype == "uint8" else numbers_in(obs)
     if numbers is not None and numbers.size:
@@ -68,11 +71,13 @@ def _check_range(numbers, floats):
     least, most = float(numbers.min()), float(numbers.max())
     if floats and BRIGHTEST < most < float("inf"):
         raise ValueError(
-            f"Float images must be in [0, 1], got numbers up to {most:.4g}. Divide by 255, or pass "
-            f"integers, which are taken to be in 0..255."
+            f"Expected float images to be in [0, 1]; received numbers up to {most:.4g}. Divide by "
+            "255, or pass integers, which are taken to be in 0..255."
         )
     if not floats and not 0 <= least <= most <= 255:
-        raise ValueError(f"Integer images must be in 0..255, got {least:.0f} to {most:.0f}.")
+        raise ValueError(
+            f"Expected integer images to be in 0..255; received {least:.0f} to {most:.0f}."
+        )
 
 
 def check_actions(actions, transition):
@@ -81,7 +86,9 @@ def check_actions(actions, transition):
     expected = getattr(transition, "input_shape", None)
     if isinstance(expected, list) and actions.shape[1:] != tuple(expected[1][1:]):
         each = ", ".join(map(str, expected[1][1:]))
-        raise ValueError(f"`action` must be of shape (batch, {each}), got {actions.shape}.")
+        raise ValueError(
+            f"Expected `action` to be of shape (batch, {each}); received {actions.shape}."
+        )
     for layer in transition._flatten_layers():
         if isinstance(layer, OneHotActions):
             layer.check_numbers(actions)
@@ -129,7 +136,9 @@ def check_parts(embedding, encoder, transition):
     _same("encoder", "features", _shape(encoder, "input_shape"), "embedding", features)
     inputs = _shape(transition, "input_shape")
     if inputs is not None and not isinstance(inputs, list):
-        raise ValueError(f"`transition` must take a state and an action, got one input {inputs}.")
+        raise ValueError(
+            f"`transition` must take a state and an action; received one input {inputs}."
+        )
     taken = None if inputs is None else inputs[0]
     _same("transition", "states", taken, "encoder", states)
     changes = _shape(transition, "output_shape")

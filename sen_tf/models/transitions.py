@@ -15,7 +15,7 @@ from sen_tf.layers import ObjectGraph, OneHotActions, ToRegular
 from sen_tf.models.blocks import group_dense, mlp, state_dtype
 
 MOVES_CLOCKWISE = "permutation(3,0,1,2)"
-"""How a quarter turn counter-clockwise acts on the moves up, right, down, left."""
+"""The action of a quarter turn counter-clockwise on the moves up, right, down, left."""
 
 
 def object_transition(

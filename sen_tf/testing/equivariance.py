@@ -6,7 +6,7 @@ import numpy as np
 from sen_tf import groups, metrics
 
 SINGLE = 10
-"""How many times as far off as the mean over samples a single sample or number may be."""
+"""Factor by which a single sample or number may be farther off than the mean over samples."""
 
 
 def assert_is_group(group):
@@ -30,7 +30,7 @@ def assert_is_group(group):
     product = np.asarray(group)
     order = len(product)
     if product.shape != (order, order) or not np.isin(product, np.arange(order)).all():
-        fail(f"expected a square table of integers from 0 to {order - 1}, got {product!r}")
+        fail(f"expected a square table of integers from 0 to {order - 1}; received {product!r}")
     _no_exception(product[0] != np.arange(order), "identity 0 changes element {} from the left")
     _no_exception(product[:, 0] != np.arange(order), "identity 0 changes element {} from the right")
     _no_exception(~(product == 0).any(axis=1), "element {} has no inverse")

@@ -285,7 +285,7 @@ def _other_inputs(case):
 
 
 def _takes(function, *arrays):
-    """Whether a function takes arrays: False where it refuses them."""
+    """True if a function takes arrays, False if it refuses them."""
     import tensorflow as tf
 
     try:

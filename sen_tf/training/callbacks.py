@@ -40,7 +40,7 @@ class Recorder(keras.callbacks.Callback):
 
 
 class EpochSummaries(keras.callbacks.Callback):
-    """Shows each epoch's logs, and its step size, in TensorBoard, under the names Keras gives them.
+    """Shows each epoch's logs and learning rate in TensorBoard, under the names Keras gives them.
 
     They are on the disk when the epoch ends, which those of `keras.callbacks.TensorBoard` are not:
     before a `Checkpoint` in the list of callbacks, an epoch that is saved is always shown.

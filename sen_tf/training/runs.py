@@ -1,4 +1,4 @@
-"""What a training run leaves in its directory, and how it is found again.
+"""The directory of a run: its files, its lock, and how it is opened again.
 
 flags.cfg       the resolved flags
 model.keras     the model with its best weights
@@ -6,7 +6,7 @@ metrics.json    its scores, how it was trained, and the logs of each epoch
 evaluation.json what sen_tf.evaluate found later
 decoder.json    what sen_tf.decode found, beside decoder.keras
 serving/        the model as a versioned SavedModel
-figures/        pictures
+figures/        figures as PNG files
 logs/           TensorBoard
 checkpoint/     what training resumes from; see checkpoints.py
 .lock           which process has it
@@ -194,7 +194,7 @@ def _to_disk(path):
         os.close(descriptor)
 
 
-def log_pictures(directory, paths):
+def log_figures(directory, paths):
     """Shows PNG files in the TensorBoard of a run, each under its name without the ending.
 
     Args:
@@ -204,6 +204,6 @@ def log_pictures(directory, paths):
     writer = tf.summary.create_file_writer(str(pathlib.Path(directory) / "logs" / "figures"))
     with writer.as_default():
         for path in map(pathlib.Path, paths):
-            picture = tf.io.decode_png(path.read_bytes(), channels=3)
-            tf.summary.image(path.stem, picture[None], step=0)
+            image = tf.io.decode_png(path.read_bytes(), channels=3)
+            tf.summary.image(path.stem, image[None], step=0)
     writer.close()

@@ -103,7 +103,7 @@ def test_uniform_actions_in_a_box(board):
         assert sample.shape == (200, 100, 2) and sample.dtype == np.float32
         assert (sample.min((0, 1)) >= lowest).all() and (sample.max((0, 1)) <= 1).all()
         np.testing.assert_allclose(sample.mean((0, 1)), np.add(lowest, 1) / 2, atol=0.02)
-    with pytest.raises(ValueError, match="one name, of a box; got upwards, downwards"):
+    with pytest.raises(ValueError, match="one name, of a box; received upwards, downwards"):
         uniform_policy(board, ["upwards", "downwards"])
 
 
@@ -145,14 +145,14 @@ def test_teapot():
         np.testing.assert_array_equal(g, longer.twins[number].element)
         np.testing.assert_allclose(actions, g @ block.actions @ g.T, atol=1e-6)
         assert (frames != block.observations).any(axis=(2, 3, 4)).all()
-    with pytest.raises(ValueError, match="names out of: none; got 'small'"):
+    with pytest.raises(ValueError, match="names out of: none; received 'small'"):
         uniform_policy(env, ["small"])
 
 
 def test_errors(board):
-    with pytest.raises(ValueError, match=r"names out of: up, right, down, left; got 'upp'"):
+    with pytest.raises(ValueError, match=r"names out of: up, right, down, left; received 'upp'"):
         uniform_policy(board, ["upp"])
-    with pytest.raises(ValueError, match="got none"):
+    with pytest.raises(ValueError, match="received none"):
         uniform_policy(board, [])
-    with pytest.raises(ValueError, match="`episodes` must be at least 1; got 0"):
+    with pytest.raises(ValueError, match="`episodes` to be at least 1; received episodes=0"):
         collect(board, Torques(), episodes=0, steps=2, seed=0)

@@ -75,7 +75,7 @@ def test_minari_itself_reads_it(folder, written):
 
 
 def test_a_name_is_not_taken_twice(folder, written):
-    with pytest.raises(ValueError, match="`name` must be new"):
+    with pytest.raises(ValueError, match="`name` to be new"):
         write_minari(NAME, written, gymnasium.make("sen_tf/Cubes-v0"))
     assert len(read_episodes(f"minari:{NAME}")) == 20
 

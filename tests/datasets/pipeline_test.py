@@ -154,16 +154,20 @@ def test_every_part_of_a_split_has_an_episode():
 
 def test_errors():
     data = make()
-    with pytest.raises(ValueError, match="`batch_size` must be at most .* 24; got 25"):
+    with pytest.raises(
+        ValueError, match="`batch_size` to be at most .* 24; received batch_size=25"
+    ):
         transitions(data, batch_size=25, seed=0)
-    with pytest.raises(ValueError, match="`batch_size` must be at least 1; got 0"):
+    with pytest.raises(ValueError, match="`batch_size` to be at least 1; received batch_size=0"):
         transitions(data, batch_size=0, seed=0)
-    with pytest.raises(ValueError, match="`batch_size` must be an even number .* got 6"):
+    with pytest.raises(
+        ValueError, match="`batch_size` to be an even number .*received batch_size=6"
+    ):
         transitions(data, batch_size=6, seed=0, shares=2, pairs=True)
     some = Episodes(data.observations[:, ::4], data.actions, {}, "board", {}, (0, 4))
-    with pytest.raises(ValueError, match="`data` must hold the frames of all times 0 to 4"):
+    with pytest.raises(ValueError, match="`data` to hold the frames of all times 0 to 4"):
         transitions(some, batch_size=2, seed=0)
-    with pytest.raises(ValueError, match="`fraction` must lie between 0 and 1; got 1"):
+    with pytest.raises(ValueError, match="`fraction` to lie between 0 and 1; received fraction=1"):
         split(data, 1, seed=0)
-    with pytest.raises(ValueError, match="at least 2 to be split; got 1"):
+    with pytest.raises(ValueError, match="at least 2 to be split; received 1"):
         split(make(episodes=1), 0.5, seed=0)

@@ -106,7 +106,7 @@ def test_an_interrupted_run_leaves_nothing(tmp_path, error):
 @pytest.mark.parametrize("episodes", [3, 5])
 def test_wrong_number_of_episodes(tmp_path, episodes):
     block = random_block(np.random.default_rng(0), 4, 3, (2, 2, 3), 0)
-    with pytest.raises(ValueError, match=f"`blocks` must hold {episodes} episodes; got"):
+    with pytest.raises(ValueError, match=f"`blocks` to hold {episodes} episodes; received"):
         write(tmp_path / "a.h5", [block], episodes=episodes)
     assert list(tmp_path.iterdir()) == []
 
@@ -271,7 +271,7 @@ def test_another_environments_file(whole):
 
 
 def test_too_few_steps(whole):
-    with pytest.raises(DatasetError, match="3 steps an episode.*--steps=10"):
+    with pytest.raises(DatasetError, match="3 steps per episode.*--steps=10"):
         read_episodes(whole, steps=(0, 1, 10))
 
 

@@ -131,7 +131,7 @@ def test_networks_of_another_size_are_refused():
     with pytest.raises(ValueError, match="D4 on 128 rows.*Use 127 or 129 pixels"):
         embeddings.dilated_embedding("D4", (128, 128, 6))
     for group in ("D4", "C1"):
-        with pytest.raises(ValueError, match=r"33 x 33 pixels.*129 x 129; got \(32, 32, 8\)"):
+        with pytest.raises(ValueError, match=r"33 x 33 pixels.*129 x 129; received \(32, 32, 8\)"):
             encoders.image_encoder(group, (32, 32, 8))
 
 

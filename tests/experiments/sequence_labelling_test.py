@@ -15,7 +15,7 @@ def scores(tmp_path_factory):
     found = {}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sequences, "EPOCHS", 30)
-        for arm in sequences.ARMS:
+        for arm in experiments.get("sequence").arms:
             directory = tmp_path_factory.mktemp(arm)
             found[arm] = experiments.get("sequence").run(arm, (), 2, directory)
             with Image.open(directory / "matrices.png") as picture:

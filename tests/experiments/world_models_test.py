@@ -183,7 +183,7 @@ def test_large_frames_come_from_fewer_episodes(tmp_path, monkeypatch):
     read = []
     monkeypatch.setattr(Latents, "rollout", lambda self, z, a: read.append(len(z)) or z[:, None])
     monkeypatch.setattr(figures, "draw_rollouts", lambda *_: None)
-    monkeypatch.setattr(runs, "log_pictures", lambda *_: None)
+    monkeypatch.setattr(runs, "log_figures", lambda *_: None)
     for limit in (20 * size, 7 * size, 1 * size):
         monkeypatch.setattr(drawing, "CANDIDATE_BYTES", limit)
         draw("reacher", tmp_path)

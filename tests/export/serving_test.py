@@ -17,9 +17,9 @@ from tensorflow_serving.apis import prediction_log_pb2
 from tensorflow_serving.apis import prediction_service_pb2_grpc as service_grpc
 
 from benchmarks import serving
+from benchmarks.prediction_service import connect, make_request, serve
 from sen_tf import export
 from sen_tf.export import tf_serving
-from tests.prediction_service import connect, make_request, serve
 
 ROOT = pathlib.Path(__file__).parents[2]
 NAME = serving.NAME

@@ -261,7 +261,7 @@ def test_bad_shapes_name_the_layer(make, shape, message):
 
 
 def test_an_image_smaller_than_the_kernel_is_refused():
-    with pytest.raises(ValueError, match="LiftingConv2D `conv`.*at least 5 rows.*got 3"):
+    with pytest.raises(ValueError, match="LiftingConv2D `conv`.*at least 5 rows.*received 3"):
         LiftingConv2D("C4", 2, 5, strides=2, name="conv")(noise(2, 3, 3, 1))
 
 

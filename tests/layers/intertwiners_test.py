@@ -134,22 +134,24 @@ def test_only_groups_that_act_on_pixels_flatten():
         (
             ToRegular("D3", "standard", name="door"),
             (2, 3),
-            r"ToRegular `door` expected .*, 2\) for standard of D3, got \(2, 3\)",
+            r"ToRegular `door` expected .*, 2\) for standard of D3; received \(2, 3\)",
         ),
         (
             FromRegular("D3", "standard", name="door"),
             (2, 4, 2),
-            r"FromRegular `door` expected .*, 6, channels\) for standard of D3, got \(2, 4, 2\)",
+            r"FromRegular `door` expected .*, 6, channels\) for standard of D3; received \(2, 4, "
+            r"2\)",
         ),
         (
             FromRegular("D3", "standard", name="door"),
             (2, 6, 3),
-            "FromRegular `door` expected a multiple of 2 channels for standard of D3, got 3",
+            "FromRegular `door` expected a multiple of 2 channels for standard of D3; received 3",
         ),
         (
             FromRegular("D3", "standard", name="door"),
             (2, 6, None),
-            "FromRegular `door` expected a multiple of 2 channels for standard of D3, got None",
+            "FromRegular `door` expected a multiple of 2 channels for standard of D3; received "
+            "None",
         ),
         (
             GridLifting("C4", name="door"),
@@ -160,7 +162,7 @@ def test_only_groups_that_act_on_pixels_flatten():
         (
             GroupFlatten("C4", name="door"),
             (2, 5, 6, 4, 3),
-            r"GroupFlatten `door` expected .*side, 4, objects\) for C4, got \(2, 5, 6, 4, 3\)",
+            r"GroupFlatten `door` expected .*side, 4, objects\) for C4; received \(2, 5, 6, 4, 3\)",
         ),
         (GroupFlatten("C4", name="door"), (2, 5, 5, 3, 3), r"GroupFlatten `door` .*5, 3, 3\)"),
         (GroupFlatten("C4", name="door"), (2, 5, 5, 4), r"GroupFlatten `door` .*5, 4\)"),
@@ -173,7 +175,7 @@ def test_bad_shapes_name_the_layer(layer, shape, message):
 
 @pytest.mark.parametrize("components", [[], [2], [-1]])
 def test_bad_components_are_named(components):
-    with pytest.raises(ValueError, match=r"`components` must be indices in \[0, 2\)"):
+    with pytest.raises(ValueError, match=r"`components` to be indices in \[0, 2\)"):
         ToRegular("D3", "standard", components)
 
 
@@ -234,7 +236,9 @@ def test_tensors_of_another_shape_are_refused():
 
 
 def test_ranks_and_degrees_that_do_not_fit_are_refused():
-    with pytest.raises(ValueError, match="`degree` must be an integer of at least 2, got 1"):
+    with pytest.raises(
+        ValueError, match="`degree` to be an integer of at least 2; received degree=1"
+    ):
         ToIrreps(2, 1)
     for layer in (lambda: ToIrreps(3, 3), lambda: FromIrreps(3)):
         with pytest.raises(ValueError, match="`rank` to be 0, 1 or 2"):

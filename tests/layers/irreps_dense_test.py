@@ -97,5 +97,7 @@ def test_features_without_a_sum_of_degrees_are_refused(layer, shape):
 
 
 def test_bad_numbers_are_named():
-    with pytest.raises(ValueError, match="`filters` must be an integer of at least 1, got 0"):
+    with pytest.raises(
+        ValueError, match="`filters` to be an integer of at least 1; received filters=0"
+    ):
         IrrepsDense(0)

@@ -119,7 +119,7 @@ def test_many_actions_stay_exact_under_mixed_precision():
     "arguments, name", [((0,), "objects"), ((2.5,), "objects"), ((5, 0), "moves")]
 )
 def test_bad_numbers_are_named(arguments, name):
-    with pytest.raises(ValueError, match=f"`{name}` must be an integer of at least 1"):
+    with pytest.raises(ValueError, match=f"`{name}` to be an integer of at least 1"):
         OneHotActions(*arguments)
 
 

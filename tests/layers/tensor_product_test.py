@@ -204,12 +204,12 @@ def test_features_without_a_sum_of_degrees_are_refused():
 )
 def test_bad_numbers_are_named(name, value, least):
     arguments = {"filters": 2, "degree": 1, "radius": 1.0} | {name: value}
-    with pytest.raises(ValueError, match=f"`{name}` must be an integer of at least {least}"):
+    with pytest.raises(ValueError, match=f"`{name}` to be an integer of at least {least}"):
         TensorFieldConv(**arguments)
 
 
 def test_the_radius_is_positive():
-    with pytest.raises(ValueError, match="`radius` must be positive, got 0"):
+    with pytest.raises(ValueError, match="`radius` to be positive; received radius=0"):
         TensorFieldConv(2, 1, radius=0)
 
 

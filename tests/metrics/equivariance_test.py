@@ -55,9 +55,9 @@ def test_undefined_where_every_output_is_zero():
 
 
 def test_errors():
-    with pytest.raises(ValueError, match="`output_of_transformed` must have the shape"):
+    with pytest.raises(ValueError, match="`output_of_transformed` to have the shape"):
         equivariance_error(np.zeros((3, 2)), np.zeros((2, 2)))
-    with pytest.raises(ValueError, match="`gy` must have the shape of `x`"):
+    with pytest.raises(ValueError, match="`gy` to have the shape of `x`"):
         distance_invariance_error(*[np.ones((3, 2))] * 3, np.ones((3, 1)))
     with pytest.raises(ValueError, match="at least one sample"):
         spread(np.zeros((0, 2)))

@@ -73,9 +73,9 @@ def test_one_diverged_prediction_leaves_the_other_ranks_alone():
 @pytest.mark.parametrize(
     "true, predicted, message",
     [
-        (np.zeros((3, 2)), np.zeros((4, 2)), "`predicted` must have the shape"),
+        (np.zeros((3, 2)), np.zeros((4, 2)), "`predicted` to have the shape"),
         (np.zeros((0, 2)), np.zeros((0, 2)), "at least one sample"),
-        (np.zeros((3, 2)), np.full((3, 2), np.nan), "`predicted` must be finite"),
+        (np.zeros((3, 2)), np.full((3, 2), np.nan), "`predicted` to be finite"),
     ],
 )
 def test_errors(true, predicted, message):

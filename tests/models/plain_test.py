@@ -86,7 +86,7 @@ def test_layers_of_users_without_weights_are_recorded_and_others_refused():
     x = np.ones((2, 3), np.float32)
     doubled = plain(keras.Sequential([keras.Input((3,)), Doubling()]))
     np.testing.assert_array_equal(doubled(x), 2 * x)
-    with pytest.raises(ValueError, match="method `plain`.*got Scaling `scaling"):
+    with pytest.raises(ValueError, match="method `plain`.*received Scaling `scaling"):
         plain(keras.Sequential([keras.Input((3,)), Scaling()]))
 
 

@@ -22,7 +22,7 @@ LESS = {key: value for key, value in data(8).items() if key != "action"}
 BAD = {
     "float images in 0..255": (
         moved(obs=data(8)["obs"].astype("float32"), next_obs=data(8)["obs"].astype("float32")),
-        r"in \[0, 1\], got numbers up to 255",
+        r"in \[0, 1\]; received numbers up to 255",
     ),
     "16 bits": (
         moved(obs=data(8)["obs"].astype("uint16"), next_obs=data(8)["obs"].astype("uint16")),
@@ -30,16 +30,16 @@ BAD = {
     ),
     "integers out of range": (
         moved(obs=np.full((8, *IMAGE), 999), next_obs=np.full((8, *IMAGE), 999)),
-        "0..255, got 999",
+        "0..255; received 999",
     ),
     "two dtypes": (moved(next_obs=data(8)["obs"] / np.float32(255)), "uint8 and float32"),
     "another size": (moved(obs=np.zeros((8, 18, 16, 3), "uint8")), r"16, 16, 3.*18, 16, 3"),
-    "actions above": (moved(action=np.full(8, 8)), "0 to 7.*got 8"),
-    "actions below": (moved(action=np.full(8, -1)), "0 to 7.*got -1"),
-    "half an action": (moved(action=np.full(8, 0.5)), "0 to 7.*got 0.5"),
+    "actions above": (moved(action=np.full(8, 8)), "0 to 7.*received 8"),
+    "actions below": (moved(action=np.full(8, -1)), "0 to 7.*received -1"),
+    "half an action": (moved(action=np.full(8, 0.5)), "0 to 7.*received 0.5"),
     "one-hot actions": (
         moved(action=np.eye(8, dtype="float32")),
-        r"shape \(batch, \), got \([48], 8\)",
+        r"shape \(batch, \); received \([48], 8\)",
     ),
     "no actions": (LESS, "`obs`, `action` and `next_obs`.*'next_obs', 'obs'"),
     "no dict": ((data(8)["obs"], data(8)["action"]), "dict of `obs`"),
@@ -138,5 +138,5 @@ def test_parts_of_different_groups_are_refused():
 
 
 def test_a_list_is_no_array():
-    with pytest.raises(ValueError, match="`action` must be an array, got a list"):
+    with pytest.raises(ValueError, match="`action` to be an array; received a list"):
         small_model().fit(moved(action=list(range(8))))

@@ -140,7 +140,9 @@ def test_loaded_model_is_bit_equal_under_any_global_policy(batch, dtype, tmp_pat
 
 
 def test_reversed_frames_of_one_frame_are_refused():
-    with pytest.raises(ValueError, match="`ReversedFrames` needs images of two .* got 3 channels"):
+    with pytest.raises(
+        ValueError, match="`ReversedFrames` needs images of two .*received 3 channels"
+    ):
         small_model().compile("sgd", ContrastiveLoss([OtherSamples(), ReversedFrames()]))
 
 

@@ -23,8 +23,8 @@ def test_pictures_show_in_tensorboard(tmp_path):
         picture[..., 3] = 255  # opaque, as Matplotlib's
         paths.append(tmp_path / f"{name}.png")
         Image.fromarray(picture).save(paths[-1])
-    runs.log_pictures(tmp_path / "run", paths)
-    runs.log_pictures(tmp_path / "run", [paths[1]])  # drawn again: the last one counts
+    runs.log_figures(tmp_path / "run", paths)
+    runs.log_figures(tmp_path / "run", [paths[1]])  # drawn again: the last one counts
     events = EventAccumulator(str(tmp_path / "run" / "logs" / "figures")).Reload()
     assert sorted(events.Tags()["tensors"]) == ["latents", "rollouts"]
     for name, picture in pictures.items():

@@ -8,7 +8,6 @@ trained on about 100,000 frames in all.
 """
 
 import dataclasses
-import pathlib
 
 import keras
 
@@ -42,9 +41,7 @@ class Decoding:
 def main(arguments):
     (asked,) = settings.parse(arguments, Decoding)
     model, directory = runs.open_model(asked.run)
-    chosen = world_models.Settings(
-        *settings.load(pathlib.Path(asked.run) / runs.FLAGS, *world_models.GROUPS)
-    )
+    chosen = world_models.of_run(asked.run)
     unsaid = {
         name: getattr(chosen.training, name)
         for name in ("learning_rate", "seed")
@@ -85,5 +82,10 @@ def main(arguments):
     runs.log_figures(directory, drawn[:1])
 
 
-if __name__ == "__main__":
+def run():
+    """The command line; see the module."""
     settings.run(main, __doc__, Decoding)
+
+
+if __name__ == "__main__":
+    run()

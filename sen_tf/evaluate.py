@@ -62,5 +62,10 @@ def main(arguments):
         print(f"wrote {file}")
 
 
-if __name__ == "__main__":
+def run():
+    """The command line; see the module."""
     settings.run(main, __doc__, *GROUPS, parse=world_models.parse)
+
+
+if __name__ == "__main__":
+    run()

@@ -84,24 +84,6 @@ class Files:
 GROUPS = (Environment, Generation, Shards, Files)
 
 
-def verify(patterns):
-    """Checks files, prints a line for each; returns whether all are right."""
-    right = True
-    for pattern in patterns:
-        try:
-            files = datasets.matching_files(pattern)
-        except datasets.DatasetError as error:
-            files, right = [], False
-            print(error)
-        for file in files:
-            try:
-                print(f"{file}: {datasets.verify_episodes(file)}")
-            except datasets.DatasetError as error:
-                right = False
-                print(error)
-    return right
-
-
 def sizes(environment, generation):
     """Episodes, steps and limits, those of the environment's flagfile where none are given."""
     _, training, evaluation = world_models.parse(
@@ -126,7 +108,11 @@ def main(arguments):
     if bool(files.to_minari) != bool(files.dataset):
         raise UsageError("--to_minari and --dataset belong together")
     if files.verify:
-        sys.exit(0 if verify(files.verify) else 1)
+        right = True
+        for line, fine in cache.verify(files.verify):
+            print(line)
+            right &= fine
+        sys.exit(0 if right else 1)
     if files.to_minari:
         written = cache.to_minari(environment, files.dataset, files.to_minari)
         print(f"wrote {written}")
@@ -146,5 +132,10 @@ def main(arguments):
     print(f"{name}: {count:,} transitions, {size / 2**20:.1f} MiB, {size / count:.0f} B each")
 
 
-if __name__ == "__main__":
+def run():
+    """The command line; see the module."""
     settings.run(main, __doc__, *GROUPS, parse=world_models.parse)
+
+
+if __name__ == "__main__":
+    run()

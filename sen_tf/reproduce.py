@@ -4,9 +4,8 @@
   python -m sen_tf.reproduce --table=cubes-limited --preset=laptop --seeds=3
   python -m sen_tf.reproduce --table=cubes-limited --only=sen --seed=2 --seeds=1
 
-Writes table.md and table.json into the output directory, beside one folder per arm and seed, each
-run in a process of its own. Finished ones are kept and an interrupted one resumes when the same
-command is given again. The flags of a table (--table=NAME --help) go to every run.
+Writes table.md and table.json beside a folder per arm and seed, each run in a process of its own.
+Finished ones are kept, an interrupted one resumes. --table=NAME --help shows the table's flags.
 """
 
 import dataclasses
@@ -52,7 +51,7 @@ def parse(arguments, *groups):
 
 
 def typed_of_table(arguments, experiment, chosen):
-    """The flags of the table that are typed, in order, and their values."""
+    """The flags of the table that are typed, and their values."""
     own = {field.name for field in dataclasses.fields(Reproduction)} | {"data_dir"}
     names = settings.typed(arguments, Reproduction, *experiment.settings) - own
     values = {name: value for each in chosen for name, value in vars(each).items()}
@@ -142,5 +141,10 @@ def main(arguments):
     print(f"wrote {', '.join(map(str, written))}")
 
 
-if __name__ == "__main__":
+def run():
+    """The command line; see the module."""
     settings.run(main, __doc__, Reproduction, parse=parse)
+
+
+if __name__ == "__main__":
+    run()

@@ -28,6 +28,9 @@ import typing
 import gymnasium
 from absl import flags
 
+TENSORFLOW_LOGS = "--tensorflow_logs"
+"""Shows the lines that TensorFlow writes when it starts; `sen_tf.distribution.quiet` heeds it."""
+
 
 class UsageError(ValueError):
     """The command line asks for something that cannot be done; the message is one line."""
@@ -218,17 +221,19 @@ def flagfiles(env, preset, recipe):
     """Paths of the flagfiles of an environment, a recipe and a preset, the stronger one last.
 
     `flags/<env>.cfg` holds the paper's settings, `flags/recipes/<recipe>.cfg` how another recipe
-    trains, `flags/<preset>/<env>.cfg` what a smaller preset leaves out.
+    trains, `flags/<preset>/<env>.cfg` what a smaller preset leaves out. An environment of the
+    user's own has those called `own.cfg`.
     """
     here = pathlib.Path(__file__).parent
     # Beside the package in a checkout, inside it where it was installed.
     folder = next(path for path in (here / "flags", here.parent / "flags") if path.is_dir())
+    env = env if (folder / f"{env}.cfg").is_file() else "own"
     files = [folder / f"{env}.cfg"]
     if recipe != "paper":
         files.append(folder / "recipes" / f"{recipe}.cfg")
     if preset != "paper":
         files.append(folder / preset / f"{env}.cfg")
-    return [path for path in files if path.is_file()]
+    return files
 
 
 def describe(description, *instances, first=()):
@@ -245,12 +250,18 @@ def describe(description, *instances, first=()):
         names = [name for name in vars(instance) if name not in first]
         sections |= {title: names} if names else {}
     owners = {name: instance for instance in instances for name in vars(instance)}
-    lines = [description.strip(), "", "Flags are written --name=value; --flagfile=FILE reads them."]
+    lines = [description.strip(), "", FLAGS_ARE]
     for title, names in sections.items():
         lines += ["", f"{title}:"]
         for name in names:
             lines += _describe_flag(name, owners[name])
     return "\n".join(lines)
+
+
+FLAGS_ARE = (
+    "Flags are written --name=value; --flagfile=FILE reads them from a file.\n"
+    f"{TENSORFLOW_LOGS} shows the lines that TensorFlow writes at its start."
+)
 
 
 def _describe_flag(name, owner):
@@ -285,7 +296,7 @@ def run(main, description, *groups, first=(), parse=parse):
     for stream in (sys.stdout, sys.stderr):  # paths may hold what a terminal cannot show
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-    arguments = sys.argv[1:]
+    arguments = [word for word in sys.argv[1:] if word != TENSORFLOW_LOGS]
     helped = {"--help", "-h", "-help", "-?"} & set(arguments)
     try:
         if helped:
@@ -322,5 +333,7 @@ def _stop(message, code):
 def command_line():
     """The command that was run, for messages that say how to repeat it."""
     path = pathlib.Path(sys.argv[0])
+    if path.suffix != ".py":  # a script of ours
+        return f"{path.name} {shlex.join(sys.argv[1:])}"
     module = path.parent.name if path.stem == "__main__" else path.stem
     return f"python -m sen_tf.{module} {shlex.join(sys.argv[1:])}"

@@ -39,26 +39,17 @@ def parse(arguments, *groups):
 
 
 def explain_preset(chosen, typed):
-    """Prints which preset was taken, and what the others are and would cost here."""
+    """Prints which preset was taken, and what the others are."""
     preset = chosen.preset.preset
     if typed:
         print(f"preset {preset}: {_size(chosen)}")
         return
     found = "a GPU" if devices.has_gpu() else "no GPU"
     print(f"preset {preset}, since {found} was found (--preset chooses another):")
-    rates = {}
     for other in world_models.PRESETS:
-        if other == preset:
-            print(f" -> {preset}: {_size(chosen)}")
-            continue
         alike = (f"--env={chosen.environment.env}", f"--model={chosen.network.model}")
-        sized = world_models.choose([*alike, f"--preset={other}"])
-        if sized.network not in rates:
-            rates[sized.network] = world_models.measure_rate(sized)
-        data = sized.training_set
-        count = data.train_episodes * data.train_steps * sized.training.epochs
-        hours = count / rates[sized.network] / 3600
-        print(f"    {other}: {_size(sized)}; about {hours:.1f} h here")
+        sized = chosen if other == preset else world_models.choose([*alike, f"--preset={other}"])
+        print(f"{' -> ' if other == preset else '    '}{other}: {_size(sized)}")
 
 
 def _size(chosen):
@@ -81,7 +72,7 @@ def default_name(chosen):
     name = f"{env}-{model}-{preset}-seed{seed}"
     for ours, theirs in zip(chosen, usual, strict=True):
         for flag, value in vars(ours).items():
-            if flag not in ("seed", "data_dir") and value != getattr(theirs, flag):
+            if flag not in ("seed", "data_dir", "env_class") and value != getattr(theirs, flag):
                 text = ",".join(value) if isinstance(value, list) else str(value)
                 name += f"-{flag}={re.sub(r'[^-.,A-Za-z0-9]', '_', text)}"
     if len(name) > 150:  # file systems take 255 bytes
@@ -112,7 +103,7 @@ def main(arguments):
     directory = pathlib.Path(output.output or f"runs/{default_name(chosen)}")
 
     def announce(known):
-        explain_preset(chosen, "preset" in settings.typed(arguments, *GROUPS))
+        explain_preset(chosen, any(word.lstrip("-").startswith("preset") for word in arguments))
         print(f"{'resuming' if known else 'writing'} {directory}")
 
     done = world_models.run(chosen, directory, announce)
@@ -122,5 +113,10 @@ def main(arguments):
         print(f"{directory} holds this run, finished; choose another --output to train again")
 
 
-if __name__ == "__main__":
+def run():
+    """The command line; see the module."""
     settings.run(main, __doc__, *GROUPS, first=FIRST, parse=parse)
+
+
+if __name__ == "__main__":
+    run()

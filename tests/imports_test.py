@@ -14,7 +14,7 @@ PACKAGE = [path for path in FILES if path.is_relative_to(ROOT / "sen_tf")]
 
 # Which other rooms a room may import. Programs may import every room.
 ARROWS = {
-    "sen_tf": "groups layers losses models",
+    "sen_tf": "distribution groups layers losses models",
     "datasets": "envs settings",
     "distribution": "",
     "envs": "groups",
@@ -48,7 +48,7 @@ VAGUE_NAMES = {"base", "common", "helpers", "misc", "utils"}
 def room(path):
     """`sen_tf/layers/pooling.py` is in the room `layers`, `sen_tf/train.py` is the room `train`."""
     part = path.relative_to(ROOT / "sen_tf").parts[0]
-    return "sen_tf" if part == "__init__.py" else part.removesuffix(".py")
+    return "sen_tf" if part in ("__init__.py", "__main__.py") else part.removesuffix(".py")
 
 
 def allowed(name):
@@ -168,7 +168,7 @@ def test_programs_are_short_and_import_no_program(imports):
 
 def test_the_top_holds_programs_settings_and_folders_alone():
     files = {path.stem for path in (ROOT / "sen_tf").glob("*.py")}
-    assert files == {*PROGRAMS, "settings", "__init__"}
+    assert files == {*PROGRAMS, "settings", "__init__", "__main__"}
 
 
 def test_there_is_no_room_below_a_room():

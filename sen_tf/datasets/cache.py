@@ -13,28 +13,49 @@ from sen_tf.datasets.members import DatasetError
 from sen_tf.datasets.minari_format import write_minari
 from sen_tf.datasets.reading import read_episodes, verify_episodes
 from sen_tf.datasets.runners import RUNNERS
-from sen_tf.datasets.shards import shard_paths
+from sen_tf.datasets.shards import matching_files, shard_paths
 from sen_tf.datasets.store import write_episodes
-from sen_tf.envs import ENVS, gym_id
+from sen_tf.envs import ENVS, gym_id, load
 from sen_tf.settings import UsageError, setting
 
 SPLITS = ("train", "evaluation")
 
 
-def _environment_settings():
-    """The dataclass of an environment's name and of the arguments of all constructors."""
-    names = setting("cubes", "Environment.", choices=tuple(ENVS))
-    fields = {"env": ("env", str, names)}
+def environment_settings():
+    """The dataclass of an environment and of the arguments of all constructors known by now.
+
+    A class of the user's own is named twice: by its name, and by where it is found.
+    """
+    names = setting(
+        "cubes",
+        "Environment, or package.module:Class for one of your own.",
+        choices=tuple(ENVS),
+    )
+    place = setting(None, "Where the class of an environment of your own is; --env sets it.")
+    fields = {"env": ("env", str, names), "env_class": ("env_class", str | None, place)}
     for name, env in ENVS.items():
         for argument, (text, choices) in env.arguments.items():
             default = inspect.signature(env).parameters[argument].default
             field = setting(default, f"{name.title()} only: {text}", choices=choices)
             fields[argument] = (argument, str, field)
-    about = {"__doc__": "Environment.", "__module__": __name__}
+    about = {
+        "__doc__": "Environment.",
+        "__module__": __name__,
+        # Other processes, which make shards, know the user's own environments by this.
+        "__reduce__": lambda self: (_environment, (vars(self),)),
+    }
     return dataclasses.make_dataclass("Environment", fields.values(), frozen=True, namespace=about)
 
 
-Environment = _environment_settings()
+def _environment(values):
+    """The settings of these values, in a process that may not know the environment yet."""
+    if values["env"] not in ENVS:
+        load(values["env_class"])
+    return environment_settings()(**values)
+
+
+Environment = environment_settings()
+"""The settings of the environments that are known when this module is imported."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -186,6 +207,25 @@ def _is_there(path, environment, arguments):
     settings = {name: value for name, value in arguments.items() if name not in ("split", "seed")}
     expected = (arguments["split"], arguments["seed"], settings | arguments_of(environment))
     return tuple(episodes.attrs.get(name) for name in ("split", "seed", "settings")) == expected
+
+
+def verify(patterns):
+    """Checks files of episodes; yields a line on each, and whether it is right.
+
+    Args:
+        patterns: Paths, or patterns of shards.
+    """
+    for pattern in patterns:
+        try:
+            files = matching_files(pattern)
+        except DatasetError as error:
+            yield str(error), False
+            continue
+        for file in files:
+            try:
+                yield f"{file}: {verify_episodes(file)}", True
+            except DatasetError as error:
+                yield str(error), False
 
 
 def to_minari(environment, dataset, name):

@@ -16,6 +16,9 @@ Example:
 """
 
 import difflib
+import importlib
+import os
+import sys
 
 import gymnasium
 
@@ -59,6 +62,26 @@ def register(env):
     return env
 
 
+def load(place):
+    """Registers the class that "package.module:Class" names, of the user's own code; returns it.
+
+    Modules in the current folder are found too.
+
+    Raises:
+        ValueError: If there is no such module or class, or as `register`.
+    """
+    module, _, name = place.partition(":")
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        env = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(
+            f"Expected an environment's class as package.module:Class; received {place!r}: {error}"
+        ) from error
+    return register(env)
+
+
 def gym_id(name):
     """The name of an environment for `gymnasium.make`, such as `sen_tf/RushHour-v0`."""
     return f"sen_tf/{name.title().replace('_', '')}-v0"
@@ -88,4 +111,4 @@ for _env in (
 ):
     register(_env)
 
-__all__ = ["ENVS", "FACTS", "gym_id", "make", "register"]
+__all__ = ["ENVS", "FACTS", "gym_id", "load", "make", "register"]

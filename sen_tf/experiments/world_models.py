@@ -14,7 +14,7 @@ from sen_tf import datasets, export, figures, settings
 from sen_tf.datasets import cache
 from sen_tf.datasets.cache import Environment, EvaluationSet, TrainingSet
 from sen_tf.distribution import devices
-from sen_tf.envs import ENVS
+from sen_tf.envs import ENVS, load
 from sen_tf.experiments import drawing, networks
 from sen_tf.experiments.networks import Network
 from sen_tf.losses import ActionContrast, OtherSamples, ReversedFrames, SameEpisode
@@ -113,11 +113,46 @@ def parse(arguments, *groups, default_preset=lambda: "paper"):
         return paths, {name: value for name, value in settled.items() if name in values}
 
     settled = {}
-    parsed = settings.parse(arguments, *groups, files=files, others=GROUPS)
+    arguments = _with_own_environment(arguments)
+    known = _as_known_now([*groups, *GROUPS])  # at once: both have the same dataclass then
+    groups, others = known[: len(groups)], known[len(groups) :]
+    parsed = settings.parse(arguments, *groups, files=files, others=others)
     values = {name: value for each in parsed for name, value in vars(each).items()}
     if not values.get("run"):
         _check_owners(values, settings.typed(arguments, *groups))
     return parsed
+
+
+def of_run(run):
+    """The `Settings` of a run's directory."""
+    _with_own_environment([f"--run={run}"])
+    return Settings(*settings.load(pathlib.Path(run) / runs.FLAGS, *_as_known_now(GROUPS)))
+
+
+def _with_own_environment(arguments):
+    """The command line with the name of an environment of the user's own, which is then known.
+
+    `--env=package.module:Class` becomes its name and `--env_class`; flags of a `--run` have both.
+    """
+    words = []
+    for word in arguments:
+        flag, _, value = word.lstrip("-").partition("=")
+        if flag == "env" and ":" in value:
+            words += [f"--env={load(value).name}", f"--env_class={value}"]
+            continue
+        words.append(word)
+        file = pathlib.Path(value) / runs.FLAGS
+        if flag == "run" and value and file.is_file():
+            for line in file.read_text(encoding="utf-8").splitlines():
+                if line.startswith("--env_class="):
+                    load(line.partition("=")[2])
+    return words
+
+
+def _as_known_now(groups):
+    """The dataclasses, that of environments with those registered since this was imported."""
+    known = cache.environment_settings()
+    return tuple(known if group is Environment else group for group in groups)
 
 
 def _settle(values, default_preset):
@@ -254,36 +289,52 @@ def run(chosen, directory, announce=lambda known: None):
 
 
 def _train(chosen, directory, strategy, begun):
-    training = chosen.training
+    training, seconds = chosen.training, {}
     keras.utils.set_random_seed(training.seed)
-    subset, held_out = fitting.hold_out(training_episodes(chosen), training)
+    with stage("data", seconds):
+        subset, held_out = fitting.hold_out(training_episodes(chosen), training)
     steps = training.epochs * datasets.steps_per_epoch(subset, training.batch_size)
     precision = devices.resolve_precision(training.precision)
     with strategy.scope():
         model = build(chosen, precision, steps)
-    checkpoint = fitting.fit(
-        model, training, directory, subset, held_out, strategy, in_pairs(chosen)
-    )
+    with stage("training", seconds):
+        checkpoint = fitting.fit(
+            model, training, directory, subset, held_out, strategy, in_pairs(chosen)
+        )
     if not devices.is_chief(strategy):
         return None
     # Outside of the strategy: the other machines have no part in it.
-    return finish(build(chosen, precision, steps), chosen, directory, checkpoint, begun)
+    alone = build(chosen, precision, steps)
+    return finish(alone, chosen, directory, checkpoint, begun, seconds)
 
 
-def finish(model, chosen, directory, checkpoint, begun):
+@contextlib.contextmanager
+def stage(name, seconds):
+    """Prints how long a part of a run took, and notes it in a dict of seconds."""
+    begun = time.perf_counter()
+    yield
+    seconds[name] = time.perf_counter() - begun
+    print(f"{name}: {seconds[name]:.1f} s", flush=True)
+
+
+def finish(model, chosen, directory, checkpoint, begun, seconds):
     """Scores, draws, saves and exports the best weights; see `run`."""
     best = checkpoint.load_best(model)
     latents = scoring.Latents(model)
-    file = cache.evaluation_file(chosen.environment, chosen.evaluation_set)
     env, name = cache.make_env(chosen.environment), chosen.environment.env
-    scores = scoring.evaluate(latents, file, name, env)
+    with stage("evaluation data", seconds):
+        file = cache.evaluation_file(chosen.environment, chosen.evaluation_set)
+    with stage("scoring", seconds):
+        scores = scoring.evaluate(latents, file, name, env)
     written = [directory / runs.MODEL]
     with runs.aside(directory / runs.MODEL) as path:
         model.save(path)
-    written.append(export.export_model(model, directory / "serving" / "world_model"))
-    written += drawing.draw(latents, file, name, env, directory)
-    curves = figures.draw_history(checkpoint.history, directory / "figures" / "training.png")
-    runs.log_figures(directory, [curves])
+    with stage("exporting", seconds):
+        written.append(export.export_model(model, directory / "serving" / "world_model"))
+    with stage("drawing", seconds):
+        written += drawing.draw(latents, file, name, env, directory)
+        curves = figures.draw_history(checkpoint.history, directory / "figures" / "training.png")
+        runs.log_figures(directory, [curves])
     summary = {
         "env": name,
         "model": chosen.network.model,
@@ -293,6 +344,7 @@ def finish(model, chosen, directory, checkpoint, begun):
         "machine": devices.describe(),
         "transitions_seen": int(checkpoint.history[-1]["transitions"]),
         "training_seconds": sum(row["seconds"] for row in checkpoint.history),
+        "seconds_by_stage": seconds,
         "wall_seconds_of_last_start": time.perf_counter() - begun,
         "best_epoch": best,
         "trained_on": chosen.training_set.dataset,
@@ -310,13 +362,3 @@ def made_with(environment, evaluation_set, dataset=None, model=runs.MODEL):
     sizes = vars(evaluation_set) | vars(environment)
     del sizes["data_dir"]
     return {"model": model, "dataset": dataset, **sizes}
-
-
-def measure_rate(chosen, batch_size=32):
-    """Transitions per second in training the model of `Settings` on this machine."""
-    model = build(chosen, devices.resolve_precision(chosen.training.precision), steps=2)
-    batch = networks.blank_transitions(model, batch_size)
-    model.train_on_batch(batch)
-    begun = time.perf_counter()
-    model.train_on_batch(batch)
-    return batch_size / (time.perf_counter() - begun)

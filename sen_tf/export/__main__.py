@@ -76,5 +76,10 @@ def _describe(spec):
     return f"{spec.name} {spec.dtype} ({', '.join(map(str, axes))})"
 
 
-if __name__ == "__main__":
+def run():
+    """The command line; see the module."""
     settings.run(main, __doc__, Export)
+
+
+if __name__ == "__main__":
+    run()

@@ -1,10 +1,13 @@
-"""A sixth environment is one file and one line: everything takes it by its name."""
+"""A sixth environment is one file: everything takes it by its name, or by where its class is."""
 
 import json
 import pathlib
 import subprocess
 import sys
 
+import pytest
+
+from sen_tf.experiments import world_models
 from sen_tf.training import runs
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -77,9 +80,9 @@ runpy.run_module(f"sen_tf.{sys.argv[0]}", run_name="__main__")
 """
 
 
-def run(folder, *command):
+def run(folder, *command, program=("-c", PROGRAM)):
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, *command],
+        [sys.executable, *program, *command],
         cwd=folder,
         env={"PYTHONPATH": f"{ROOT}:{folder}", "PATH": "/usr/bin:/bin", "HOME": str(folder)},
         capture_output=True,
@@ -104,4 +107,26 @@ def test_a_sixth_environment_is_trained_scored_drawn_and_exported_by_its_name(tm
         assert (directory / "figures" / f"{picture}.png").stat().st_size > 3000
     assert "Hits@1" in run(tmp_path, "evaluate", f"--run={directory}")
     assert "encode: image uint8 (batch, 9, 9, 3)" in run(tmp_path, "export", f"--run={directory}")
-    assert "dots" in run(tmp_path, "generate", "--env=dots", "--episodes=3", "--steps=2")
+
+
+def test_an_environment_of_one_s_own_is_named_by_where_its_class_is(tmp_path):
+    (tmp_path / "dots.py").write_text(DOTS)
+
+    def ours(name, *command):
+        return run(tmp_path, *command, program=("-m", f"sen_tf.{name}"))
+
+    sizes = ("--train_episodes=60", "--train_steps=5", "--eval_episodes=16", "--eval_steps=2")
+    sizes += ("--hidden=8", "--filters=4", "--epochs=1", "--batch_size=32", "--precision=float32")
+    out = ours("train", "--env=dots:Dots", "--preset=quick", *sizes, "--output=run")
+    assert "dots, sen, seed 1" in out
+    assert "Hits@1" in ours("evaluate", "--run=run")
+    assert "wrote run/decoder.keras" in ours("decode", "--run=run", "--epochs=1")
+    shards = ours("generate", "--env=dots:Dots", "--episodes=4", "--steps=2", "--shards=2")
+    assert "in 2 shards: 8 transitions" in shards
+
+
+@pytest.mark.parametrize("place", ["nowhere:Dots", "json:Dots", "json:JSONDecoder"])
+def test_what_is_no_environment_s_class_is_one_line(place):
+    with pytest.raises(ValueError, match="Expected .*") as caught:
+        world_models.choose([f"--env={place}"])
+    assert place.split(":")[1] in str(caught.value) and "\n" not in str(caught.value)

@@ -1,1 +1,1 @@
-"""Several devices: what replicas tell each other, and what the machine has."""
+"""Devices: communication between replicas, abilities of the machine, a quiet start."""

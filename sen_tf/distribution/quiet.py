@@ -7,7 +7,7 @@ import tempfile
 
 LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 FLAG = "--tensorflow_logs"
-"""What a user types to see the lines all the same."""
+"""The word on a command line that shows the lines all the same."""
 
 
 def import_keras():

@@ -50,13 +50,22 @@ def register(env):
         env: A class of environments that states all `FACTS`.
 
     Raises:
-        ValueError: For a fact that is not stated, or a name that is taken.
+        ValueError: For a fact that is not stated, or a name, its own or of an argument, that is
+            taken.
     """
     missing = [fact for fact in FACTS if not hasattr(env, fact)]
     if missing:
         raise ValueError(f"Expected `{env.__name__}` to state {missing[0]!r}: {FACTS[missing[0]]}")
-    if ENVS.get(env.name, env) is not env:
+    if ENVS.get(env.name) is env:
+        return env
+    if env.name in ENVS:
         raise ValueError(f"Expected a new name; received {env.name!r}, which another class has")
+    for other in ENVS.values():
+        if shared := set(other.arguments) & set(env.arguments):
+            raise ValueError(
+                f"Expected new names of arguments, which become flags; received {min(shared)!r}, "
+                f"which {other.name!r} has"
+            )
     ENVS[env.name] = env
     gymnasium.register(gym_id(env.name), entry_point=f"{env.__module__}:{env.__qualname__}")
     return env

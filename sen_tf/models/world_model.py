@@ -154,13 +154,15 @@ class ContrastiveWorldModel(TrainedModel):
         each of several replicas it is that of its own rows, so that the sum is the mean.
 
         Raises:
-            ValueError: If there are targets or sample weights.
+            ValueError: If there are targets or sample weights, or the model is not compiled.
         """
         if y is not None or sample_weight is not None:
             raise ValueError(
                 f"{type(self).__name__} learns from transitions alone: targets and sample weights "
                 f"cannot be given."
             )
+        if self.loss is None:
+            raise ValueError("Expected a compiled model, for its loss; call `compile` first.")
         regularization = sum(self.losses)  # now: terms of the loss may call layers again
         losses, positive, negative = self.loss(
             x,

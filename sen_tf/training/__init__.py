@@ -1,1 +1,1 @@
-"""Runs of training: their directories, checkpoints and callbacks."""
+"""Runs of training: fitting, checkpoints, callbacks, directories and scores."""

@@ -67,9 +67,12 @@ def test_a_copy_goes_on_with_the_same_episode_and_generator(spec, copy_of):
 
 
 def test_a_fact_that_is_not_stated_is_an_error_and_so_is_a_name_that_is_taken():
-    stated = {fact: None for fact in envs.FACTS if fact != "version"}
+    stated = {fact: None for fact in envs.FACTS if fact != "version"} | {"arguments": {}}
     with pytest.raises(ValueError, match="to state 'version': raised whenever"):
         envs.register(type("Dots", (), stated | {"name": "dots"}))
     with pytest.raises(ValueError, match="new name; received 'cubes'"):
         envs.register(type("Dots", (), stated | {"version": 1, "name": "cubes"}))
+    twice = stated | {"version": 1, "name": "dots", "arguments": {"sprites": ("what", ("a",))}}
+    with pytest.raises(ValueError, match="new names of arguments.*'sprites', which 'shapes' has"):
+        envs.register(type("Dots", (), twice))
     assert "dots" not in ENVS and envs.register(ENVS["cubes"]) is ENVS["cubes"]

@@ -5,17 +5,15 @@ import pathlib
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from sen_tf import datasets, figures, settings
 from sen_tf.envs import ENVS
 from sen_tf.experiments import drawing, world_models
 from sen_tf.groups import rotations
 from sen_tf.training import runs
+from tests.frames_of_one_colour import IMAGES, STEPS, frames, pixels
 
 HERE = pathlib.Path(__file__).parent
-IMAGES = {"cubes": (50, 50, 3), "reacher": (129, 129, 6), "teapot": (64, 64, 1)}
-STEPS = 2
 
 
 def flags(*arguments, **further):
@@ -112,19 +110,6 @@ def test_flags_of_a_run_of_before_are_read(tmp_path):
     path.write_text("--env=shapes\n--epochs=7\n--split=train\n--verify=\n--trust_dataset=False\n")
     chosen = world_models.Settings(*settings.load(path, *world_models.GROUPS))
     assert (chosen.environment.env, chosen.training.epochs) == ("shapes", 7)
-
-
-def pixels(path):
-    with Image.open(path) as picture:
-        return np.asarray(picture.convert("RGB"))
-
-
-def frames(shape, episodes=6, times=STEPS + 1):
-    """Frames of one colour each, `(episodes, times, ...)` of a shape; no two are alike."""
-    colours = np.arange(episodes * times * shape[-1], dtype=np.uint8)
-    return np.broadcast_to(
-        colours.reshape(episodes, times, 1, 1, -1), (episodes, times, *shape)
-    ).copy()
 
 
 class Latents:

@@ -146,6 +146,14 @@ def test_reversed_frames_of_one_frame_are_refused():
         small_model().compile("sgd", ContrastiveLoss([OtherSamples(), ReversedFrames()]))
 
 
+def test_before_it_is_compiled_a_model_has_states_and_no_loss(batch):
+    model = small_model()
+    states = model(batch, training=True)
+    assert set(states) == {"state", "predicted", "next_state"}
+    with pytest.raises(ValueError, match="Expected a compiled model.*`compile` first"):
+        model.compute_loss(x=batch, y_pred=states)
+
+
 def test_actions_are_contrasted_in_the_first_steps_only(batch):
     """Two steps with it, then the paper's: the third is that of a model without the contrast."""
 

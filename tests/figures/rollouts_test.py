@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from sen_tf import figures
-from tests.frames_of_one_colour import IMAGES, frames
+from tests.frames_of_one_colour import IMAGES, STEPS, frames
 
 
 @pytest.mark.parametrize("shape", IMAGES.values())

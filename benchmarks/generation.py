@@ -32,14 +32,14 @@ def make_ours(path, episodes):
     def generate():
         write_episodes(
             path,
-            collect(env, policy, episodes, STEPS, seed=1, twins=True),
+            collect(env, policy, episodes=episodes, steps=STEPS, seed=1, twins=True),
             episodes=episodes,
             env="cubes",
             split="train",
             seed=1,
             group=env.group.name,
             settings={},
-            progress=False,
+            show_progress=False,
         )
 
     return generate

@@ -43,7 +43,8 @@ class Uniform:
 def collect(name, count, steps):
     """`count` transitions out of episodes of `steps` steps: a dict of arrays."""
     env = envs.make(name)
-    blocks = datasets.collect(env, Uniform(env.action_space), -(-count // steps), steps, seed=0)
+    policy, episodes = Uniform(env.action_space), -(-count // steps)
+    blocks = datasets.collect(env, policy, episodes=episodes, steps=steps, seed=0)
     frames, actions = zip(*((block.observations, block.actions) for block in blocks), strict=True)
     frames, actions = np.concatenate(frames), np.concatenate(actions)
     actions = actions.astype(np.int32) if actions.dtype == np.int64 else actions

@@ -1,15 +1,49 @@
 """Symmetric embedding networks and equivariant world models for Keras.
 
 Importing this package registers every layer and model with Keras, so that
-`keras.models.load_model` finds them.
+`keras.models.load_model` finds them. What simulates, trains and scores is imported when it is
+first asked for: `train`, `evaluate`, `from_pretrained`, `push`, `callbacks` and `Episodes`.
 """
+
+import importlib
+import typing
 
 from sen_tf.distribution import quiet
 
 quiet.import_keras()
 
 from sen_tf import groups, layers, losses, models  # noqa: E402
-from sen_tf.models import ContrastiveWorldModel  # noqa: E402
+from sen_tf.models import ContrastiveWorldModel, to_plain  # noqa: E402
+
+if typing.TYPE_CHECKING:
+    from sen_tf.datasets import Episodes
+    from sen_tf.experiments.training_run import evaluate, train
+    from sen_tf.training import callbacks
 
 __version__ = "0.1.0"
-__all__ = ["ContrastiveWorldModel", "groups", "layers", "losses", "models"]
+__all__ = [
+    "ContrastiveWorldModel",
+    "Episodes",
+    "callbacks",
+    "evaluate",
+    "groups",
+    "layers",
+    "losses",
+    "models",
+    "to_plain",
+    "train",
+]
+
+_PLACES = {
+    "Episodes": "datasets",
+    "callbacks": "training.callbacks",
+    "evaluate": "experiments.training_run",
+    "train": "experiments.training_run",
+}
+
+
+def __getattr__(name):
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = importlib.import_module(f"sen_tf.{_PLACES[name]}")
+    return getattr(module, name, module)

@@ -11,12 +11,12 @@ import dataclasses
 
 import keras
 
-from sen_tf import datasets, figures, settings
+from sen_tf import figures, settings
 from sen_tf.datasets import cache
 from sen_tf.envs import ENVS
-from sen_tf.experiments import decoding, world_models
+from sen_tf.experiments import decoding, drawing, world_models
 from sen_tf.settings import setting
-from sen_tf.training import runs, scoring
+from sen_tf.training import report, runs, scoring
 
 EXAMPLES = 6
 
@@ -61,8 +61,9 @@ def main(arguments):
     )
     with runs.aside(path) as temporary:
         decoder.save(temporary)
-    file = cache.evaluation_file(chosen.environment, chosen.evaluation_set)
-    episodes = datasets.read_episodes(file, chosen.environment.env, episodes=EXAMPLES)
+    environment, dataset = chosen.environment, chosen.training_set.dataset
+    read = cache.evaluation_reader(environment, chosen.evaluation_set, dataset)
+    episodes = read(episodes=EXAMPLES)
     imagined = decoding.imagine(latents, decoder, episodes)
     start, *_, end = decoding.root_mean_square(episodes.observations - imagined.astype(float))
     mean = 255 * keras.ops.convert_to_numpy(decoder.layers[-1].mean)
@@ -77,9 +78,12 @@ def main(arguments):
     runs.write_json(record, {"made_with": made_with, "root_mean_square_error": errors})
     print(f"wrote {path}")
     drawn[0].parent.mkdir(exist_ok=True)
+    names = drawing.action_names(cache.make_env(environment), episodes.actions)
     for draw, file in zip((figures.draw_decoded, figures.animate), drawn, strict=True):
-        print(f"wrote {draw(episodes.observations, imagined, file)}")
+        unseen = world_models.unseen_actions(chosen)
+        print(f"wrote {draw(episodes.observations, imagined, file, names, unseen)}")
     runs.log_figures(directory, drawn[:1])
+    print(f"wrote {report.write_report(directory)}")
 
 
 def run():

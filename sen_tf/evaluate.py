@@ -8,13 +8,14 @@ DIE(S) and DIE(model), and for the Teapot HH@1 and TH@1.
 """
 
 import dataclasses
+import functools
 import pathlib
 import time
 
-from sen_tf import settings
+from sen_tf import datasets, settings
 from sen_tf.datasets import cache
 from sen_tf.datasets.cache import Environment, EvaluationSet
-from sen_tf.experiments import drawing, world_models
+from sen_tf.experiments import drawing, training_run, world_models
 from sen_tf.settings import setting
 from sen_tf.training import runs, scoring
 
@@ -28,7 +29,7 @@ class Evaluation:
     dataset: str | None = setting(
         None,
         "Episodes to score on, checked as they are read: an HDF5 file, a pattern of shards such as "
-        "'data/cubes-*.h5', or minari:NAME; made where none is given.",
+        "'data/cubes-*.h5', minari:NAME, or a folder of NumPy files; made where none is given.",
     )
     overwrite: bool = setting(
         False, "Replace scores and figures that were not made with the same settings."
@@ -43,7 +44,7 @@ def main(arguments):
     model, directory = runs.open_model(asked.run, asked.model_file)
     begun = time.perf_counter()
     name = pathlib.Path(asked.model_file or runs.MODEL).name
-    made = world_models.made_with(environment, evaluation_set, asked.dataset, name)
+    made = training_run.made_with(environment, evaluation_set, asked.dataset, name)
     path = directory / runs.EVALUATION
     runs.check_replaced(
         [path, *(directory / "figures" / name for name in drawing.FIGURES)],
@@ -51,15 +52,25 @@ def main(arguments):
         made,
         asked.overwrite,
     )
-    file = asked.dataset or cache.evaluation_file(environment, evaluation_set)
     latents, env = scoring.Latents(model), cache.make_env(environment)
-    scores = scoring.evaluate(latents, file, environment.env, env)
+    if asked.dataset:
+        read = functools.partial(datasets.read_episodes, asked.dataset, _name_of(environment))
+    else:
+        trained = world_models.of_run(asked.run).training_set.dataset if asked.run else None
+        read = cache.evaluation_reader(environment, evaluation_set, trained)
+    scores = scoring.evaluate(latents, read, env)
     print(scoring.table(scores))
     runs.write_json(path, {"made_with": made, **scores})
-    drawn = drawing.draw(latents, file, environment.env, env, directory)
+    unseen = world_models.unseen_actions(world_models.of_run(asked.run)) if asked.run else ()
+    drawn = drawing.draw(latents, read, env, directory, unseen)
     print(f"evaluated in {time.perf_counter() - begun:.0f} s; wrote {path}")
     for file in drawn:
         print(f"wrote {file}")
+
+
+def _name_of(environment):
+    """The name that a dataset must have; of an environment known by a dataset alone, any."""
+    return None if cache.is_recorded(environment) else environment.env
 
 
 def run():

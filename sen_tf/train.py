@@ -1,21 +1,23 @@
-"""Trains a world model: makes its data, trains, scores, draws and exports.
+"""Trains a world model: makes its data, trains, scores, draws, exports and reports.
 
   python -m sen_tf.train --env=cubes
   python -m sen_tf.train --env=cubes --model=nonequivariant --preset=laptop --seed=2
+  python -m sen_tf.train --env=my_package.my_module:MyEnvironment
+  python -m sen_tf.train --dataset=episodes.h5
 
 An interrupted run resumes when the same command is given again.
 """
 
 import dataclasses
-import hashlib
 import pathlib
-import re
 
 from sen_tf import settings
+from sen_tf.datasets import cache
 from sen_tf.distribution import devices
-from sen_tf.experiments import world_models
+from sen_tf.envs import ENVS
+from sen_tf.experiments import naming, training_run, world_models
 from sen_tf.settings import setting
-from sen_tf.training import scoring
+from sen_tf.training import runs, scoring
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,31 +59,32 @@ def _size(chosen):
     limits = f"actions {','.join(data.train_actions) or 'all'}"
     if data.train_starts:
         limits += f", starts {','.join(data.train_starts)}"
+    episodes = data.dataset or f"{data.train_episodes * data.train_steps:,} transitions ({limits})"
     return (
-        f"{data.train_episodes * data.train_steps:,} transitions ({limits}) x "
-        f"{chosen.training.epochs} epochs in batches of {chosen.training.batch_size}, width "
-        f"{chosen.network.hidden}, {chosen.evaluation_set.eval_episodes:,} evaluation episodes"
+        f"{episodes} x {chosen.training.epochs} epochs in batches of "
+        f"{chosen.training.batch_size}, width {chosen.network.hidden}"
     )
 
 
-def default_name(chosen):
-    """The name of a run's directory: runs whose flags differ have different ones."""
-    env, preset = chosen.environment.env, chosen.preset.preset
-    model, seed = chosen.network.model, chosen.training.seed
-    usual = world_models.choose([f"--env={env}", f"--model={model}", f"--preset={preset}"])
-    name = f"{env}-{model}-{preset}-seed{seed}"
-    for ours, theirs in zip(chosen, usual, strict=True):
-        for flag, value in vars(ours).items():
-            if flag not in ("seed", "data_dir", "env_class") and value != getattr(theirs, flag):
-                text = ",".join(value) if isinstance(value, list) else str(value)
-                name += f"-{flag}={re.sub(r'[^-.,A-Za-z0-9]', '_', text)}"
-    if len(name) > 150:  # file systems take 255 bytes
-        name = f"{name[:140]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
-    return name
+def explain_environment(environment):
+    """Prints what is taken for granted of an environment of the user's own."""
+    env = ENVS[environment.env]
+    if environment.env_class is None:
+        return
+    symmetry = f"symmetry {env.group}" if env.group.order > 1 else "no symmetry"
+    objects = "images as a whole" if env.objects is None else f"{env.objects} objects"
+    where = "its class states `group` and `objects` where there are some"
+    if cache.is_recorded(environment):
+        where = f"--env=module:Class with such facts goes with --dataset; scored on {HELD_OUT}"
+    print(f"{env.name}: {symmetry}, {objects} ({where})")
 
 
-def report(summary, written):
+HELD_OUT = "episodes that are held out"
+
+
+def report(run):
     """Prints what a run found and wrote."""
+    summary = run.summary
     source = f", trained on {summary['trained_on']}" if summary["trained_on"] else ""
     epochs = f"weights of epoch {summary['best_epoch']} of {len(summary['history'])}"
     name = f"{summary['env']}, {summary['model']}, seed {summary['seed']}"
@@ -93,24 +96,26 @@ def report(summary, written):
         f"{summary['precision']}); {summary['wall_seconds_of_last_start']:.0f} s in all"
     )
     print("wrote")
-    for path in written:
+    for path in run.written:
         print(f"  {path}")
 
 
 def main(arguments):
     *chosen, output = parse(arguments, *GROUPS)
     chosen = world_models.Settings(*chosen)
-    directory = pathlib.Path(output.output or f"runs/{default_name(chosen)}")
+    directory = pathlib.Path(output.output or f"runs/{naming.default_name(chosen)}")
 
     def announce(known):
+        explain_environment(chosen.environment)
         explain_preset(chosen, any(word.lstrip("-").startswith("preset") for word in arguments))
         print(f"{'resuming' if known else 'writing'} {directory}")
 
-    done = world_models.run(chosen, directory, announce)
-    if done and done[1]:
-        report(*done)
+    done = training_run.run(chosen, directory, announce)
+    if done and done.written:
+        report(done)
     elif done:
         print(f"{directory} holds this run, finished; choose another --output to train again")
+        print(directory / runs.REPORT)
 
 
 def run():

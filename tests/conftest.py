@@ -75,6 +75,9 @@ def imports():
 
 def _imports(path):
     tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):  # what only type checkers read is not imported
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "typing.TYPE_CHECKING":
+            node.body = []
     functions = (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
     deferred = {id(node) for function in functions for node in ast.walk(function)}
     return [

@@ -6,7 +6,9 @@ import shlex
 
 import pytest
 
-from sen_tf import decode, evaluate, generate, reproduce, train
+import sen_tf.evaluate as evaluate
+import sen_tf.train as train
+from sen_tf import decode, generate, reproduce
 from sen_tf.export import __main__ as export
 
 README = (pathlib.Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sen_tf import settings, train
+import sen_tf.train as train
+from sen_tf import settings
 from sen_tf.experiments import world_models
 from sen_tf.settings import setting
 

@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from sen_tf import train
+import sen_tf.train as train
 from sen_tf.experiments import world_models
 from sen_tf.training import runs
 

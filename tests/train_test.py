@@ -14,7 +14,9 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from sen_tf import datasets, decode, evaluate, export, generate, settings, train
+import sen_tf.evaluate as evaluate
+import sen_tf.train as train
+from sen_tf import datasets, decode, export, generate, settings
 from sen_tf.datasets.cache import SPLITS
 from sen_tf.experiments import world_models
 from sen_tf.experiments.networks import Network

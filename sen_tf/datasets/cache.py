@@ -11,7 +11,9 @@ import gymnasium
 from sen_tf.datasets.collect import collect, uniform_policy
 from sen_tf.datasets.members import DatasetError
 from sen_tf.datasets.minari_format import write_minari
+from sen_tf.datasets.pipeline import split
 from sen_tf.datasets.reading import read_episodes, verify_episodes
+from sen_tf.datasets.recorded import Recorded
 from sen_tf.datasets.runners import RUNNERS
 from sen_tf.datasets.shards import matching_files, shard_paths
 from sen_tf.datasets.store import write_episodes
@@ -65,8 +67,9 @@ class TrainingSet:
     dataset: str | None = setting(
         None,
         "Episodes to train on, in place of those that the flags below describe, checked as they "
-        "are read: an HDF5 file, a pattern of shards such as 'data/cubes-*.h5', or minari:NAME. "
-        "Files of the published code and of C-SWM are read too.",
+        "are read: an HDF5 file, a pattern of shards such as 'data/cubes-*.h5', minari:NAME, or a "
+        "folder of observations.npy and actions.npy. Without --env it is of the environment that "
+        "it says, or all there is.",
     )
     trust_dataset: bool = setting(
         False,
@@ -91,6 +94,13 @@ class EvaluationSet:
 
     eval_episodes: int = setting(10000, "Evaluation episodes.", at_least=2)
     eval_steps: int = setting(10, "Steps per evaluation episode.", at_least=1)
+    held_out: float = setting(
+        0.1,
+        "Share of the episodes of a --dataset of no known environment that is scored on, and never "
+        "trained on.",
+        at_least=0.0,
+        at_most=0.9,
+    )
     data_dir: str = setting("data", "Directory of the datasets that programs make.")
 
 
@@ -124,17 +134,16 @@ def generate(
     that was made otherwise.
     """
     env = make_env(environment)
-    limits = {"starts": starts} if starts else {}
     numbers = _shard_episodes(episodes, shard, shards) if shards else range(episodes)
     blocks = collect(
         env,
         uniform_policy(env, actions or None),
-        len(numbers),
-        steps,
+        episodes=len(numbers),
+        steps=steps,
         # Splits of one seed must not share their episodes.
         seed=2 * seed + SPLITS.index(split),
-        twins=split == "evaluation",
-        first_states=functools.partial(env.sample_states, **limits),
+        twins=split == "evaluation" and hasattr(env, "step_states"),
+        first_states=functools.partial(env.sample_states, starts=starts) if starts else None,
         first_episode=numbers.start,
     )
     write_episodes(
@@ -153,7 +162,7 @@ def generate(
             **arguments_of(environment),
             **({"shard": shard, "shards": shards} if shards else {}),
         },
-        progress=not shards,
+        show_progress=not shards,
         overwrite=overwrite,
     )
 
@@ -240,9 +249,15 @@ def training_episodes(environment, training_set, evaluation_set, seed):
     """The episodes to train on: `dataset`, or those of the settings, generated where need be.
 
     If those that a run is scored on are there already, they are opened, too, so that what is wrong
-    with them is said before the training and not after it.
+    with them is said before the training and not after it. Of a dataset that is all there is of
+    its environment, those to be scored on are left out.
+
+    Returns:
+        `Episodes`, or a `Subset` of them.
     """
     name = environment.env
+    if is_recorded(environment):
+        return _divided(environment, evaluation_set, training_set.dataset)[0]
     scored = _evaluation_path(environment, evaluation_set)
     if scored.exists():
         read_episodes(scored, name, steps=(0,), episodes=1)
@@ -252,9 +267,37 @@ def training_episodes(environment, training_set, evaluation_set, seed):
     if episodes.env is None and not training_set.trust_dataset:
         raise DatasetError(
             f"Cannot use {path}: it does not say its environment, and what is trained on it would "
-            f"be scored on episodes of {name}. If it is of {name}, say so with --trust_dataset."
+            f"be scored on episodes of {name}. If it is of {name}, say so with --trust_dataset; "
+            "without --env, some of its own episodes are held out and scored on."
         )
     return episodes
+
+
+def is_recorded(environment):
+    """True where there are episodes of the environment alone, and nothing can be simulated."""
+    return issubclass(ENVS[environment.env], Recorded)
+
+
+def _divided(environment, evaluation_set, dataset):
+    """The episodes to train on and those to score on, whatever the seed of the training is."""
+    episodes = read_episodes(dataset)
+    check_episodes(episodes, make_env(environment), dataset)
+    return split(episodes, evaluation_set.held_out, seed=0)
+
+
+def evaluation_reader(environment, evaluation_set, dataset=None):
+    """The episodes to score on, as a function `(steps, episodes, twin)` to `Episodes`.
+
+    Args:
+        environment, evaluation_set: Their settings; episodes are generated where need be.
+        dataset: The dataset that is all there is of the environment, where that is so.
+    """
+    if is_recorded(environment):
+        held_out = _divided(environment, evaluation_set, dataset)[1]
+        return held_out.episodes.take(held_out.index).select
+    return functools.partial(
+        read_episodes, evaluation_file(environment, evaluation_set), environment.env
+    )
 
 
 def _made_for(environment, training_set, evaluation_set, seed):

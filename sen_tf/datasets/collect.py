@@ -16,6 +16,8 @@ from typing import NamedTuple
 import gymnasium
 import numpy as np
 
+from sen_tf.datasets.stepping import Stepper
+
 BLOCK = 64  # episodes simulated and rendered together; memory is proportional to it
 DRAWN_ELEMENTS = 7  # of a continuous group, as many as D4 has but the identity
 
@@ -39,19 +41,21 @@ class EpisodeBlock:
     actions: (B, T) int64, or (B, T, ...) float32 for continuous actions.
     twins: a `Twin` for each group element but the identity, or each drawn one, counted from 1;
         empty if they were not asked for.
+    states: the states (B, T + 1, ...) that the frames are of, where the environment has some.
     """
 
     observations: np.ndarray
     actions: np.ndarray
     twins: dict[int, Twin]
+    states: np.ndarray | None = None
 
 
 def uniform_policy(env, actions: Sequence[str] | None = None):
     """The uniform distribution over an environment's actions, or over the named ones.
 
     Args:
-        env: an environment with `action_names`, and with `sample_actions` or an `action_space`
-            that is Discrete or a Box.
+        env: an environment with `sample_actions` or an `action_space` that is Discrete or a Box,
+            and with `action_names` if it is to be limited.
         actions: names such as ["up", "right", "down"], each standing for one or more action
             numbers; for a Box, one name, which stands for a smaller box. None for all actions.
 
@@ -64,15 +68,21 @@ def uniform_policy(env, actions: Sequence[str] | None = None):
         ValueError: a name is unknown, no name is given, or several are for a Box.
     """
     names = None if actions is None else list(actions)
-    unknown = [name for name in names or [] if name not in env.action_names]
+    known = getattr(env, "action_names", {})
+    unknown = [name for name in names or [] if name not in known]
     if unknown or names == []:
-        known = ", ".join(env.action_names) or "none"
+        known = ", ".join(known) or "none"
         came = ", ".join(map(repr, unknown)) or "none"
         raise ValueError(f"Expected `actions` to be names out of: {known}; received {came}.")
     if hasattr(env, "sample_actions"):
         return _DrawnActions(env)
-    box = isinstance(env.action_space, gymnasium.spaces.Box)
-    return (_uniform_in_box if box else _uniform_over_numbers)(env, names)
+    if isinstance(env.action_space, gymnasium.spaces.Box):
+        return _uniform_in_box(env, names)
+    if isinstance(env.action_space, gymnasium.spaces.Discrete):
+        return _uniform_over_numbers(env, names)
+    raise ValueError(
+        f"Expected `env` to have actions that are Discrete or a Box; received {env.action_space}."
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,9 +100,11 @@ def _uniform_over_numbers(env, names):
     import tensorflow as tf
     import tensorflow_probability as tfp
 
-    names = list(env.action_names) if names is None else names
     probabilities = np.zeros(env.action_space.n, np.float32)
-    allowed = np.unique(np.concatenate([env.action_names[name] for name in names]))
+    if names is None:
+        allowed = np.arange(env.action_space.n)
+    else:
+        allowed = np.unique(np.concatenate([env.action_names[name] for name in names]))
     probabilities[allowed] = 1 / len(allowed)
     return tfp.distributions.Categorical(probs=probabilities, dtype=tf.int64)
 
@@ -106,12 +118,15 @@ def _uniform_in_box(env, names):
         )
     space = env.action_space
     lowest, highest = (space.low, space.high) if names is None else env.action_names[names[0]]
+    if not (np.isfinite(lowest).all() and np.isfinite(highest).all()):
+        raise ValueError(f"Expected actions within bounds, to draw from; received {space}.")
     return tfp.distributions.Uniform(np.float32(lowest), np.float32(highest))
 
 
 def collect(
     env,
-    policy,
+    policy=None,
+    *,
     episodes: int,
     steps: int,
     seed: int,
@@ -119,15 +134,17 @@ def collect(
     first_states: Callable | None = None,
     first_episode: int = 0,
 ) -> Iterator[EpisodeBlock]:
-    """Simulates episodes from randomly drawn first states, in blocks of bounded memory.
+    """Rolls out episodes from randomly drawn first states, in blocks of bounded memory.
 
-    Each block has generators of its own, derived from `seed` and the block's number: an episode
-    depends on `seed` and its own number alone, whatever others are collected with it.
+    An episode depends on `seed` and its own number alone, whatever others are collected with it:
+    where the environment works on batches of states, each block has generators of its own, and
+    else each episode.
 
     Args:
-        env: an environment with the batch methods of `sen_tf.envs`.
-        policy: distribution over actions, see the module's head. It also warms up the environment,
-            for `env.warm_up_steps`, which are left out.
+        env: a `gymnasium.Env` that observes images or draws them by `render`. With the batch
+            methods of `sen_tf.envs` it is many times faster, and there can be twins.
+        policy: distribution over actions, see the module's head; `uniform_policy(env)` if None. It
+            also warms up the environment, for `env.warm_up_steps`, which are left out.
         episodes: number of episodes in all.
         steps: number of steps of each episode.
         seed: seed of first states and actions.
@@ -140,13 +157,23 @@ def collect(
         `EpisodeBlock`s of at most `BLOCK` episodes.
 
     Raises:
-        ValueError: `episodes` or `steps` is below 1, or `seed` or `first_episode` is negative.
+        ValueError: `episodes` or `steps` is below 1, or `seed` or `first_episode` is negative;
+            twins or first states are asked of an environment without batch methods; or, from the
+            iteration, such an environment ends all episodes before their last step.
     """
     counts = (("episodes", episodes, 1), ("steps", steps, 1))
     for name, value, least in (*counts, ("seed", seed, 0), ("first_episode", first_episode, 0)):
         if value < least:
             raise ValueError(f"Expected `{name}` to be at least {least}; received {name}={value}.")
     numbers = range(first_episode, first_episode + episodes)
+    policy = policy or uniform_policy(env)
+    if not hasattr(env, "step_states"):
+        if twins or first_states:
+            raise ValueError(
+                "Expected `env` to have `step_states` and the other batch methods of "
+                f"`sen_tf.envs`, for twins and first states; received {type(env).__name__}."
+            )
+        return _stepped_blocks(Stepper(env, policy, steps, seed), numbers)
     return _blocks(env, policy, numbers, steps, seed, twins, first_states or env.sample_states)
 
 
@@ -160,6 +187,13 @@ def _blocks(env, policy, numbers, steps, seed, twins, first_states):
         first, actions = _draw(first_states, policy, warm_up + steps, seed_sequence)
         states = _simulate(env, first[rows], actions[rows])
         yield _render(env, states[:, warm_up:], actions[rows, warm_up:], elements)
+
+
+def _stepped_blocks(stepper, numbers):
+    for start in range(numbers.start, numbers.stop, BLOCK):
+        rows = range(start, min(start + BLOCK, numbers.stop))
+        frames, actions = zip(*map(stepper.episode, rows), strict=True)
+        yield EpisodeBlock(np.stack(frames), np.stack(actions), {})
 
 
 def _elements(group, seed):
@@ -197,7 +231,7 @@ def _render(env, states, actions, elements):
         )
         for number, g in elements.items()
     }
-    return EpisodeBlock(_frames(env, states), actions, twins)
+    return EpisodeBlock(_frames(env, states), actions, twins, states)
 
 
 def _frames(env, states):

@@ -16,10 +16,10 @@ import warnings
 import gymnasium
 import h5py
 import numpy as np
-import tqdm
 
 from sen_tf import envs
 from sen_tf.datasets.members import DatasetError, Problem, member
+from sen_tf.datasets.progress import progress
 from sen_tf.datasets.source import Contents, Source, channel_axis
 from sen_tf.envs import ENVS
 
@@ -161,15 +161,13 @@ def _buffers(episodes, name):
     from minari.data_collector import EpisodeBuffer
 
     steps = episodes.actions.shape[1]
-    for frames, actions in zip(
-        tqdm.tqdm(episodes.observations, desc=name, unit=" episodes", mininterval=0.5),
-        episodes.actions,
-        strict=True,
-    ):
-        yield EpisodeBuffer(
-            observations=frames,
-            actions=actions,
-            rewards=np.zeros(steps),
-            terminations=np.zeros(steps, bool),
-            truncations=np.arange(steps) == steps - 1,
-        )
+    with progress(len(episodes), name, "episodes") as wrote:
+        for frames, actions in zip(episodes.observations, episodes.actions, strict=True):
+            yield EpisodeBuffer(
+                observations=frames,
+                actions=actions,
+                rewards=np.zeros(steps),
+                terminations=np.zeros(steps, bool),
+                truncations=np.arange(steps) == steps - 1,
+            )
+            wrote(1)

@@ -8,7 +8,7 @@ import dataclasses
 
 import numpy as np
 
-from sen_tf.datasets.reading import ALIGNMENT, Episodes
+from sen_tf.datasets.episodes import ALIGNMENT, Episodes
 
 PREFETCHED_BATCHES = 2
 
@@ -24,11 +24,11 @@ class Subset:
         return len(self.index)
 
 
-def split(episodes: Episodes, fraction: float, seed: int) -> tuple[Subset, Subset]:
+def split(data: Episodes | Subset, fraction: float, seed: int) -> tuple[Subset, Subset]:
     """Divides a dataset by whole episodes, so that no frame of one part is seen in the other.
 
     Args:
-        episodes: the dataset.
+        data: the dataset, or a part of it.
         fraction: share of the episodes that goes into the second part, in (0, 1); each part gets
             at least one episode.
         seed: seed of the choice.
@@ -43,16 +43,22 @@ def split(episodes: Episodes, fraction: float, seed: int) -> tuple[Subset, Subse
         raise ValueError(
             f"Expected `fraction` to lie between 0 and 1; received fraction={fraction}."
         )
-    if len(episodes) < 2:
+    if len(data) < 2:
         raise ValueError(
-            f"Expected `episodes` to hold at least 2 to be split; received {len(episodes)}."
+            f"Expected `data` to hold at least 2 episodes to be split; received {len(data)}."
         )
-    order = np.random.default_rng(seed).permutation(len(episodes))
-    held_out = min(max(round(fraction * len(episodes)), 1), len(episodes) - 1)
+    whole = as_subset(data)
+    order = np.random.default_rng(seed).permutation(whole.index)
+    held_out = min(max(round(fraction * len(order)), 1), len(order) - 1)
     return (
-        Subset(episodes, np.sort(order[held_out:])),
-        Subset(episodes, np.sort(order[:held_out])),
+        Subset(whole.episodes, np.sort(order[held_out:])),
+        Subset(whole.episodes, np.sort(order[:held_out])),
     )
+
+
+def as_subset(data: Episodes | Subset) -> Subset:
+    """All episodes of a dataset as a `Subset`; one is returned as it is."""
+    return data if isinstance(data, Subset) else Subset(data, np.arange(len(data)))
 
 
 def steps_per_epoch(subset: Subset, batch_size: int, drop_remainder: bool = True) -> int:
@@ -119,7 +125,7 @@ def transitions(
     """
     import tensorflow as tf
 
-    subset = data if isinstance(data, Subset) else Subset(data, np.arange(len(data)))
+    subset = as_subset(data)
     steps = steps_per_epoch(subset, batch_size, drop_remainder)
     if batch_size % shares:
         raise ValueError(

@@ -1,50 +1,27 @@
 """Reads episodes into memory from files of any format that is known, and checks files.
 
 `store` is our own format and `foreign` are two published ones; `minari_format` reads the datasets
-of Minari, and `shards` are files that are one dataset together.
+of Minari, `arrays` folders of NumPy files, and `shards` are files that are one dataset together.
 """
 
 import contextlib
-import dataclasses
 import math
+import os
 from collections.abc import Sequence
 
 import h5py
 import numpy as np
-import tqdm
 
-from sen_tf.datasets import minari_format, shards
+from sen_tf.datasets import arrays, minari_format, shards
+from sen_tf.datasets.episodes import ALIGNMENT, Episodes, checked_steps
 from sen_tf.datasets.foreign import cswm_source, published_source
 from sen_tf.datasets.members import DatasetError, Problem, check_memory
+from sen_tf.datasets.progress import progress
 from sen_tf.datasets.source import Contents, as_actions, names_in
 from sen_tf.datasets.store import check_environment_version, own_contents
 
-ALIGNMENT = 64  # bytes: memory that starts on a multiple of it TensorFlow uses without a copy
 # What HDF5 and h5py raise for files that are broken in one way or another.
 BROKEN = (OSError, RuntimeError, ValueError, TypeError, LookupError, ArithmeticError, MemoryError)
-
-
-@dataclasses.dataclass(frozen=True)
-class Episodes:
-    """E episodes of T steps, in memory.
-
-    observations: (E, len(steps), H, W, C) uint8, the frames at the times `steps`.
-    actions: (E, T) int64, or (E, T, ...) float32; finite.
-    twins: the group element of each twin in the file, counted from 1: its number, or a matrix.
-    env: name of the environment; None if the file does not say.
-    attrs: the file's attributes, `settings` decoded; none of a file that is not ours.
-    steps: the times of the frames, all of 0, ..., T unless some were chosen on reading.
-    """
-
-    observations: np.ndarray
-    actions: np.ndarray
-    twins: dict[int, int | np.ndarray]
-    env: str | None
-    attrs: dict
-    steps: tuple[int, ...]
-
-    def __len__(self):
-        return len(self.actions)
 
 
 def read_episodes(
@@ -58,8 +35,8 @@ def read_episodes(
 
     Args:
         path: an HDF5 file, in our format or one of `foreign`; a pattern such as "cubes-*.h5" of
-            shards, which are read in the order of their names; or "minari:" and the name of a
-            Minari dataset on this machine.
+            shards, which are read in the order of their names; a folder of NumPy files, see
+            `arrays`; or "minari:" and the name of a Minari dataset on this machine.
         env: name of the environment it must be of; a published file does not say its environment
             and is taken as it is.
         steps: times of the frames to keep, such as (0, 1, 5, 10); None for all.
@@ -87,7 +64,7 @@ def read_episodes(
     total = sum(map(len, sources))
     wanted = total if episodes is None else min(episodes, total)
     with named(path, env or attrs.get("env"), {}):
-        times = _checked_steps(steps, sources[0].shape[1])
+        times = checked_steps(steps, sources[0].shape[1])
         check_memory(8 * wanted * math.prod(sources[0].action_shape[1:]), "what was asked for")
         frames = _aligned_empty((wanted, len(times), *sources[0].shape[2:]))
     actions, start = [], 0
@@ -101,6 +78,24 @@ def read_episodes(
     with named(path, env, attrs):
         actions = as_actions(np.concatenate(actions))
     return Episodes(frames, actions, headers[0].twins, attrs.get("env"), attrs, times)
+
+
+def read_actions(path, env: str | None = None) -> np.ndarray:
+    """Reads the actions (E, T, ...) of all episodes, without frames where the format allows it.
+
+    Arguments and errors as in `read_episodes`; checksums, which are of frames and actions together,
+    are not compared.
+    """
+    actions = []
+    for each in shards.matching_files(path):
+        with _opened(each, env) as contents:
+            source = contents.part(None)
+            if source.actions is not None:
+                actions.append(source.actions())
+            else:
+                actions += [source.read(rows)[1] for rows in source.blocks(len(source))]
+    with named(path, env, {}):
+        return as_actions(np.concatenate(actions))
 
 
 def _header(path, env):
@@ -137,14 +132,14 @@ def verify_episodes(path) -> str:
     with _opened(path, None) as contents:
         total = sum(map(len, contents.parts.values()))
         wrong = []
-        with tqdm.tqdm(total=total, desc=str(path), unit=" episodes", mininterval=0.5) as bar:
+        with progress(total, str(path), "episodes") as read:
             for source in contents.parts.values():
                 for rows in source.blocks(len(source)):
                     try:
                         as_actions(source.read(rows)[1], rows.start)
                     except Problem as problem:
                         wrong.append(str(problem))
-                    bar.update(rows.stop - rows.start)
+                    read(rows.stop - rows.start)
         if wrong:
             more = f"; and {len(wrong) - 3} more" if len(wrong) > 3 else ""
             raise Problem("; ".join(wrong[:3]) + more)
@@ -162,6 +157,9 @@ def _opened(path, env):
         if minari_format.is_name(path):
             with minari_format.opened(path, env) as contents:
                 yield contents
+            return
+        if os.path.isdir(path):
+            yield arrays.contents(path)
             return
         with h5py.File(path, "r") as file:
             contents = _contents(file, env)
@@ -206,14 +204,3 @@ def _aligned_empty(shape):
     memory = np.empty(size + ALIGNMENT, np.uint8)
     start = -memory.ctypes.data % ALIGNMENT
     return memory[start : start + size].reshape(shape)
-
-
-def _checked_steps(steps, times):
-    if steps is None:
-        return tuple(range(times))
-    if min(steps) < 0 or max(steps) >= times:
-        raise Problem(
-            f"it has {times - 1} steps per episode, expected times {tuple(steps)} "
-            f"(generate with --steps={max(steps)})"
-        )
-    return tuple(steps)

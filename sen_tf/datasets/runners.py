@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures.process import BrokenProcessPool
 
-import tqdm
+from sen_tf.datasets.progress import progress
 
 ATTEMPTS = 3  # how often the processes may be killed while no task is finished
 
@@ -28,9 +28,9 @@ def run_local(function: Callable, tasks: Sequence, workers: int, title: str) -> 
         RuntimeError: processes were killed `ATTEMPTS` times on end, such as for lack of memory.
     """
     remaining, lost = list(range(len(tasks))), 0
-    with tqdm.tqdm(total=len(tasks), desc=title) as bar:
+    with progress(len(tasks), title, "files") as done_with:
         while remaining:
-            finished = _finished(function, tasks, remaining, workers, bar)
+            finished = _finished(function, tasks, remaining, workers, done_with)
             lost = 0 if finished else lost + 1
             if lost == ATTEMPTS:
                 raise RuntimeError(
@@ -40,7 +40,7 @@ def run_local(function: Callable, tasks: Sequence, workers: int, title: str) -> 
             remaining = [number for number in remaining if number not in finished]
 
 
-def _finished(function, tasks, numbers, workers, bar):
+def _finished(function, tasks, numbers, workers, done_with):
     """Runs the tasks of these numbers until all are done or a process is killed."""
     finished = set()
     # A process that is forked from one that has TensorFlow in it can stop for ever.
@@ -51,7 +51,7 @@ def _finished(function, tasks, numbers, workers, bar):
             for future in concurrent.futures.as_completed(futures):
                 future.result()
                 finished.add(futures[future])
-                bar.update()
+                done_with(1)
         except BrokenProcessPool:
             pass
         except BaseException:
@@ -80,13 +80,13 @@ def run_ray(function: Callable, tasks: Sequence, workers: int, title: str) -> No
         # Ray starts a task again whose process was killed.
         remote = ray.remote(call).options(num_cpus=1, max_retries=ATTEMPTS - 1)
         waiting, running = list(tasks), []
-        with tqdm.tqdm(total=len(tasks), desc=title) as bar:
+        with progress(len(tasks), title, "files") as done_with:
             while waiting or running:
                 while waiting and len(running) < workers:
                     running.append(remote.remote(waiting.pop(0)))
                 done, running = ray.wait(running)
                 ray.get(done)
-                bar.update(len(done))
+                done_with(len(done))
     finally:
         ray.shutdown()
 

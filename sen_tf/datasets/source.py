@@ -18,12 +18,14 @@ class Source:
     action_shape: (E, T, ...).
     block: how many episodes are read, and checked, at once.
     read: from a slice of at most `block` episodes to their frames, uint8, and actions as stored.
+    actions: reads the actions of all episodes as stored, where that needs no frames; or None.
     """
 
     shape: tuple[int, ...]
     action_shape: tuple[int, ...]
     block: int
     read: Callable[[slice], tuple[np.ndarray, np.ndarray]]
+    actions: Callable[[], np.ndarray] | None = None
 
     def __len__(self):
         return self.shape[0]

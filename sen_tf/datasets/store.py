@@ -27,11 +27,11 @@ from collections.abc import Iterable
 
 import h5py
 import numpy as np
-import tqdm
 
 from sen_tf.datasets import integrity
-from sen_tf.datasets.collect import Twin
+from sen_tf.datasets.collect import EpisodeBlock, Twin
 from sen_tf.datasets.members import DatasetError, Problem, member
+from sen_tf.datasets.progress import progress
 from sen_tf.datasets.source import Contents, Source, check_counts, names_in, numbers
 from sen_tf.envs import ENVS
 
@@ -40,6 +40,7 @@ VERSION = 2
 LAYOUT = ("v110", "v110")
 COMPRESSION = {"compression": "gzip", "compression_opts": 1, "fletcher32": True}
 SPARE_BYTES = 2**22  # on the disk, for what HDF5 writes beside the arrays
+SAVED_AT_ONCE = 64  # episodes
 CHUNK_FRAMES = 128  # a chunk, the unit that is compressed and read, holds up to so many frames
 
 
@@ -53,7 +54,7 @@ def write_episodes(
     seed: int,
     group: str,
     settings: dict,
-    progress: bool = True,
+    show_progress: bool = True,
     overwrite: bool = False,
 ) -> None:
     """Writes blocks of episodes to an HDF5 file, with checksums.
@@ -70,7 +71,7 @@ def write_episodes(
         seed: the seed they were collected with.
         group: name of the group of the twins, such as "C4".
         settings: what else describes the collection; must be serializable as JSON.
-        progress: whether to show a progress bar on stderr.
+        show_progress: whether to show progress on stderr.
         overwrite: whether to replace a file of that name that was not made with the same arguments.
 
     Raises:
@@ -93,14 +94,8 @@ def write_episodes(
         path.parent.mkdir(parents=True, exist_ok=True)
         with h5py.File(temporary, "w", libver=LAYOUT) as file:
             file.attrs.update(attributes)
-            with tqdm.tqdm(
-                total=episodes,
-                desc=f"{env} {split}",
-                unit=" episodes",
-                mininterval=0.5,
-                disable=not progress,
-            ) as bar:
-                checksums = _write_blocks(file, blocks, episodes, bar.update)
+            with progress(episodes, f"{env} {split}", "episodes", show_progress) as wrote:
+                checksums = _write_blocks(file, blocks, episodes, wrote)
             _write_checksums(file, checksums)
         os.replace(temporary, path)
     except OSError as error:
@@ -108,6 +103,26 @@ def write_episodes(
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def save_episodes(path, episodes, env: str = "recorded", overwrite: bool = False) -> None:
+    """Writes `Episodes` with the frames of all times to an HDF5 file, with checksums.
+
+    Args:
+        path: the file; missing folders are made.
+        episodes: the `Episodes`.
+        env: the environment's name, where they have none.
+        overwrite: whether to replace another file of that name.
+
+    Raises:
+        DatasetError: the file cannot be written, or there is another one.
+    """
+    rows = [slice(start, start + SAVED_AT_ONCE) for start in range(0, len(episodes), SAVED_AT_ONCE)]
+    blocks = (
+        EpisodeBlock(episodes.observations[each], episodes.actions[each], {}) for each in rows
+    )
+    about = {"env": episodes.env or env, "split": "train", "seed": 0, "group": "C1"}
+    write_episodes(path, blocks, episodes=len(episodes), settings={}, overwrite=overwrite, **about)
 
 
 def _was_made_with(path, attributes):
@@ -272,7 +287,7 @@ def _source(group, checked):
     def read(rows):
         return _read_block(group, observations, actions, rows, block, expected)
 
-    return Source(observations.shape, actions.shape, block, read)
+    return Source(observations.shape, actions.shape, block, read, lambda: actions[:])
 
 
 def _read_block(group, observations, actions, rows, block, expected):

@@ -2,10 +2,15 @@
 
 An environment is a `gymnasium.Env` that also works on batches of states: `sample_states`,
 `step_states`, `render_states`, and knows its symmetry: `transform(states, g)`,
-`transform_action(actions, g)`. Its class states what else is known of it, the `FACTS`. It may have
+`transform_action(actions, g)`. Its class states what else is known of it, the `FACTS`. One of the
+user's own, as `load` finds it, may have `reset` and `step` alone, and leave most facts unsaid.
+
+It may have
 
 - `sample_actions(rng, n)`, where actions are not just numbers or a box;
 - `warm_up_steps`, steps of a behaviour policy between a state of `sample_states` and an episode;
+- `positions(states)`, rows and columns of what is seen, by which figures colour their dots:
+  (n, objects, 2), or (n, 2) without objects;
 - `hard_negatives(states, count)`, `traversal(states, axis)` and `traversal_action(axis)` about each
   of its `traversal_axes`, by which near states are told apart.
 
@@ -22,7 +27,7 @@ import sys
 
 import gymnasium
 
-from sen_tf.envs import block_pushing, reacher, rush_hour, teapot
+from sen_tf.envs import block_pushing, own, reacher, rush_hour, teapot
 
 FACTS = {
     "name": "as in `--env=<name>`",
@@ -37,7 +42,8 @@ FACTS = {
     "and which never changes in an episode",
     "arguments": "arguments of the constructor that are flags: name to its help and its choices",
 }
-"""The facts that the class of an environment states; none has a default."""
+"""The facts that the class of an environment states; `own.NOTHING_SPECIAL` is what a class of the
+user's own may leave unsaid."""
 
 ENVS = {}
 """The environments by name: classes."""
@@ -67,17 +73,29 @@ def register(env):
                 f"which {other.name!r} has"
             )
     ENVS[env.name] = env
-    gymnasium.register(gym_id(env.name), entry_point=f"{env.__module__}:{env.__qualname__}")
+    if issubclass(env, gymnasium.Env):
+        gymnasium.register(gym_id(env.name), entry_point=f"{env.__module__}:{env.__qualname__}")
     return env
 
 
 def load(place):
     """Registers the class that "package.module:Class" names, of the user's own code; returns it.
 
-    Modules in the current folder are found too.
+    What the class does not state is nothing special; see `own.completed`.
 
     Raises:
-        ValueError: If there is no such module or class, or as `register`.
+        ValueError: As `find`, `register` and `own.completed`.
+    """
+    env = find(place)
+    known = ENVS.get(getattr(env, "name", env.__name__.lower()))
+    return known if known and issubclass(known, env) else register(own.completed(env))
+
+
+def find(place):
+    """The class that "package.module:Class" names; modules in the current folder are found too.
+
+    Raises:
+        ValueError: If there is no such module or class.
     """
     module, _, name = place.partition(":")
     if os.getcwd() not in sys.path:
@@ -88,7 +106,12 @@ def load(place):
         raise ValueError(
             f"Expected an environment's class as package.module:Class; received {place!r}: {error}"
         ) from error
-    return register(env)
+    if not isinstance(env, type):
+        raise ValueError(
+            f"Expected {place!r} to name a class; received {env!r}. A function that wraps an "
+            "environment becomes one as a subclass of gymnasium.Wrapper."
+        )
+    return env
 
 
 def gym_id(name):
@@ -120,4 +143,4 @@ for _env in (
 ):
     register(_env)
 
-__all__ = ["ENVS", "FACTS", "gym_id", "load", "make", "register"]
+__all__ = ["ENVS", "FACTS", "find", "gym_id", "load", "make", "register"]

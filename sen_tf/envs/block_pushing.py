@@ -119,6 +119,10 @@ class BlockPushing(EpisodeEnv):
         """Returns uint8 images (n, 50, 50, 3) of states (n, 5, 2); ValueError for others."""
         return self._renderer(states)
 
+    def positions(self, states):
+        """Returns row and column (n, 5, 2) of each object."""
+        return np.asarray(states)[..., :2]
+
     def transform(self, states, g):
         """Returns the states turned by element `g` of C4, int64.
 

@@ -1,5 +1,6 @@
 """The figures of a world model on episodes: its latent space, rollouts and traversals."""
 
+import gymnasium
 import numpy as np
 
 from sen_tf import datasets, figures
@@ -7,30 +8,32 @@ from sen_tf.training import runs, scoring
 
 FIGURES = ("latents.png", "rollouts.png", "traversals.png")
 """The files that `draw` writes, the last for the Teapot alone."""
+LONGEST = 10
+"""Steps of an episode that are drawn, at most."""
 
 
-def draw(latents, path, name, env, directory):
+def draw(latents, read, env, directory, unseen=()):
     """Draws the figures of a model into `figures` of a run's directory, and shows them in its
     TensorBoard.
 
     Args:
-        latents, path, name, env: As in `scoring.evaluate`.
+        latents, read, env: As in `scoring.evaluate`.
         directory: The run's directory.
+        unseen: Names of actions that training did not have.
 
     Returns:
         The files written.
     """
     folder = directory / "figures"
     folder.mkdir(parents=True, exist_ok=True)
-    episodes = _read_candidates(path, name)
-    count, times = episodes.observations.shape[:2]
-    frames = episodes.observations.reshape(-1, *episodes.observations.shape[2:])
-    states = latents.encode(frames)
-    by_time = states.reshape(count, times, *states.shape[1:])
-    predicted = latents.rollout(by_time[:, 0], episodes.actions)
+    episodes = _read_candidates(read)
+    states, predicted = _imagine(latents, episodes.observations, episodes.actions)
+    names = action_names(env, episodes.actions)
     drawn = [
-        figures.draw_latents(by_time, predicted, folder / "latents.png", env.group, env.objects),
-        figures.draw_rollouts(episodes.observations, by_time, predicted, folder / "rollouts.png"),
+        _draw_latents(latents, env, states, predicted, folder / "latents.png"),
+        figures.draw_rollouts(
+            episodes.observations, states, predicted, folder / "rollouts.png", names, unseen
+        ),
     ]
     if hasattr(env, "traversal"):
         start = env.sample_states(np.random.default_rng(0), 1)
@@ -43,14 +46,67 @@ def draw(latents, path, name, env, directory):
     return drawn
 
 
+def look(latents, read, env):
+    """A quick look at a model in training: the numbers of `scoring.look`, and an image.
+
+    Args:
+        latents, read, env: As in `scoring.evaluate`; a few episodes are read.
+
+    Returns:
+        Two dicts: numbers, and an image `(rows, columns, 3)` of true images above the ones whose
+        states are nearest to the predicted ones.
+    """
+    episodes = _read_candidates(read, scoring.LOOKED_AT)
+    states, predicted = _imagine(latents, episodes.observations, episodes.actions)
+    nearest = figures.nearest_images(episodes.observations, states, predicted)
+    true = episodes.observations[: len(nearest), 1:]
+    return scoring.look(latents, read, env), {"rollouts": figures.montage(true, nearest)}
+
+
+def action_names(env, actions):
+    """The names of actions `(N, T)`, a list of lists, or None where they are not numbers.
+
+    A number that the environment has no name for is its own.
+    """
+    if not isinstance(env.action_space, gymnasium.spaces.Discrete):
+        return None
+    names = {n: name for name, numbers in env.action_names.items() for n in np.ravel(numbers)}
+    return [[names.get(n, str(n)) for n in row] for row in actions[:, :LONGEST].tolist()]
+
+
+def _imagine(latents, frames, actions):
+    """States `(N, T + 1, ...)` of frames, and those predicted from the first `(N, T, ...)`."""
+    count, times = frames.shape[:2]
+    states = latents.encode(frames.reshape(-1, *frames.shape[2:]))
+    by_time = states.reshape(count, times, *states.shape[1:])
+    return by_time, latents.rollout(by_time[:, 0], actions[:, : times - 1])
+
+
+def _draw_latents(latents, env, states, predicted, path):
+    """Draws the latent states; those of episodes whose positions are known, where they can be."""
+    positions = None
+    if env.objects is not None and hasattr(env, "positions") and hasattr(env, "step_states"):
+        blocks = list(datasets.collect(env, episodes=COLOURED, steps=LONGEST, seed=0))
+        frames, actions, at = (
+            np.concatenate([getattr(block, name) for block in blocks])
+            for name in ("observations", "actions", "states")
+        )
+        positions = env.positions(at.reshape(-1, *at.shape[2:])).reshape(*at.shape[:2], -1, 2)
+        states, predicted = _imagine(latents, frames, actions)
+    return figures.draw_latents(states, predicted, path, env.group, env.objects, positions)
+
+
+COLOURED = 192
+"""Episodes whose states are drawn in the colours of their positions."""
 CANDIDATES = 250
 """Episodes among whose frames the nearest to a prediction is looked for, if they are small."""
 CANDIDATE_BYTES = 2**27
 """Memory that the frames of more than `figures.STRIPS` episodes may take, in bytes."""
 
 
-def _read_candidates(path, name):
-    """The first episodes of a file, no more than `CANDIDATES` and `CANDIDATE_BYTES` allow."""
-    one = datasets.read_episodes(path, name, episodes=1)
-    count = max(figures.STRIPS, CANDIDATE_BYTES // one.observations.nbytes)
-    return datasets.read_episodes(path, name, episodes=min(CANDIDATES, count))
+def _read_candidates(read, most=CANDIDATES):
+    """The first episodes and steps, no more than `most` and `CANDIDATE_BYTES` allow."""
+    one = read(episodes=1, steps=(0,))
+    times = range(min(one.actions.shape[1], LONGEST) + 1)
+    count = max(figures.STRIPS, CANDIDATE_BYTES // (one.observations.nbytes * len(times)))
+    return read(episodes=min(most, count), steps=times)

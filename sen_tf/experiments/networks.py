@@ -13,8 +13,10 @@ The teapot has `tfn` for the last: an equivariant transition that is learnt.
 import dataclasses
 import functools
 
+import gymnasium
 import numpy as np
 
+from sen_tf import groups
 from sen_tf.envs import ENVS
 from sen_tf.groups import representations
 from sen_tf.losses import ContrastiveLoss
@@ -36,6 +38,10 @@ ARMS = {
 TEAPOT_ARMS = ("sen", "nonequivariant", "tfn")
 CELL = 10
 """Side of a board's cell in pixels."""
+SMALLEST = 10
+"""Pixels of the longer side at which images that show no objects are not halved any more."""
+WHOLE_LATENT = 32
+"""Numbers in the state of an image that shows no objects."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,9 +49,10 @@ class Network:
     """Network."""
 
     model: str = setting(
-        "sen",
-        "Which of the paper's models to train; tfn, a tensor-field transition, is the Teapot's.",
-        choices=(*ARMS, "tfn"),
+        "auto",
+        "Which of the paper's models to train; tfn, a tensor-field transition, is the Teapot's; "
+        "auto takes sen where the environment has a symmetry, else nonequivariant.",
+        choices=("auto", *ARMS, "tfn"),
     )
     filters: int = setting(
         32,
@@ -144,13 +151,41 @@ def _object_networks(env, width, features_shape, dtype, latent=2):
 
 def _actions(env, group):
     """The group's action on actions, or on those of one object: C1 leaves all as they are."""
-    if group == env.group:
-        return env.action_representation
-    return f"{representations.get(env.action_representation, env.group).dimension} trivial"
+    stated = env.action_representation
+    if stated is None:  # without a group it need not be: so many moves of each object
+        return f"{env().action_space.n // env.objects} trivial"
+    if groups.get(group) == env.group:
+        return stated
+    return f"{representations.get(stated, env.group).dimension} trivial"
 
 
 def _image_shape(env):
     return env().observation_space.shape
+
+
+def whole_image(env, arm, hidden, filters, dtype):
+    """Embedding, encoder and transition for images that show no objects, or one world as a whole.
+
+    The image is halved until no side is longer than `SMALLEST` pixels. States have about as many
+    numbers whatever the group is.
+    """
+    width = Widths(env, arm, hidden, filters)
+    embedding = embeddings.pooled_embedding(
+        width.embedding, _image_shape(env), (width.filters,) * 2, width.filters, SMALLEST, dtype
+    )
+    order = groups.get(width.group).order
+    latent = max(1, WHOLE_LATENT // order)
+    encoder = encoders.features_encoder(
+        width.group, embedding.output_shape[1:], (width.hidden,) * 2, latent, dtype
+    )
+    space = env().action_space
+    discrete = isinstance(space, gymnasium.spaces.Discrete)
+    size = space.n if discrete else space.shape[0]
+    actions = _actions(env, width.group) if env.action_representation else f"{size} trivial"
+    transition = transitions.vector_transition(
+        width.group, actions, width.hidden, latent, discrete, dtype
+    )
+    return embedding, encoder, transition
 
 
 def reacher(env, arm, hidden, filters, dtype):
@@ -206,12 +241,23 @@ NETWORKS = {
     "shapes": shapes,
     "teapot": teapot,
 }
-"""The networks of each environment; another one that shows objects has those of 3D Blocks."""
+"""The networks of each environment; see `networks_of` for those of another one."""
+
+
+def networks_of(env):
+    """The function that makes the networks of an environment's class.
+
+    One of the user's own that shows objects has those of 3D Blocks, else those of a whole image.
+    """
+    usual = whole_image if env.objects is None else objects_in_perspective
+    return NETWORKS.get(env.name, usual)
 
 
 def arms_of(env):
-    """The models of an environment, by the names of `make_model`."""
-    return TEAPOT_ARMS if env == "teapot" else tuple(ARMS)
+    """The models of an environment, by the names of `make_model`; the usual one first."""
+    if env == "teapot":
+        return TEAPOT_ARMS
+    return tuple(ARMS) if ENVS[env].group.order > 1 else ("nonequivariant",)
 
 
 def make_model(env, arm, hidden=256, filters=32, dtype=None, seed=0):
@@ -228,10 +274,7 @@ def make_model(env, arm, hidden=256, filters=32, dtype=None, seed=0):
         seed: Seed of the generator that draws negatives.
     """
     made = ENVS[env]
-    if env not in NETWORKS and made.objects is None:
-        raise ValueError(f"{env} shows no objects: its networks must be in `networks.NETWORKS`.")
-    networks = NETWORKS.get(env, objects_in_perspective)
-    embedding, encoder, transition = networks(made, arm, hidden, filters, dtype)
+    embedding, encoder, transition = networks_of(made)(made, arm, hidden, filters, dtype)
     return ContrastiveWorldModel(embedding, encoder, transition, seed=seed, dtype=dtype, name=arm)
 
 

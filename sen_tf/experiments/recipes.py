@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
 from sen_tf.envs import ENVS
-from sen_tf.experiments import world_models
+from sen_tf.experiments import training_run, world_models
 from sen_tf.experiments.experiment import Experiment, Metric
 from sen_tf.settings import setting
 from sen_tf.training import runs
@@ -36,7 +36,7 @@ def run(arm, settings, seed, directory):
     flags = {"env": recipes.env, "preset": "quick", "recipe": arm, "epochs": epochs, "seed": seed}
     flags["data_dir"] = recipes.data_dir
     chosen = world_models.choose([f"--{name}={value}" for name, value in flags.items()])
-    summary, _ = world_models.run(chosen, directory)
+    summary = training_run.run(chosen, directory).summary
     last = summary["scores"]["steps"]["10"]
     return {
         "val_skill": summary["history"][-1]["val_skill"],

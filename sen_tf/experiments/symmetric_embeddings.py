@@ -13,7 +13,7 @@ headings are our reading of the experiment.
 import dataclasses
 import functools
 
-from sen_tf.experiments import networks, world_models
+from sen_tf.experiments import networks, training_run, world_models
 from sen_tf.experiments.experiment import Experiment, Metric
 
 PAPER = "2204.11371"
@@ -62,7 +62,7 @@ def run(arm, settings, seed, directory, horizon=None):
         network=dataclasses.replace(chosen.network, model=arm),
         training=dataclasses.replace(chosen.training, seed=seed),
     )
-    summary, _ = world_models.run(chosen, directory)
+    summary = training_run.run(chosen, directory).summary
     cost = {name: summary[name] for name in ("transitions_seen", "preset", "precision")}
     scored = {"evaluation_episodes": summary["scores"]["episodes"]}
     return numbers(summary["scores"], horizon) | cost | scored

@@ -1,25 +1,24 @@
-"""A world model of an environment: its settings, and one run that makes, trains and scores it."""
+"""A world model of an environment: its settings, and the model and the data that they ask for.
 
-import contextlib
+`training_run` trains and scores it.
+"""
+
 import dataclasses
-import json
 import pathlib
-import time
 from typing import NamedTuple
 
-import keras
-import tensorflow as tf
+import gymnasium
 
-from sen_tf import datasets, export, figures, settings
+from sen_tf import datasets, envs, settings
 from sen_tf.datasets import cache
 from sen_tf.datasets.cache import Environment, EvaluationSet, TrainingSet
 from sen_tf.distribution import devices
-from sen_tf.envs import ENVS, load
-from sen_tf.experiments import drawing, networks
+from sen_tf.envs import ENVS
+from sen_tf.experiments import networks
 from sen_tf.experiments.networks import Network
 from sen_tf.losses import ActionContrast, OtherSamples, ReversedFrames, SameEpisode
 from sen_tf.settings import UsageError, setting
-from sen_tf.training import fitting, runs, scoring
+from sen_tf.training import fitting, runs
 from sen_tf.training.fitting import Training
 
 PRESETS = ("quick", "laptop", "paper")
@@ -132,21 +131,46 @@ def of_run(run):
 def _with_own_environment(arguments):
     """The command line with the name of an environment of the user's own, which is then known.
 
-    `--env=package.module:Class` becomes its name and `--env_class`; flags of a `--run` have both.
+    `--env=package.module:Class` becomes its name and `--env_class`; flags of a `--run` have both. A
+    `--dataset` without `--env` is of the environment that it says; of one that it does not say, or
+    that is not known, it is all there is.
     """
-    words = []
-    for word in arguments:
-        flag, _, value = word.lstrip("-").partition("=")
-        if flag == "env" and ":" in value:
-            words += [f"--env={load(value).name}", f"--env_class={value}"]
-            continue
-        words.append(word)
-        file = pathlib.Path(value) / runs.FLAGS
-        if flag == "run" and value and file.is_file():
-            for line in file.read_text(encoding="utf-8").splitlines():
-                if line.startswith("--env_class="):
-                    load(line.partition("=")[2])
-    return words
+    words = {name: value for name, _, value in (_split(word) for word in arguments)}
+    file = pathlib.Path(words.get("run", "")) / runs.FLAGS
+    if "run" in words:
+        if words["run"] and file.is_file():
+            _know(dict(_split(line)[::2] for line in file.read_text(encoding="utf-8").splitlines()))
+        return arguments
+    if "env" not in words and "dataset" in words and "flagfile" not in words:
+        name = datasets.read_episodes(words["dataset"], episodes=1).env
+        words["env"] = name if name in ENVS else datasets.RECORDED
+    if ":" not in words.get("env", "") and words.get("env") != datasets.RECORDED:
+        return [*arguments, *(["--env=" + words["env"]] if "env" in words else [])]
+    words["env_class"] = words["env"]
+    others = [word for word in arguments if _split(word)[0] not in ("env", "env_class")]
+    return [*others, f"--env={_know(words).name}", f"--env_class={words['env_class']}"]
+
+
+def _split(word):
+    """The name of a flag, the sign and the value, of a word such as `--env=cubes`."""
+    return word.lstrip("-").partition("=")
+
+
+def _know(words):
+    """Makes the environment of `env_class` in a dict of flags known; returns its class, or None."""
+    place, dataset = words.get("env_class"), words.get("dataset")
+    if not place:
+        return None
+    stated = None if place == datasets.RECORDED else envs.find(place)
+    if stated is not None and issubclass(stated, gymnasium.Env):
+        return envs.load(place)
+    if not dataset:
+        raise UsageError(
+            f"{place} can be neither reset nor stepped: give its episodes with --dataset=FILE"
+        )
+    env = datasets.recorded(dataset, stated)
+    ENVS.pop(env.name, None)  # that of another dataset, in the same process
+    return envs.register(env)
 
 
 def _as_known_now(groups):
@@ -156,12 +180,14 @@ def _as_known_now(groups):
 
 
 def _settle(values, default_preset):
-    """Preset and recipe, where `auto` is what the machine and the preset say."""
+    """Preset, recipe and model, where `auto` is what machine, preset and environment say."""
     preset, recipe = values.get("preset", "paper"), values.get("recipe", "auto")
     preset = default_preset() if preset == "auto" else preset
     if recipe == "auto":
         recipe = "paper" if preset == "paper" else "fast"
-    return {"preset": preset, "recipe": recipe}
+    model = values.get("model", "auto")
+    model = networks.arms_of(values["env"])[0] if model == "auto" else model
+    return {"preset": preset, "recipe": recipe, "model": model}
 
 
 def _check_owners(values, typed):
@@ -173,8 +199,10 @@ def _check_owners(values, typed):
             raise UsageError(f"--{name} is for --env={' or '.join(owners)}, not for {env}")
     arms = networks.arms_of(env)
     if values.get("model", arms[0]) not in arms:
-        known = ", ".join(arms)
-        raise UsageError(f"--model of --env={env} is one of {known}, not {values['model']}")
+        why = "" if len(arms) > 1 else ", since its class states no `group`"
+        raise UsageError(
+            f"--model of --env={env} is one of {', '.join(arms)}{why}, not {values['model']}"
+        )
     known = ENVS[env].start_names
     for name in ("starts", "train_starts"):
         unknown = [each for each in values.get(name) or [] if each not in known]
@@ -248,117 +276,9 @@ def choose(arguments, default_preset=lambda: "paper"):
     return Settings(*parse(arguments, *GROUPS, default_preset=default_preset))
 
 
-def run(chosen, directory, announce=lambda known: None):
-    """Makes, trains and scores the model of `Settings`, or goes on where it was left.
-
-    Args:
-        chosen: The `Settings`.
-        directory: The run's directory.
-        announce: Called before anything is made, with whether the run was begun before.
-
-    Returns:
-        What `metrics.json` holds and the files written, none where the run was finished before;
-        None for a process that is not the chief.
-
-    Raises:
-        ValueError: As `runs.open_run`.
-        OSError: For a lack of memory or disk.
-        UsageError: For a worker that was lost.
-    """
-    begun = time.perf_counter()
-    strategy = devices.make_strategy(chosen.training.strategy)
-    # The chief alone writes, and holds the lock.
-    chief = devices.is_chief(strategy)
-    opened = runs.open_run(directory, *chosen) if chief else contextlib.nullcontext(True)
-    with opened as known:
-        if known and (directory / runs.METRICS).exists():
-            return json.loads((directory / runs.METRICS).read_text(encoding="utf-8")), []
-        announce(known)
-        try:
-            return _train(chosen, directory, strategy, begun)
-        except KeyboardInterrupt:
-            print(f"\ninterrupted; resume with: {settings.command_line()}")
-            raise
-        except tf.errors.ResourceExhaustedError as error:  # memory, or the disk
-            raise OSError(error.message.splitlines()[0]) from error
-        except tf.errors.UnavailableError as error:
-            raise UsageError(
-                "another worker was lost; start all of them again with the same commands, and they "
-                "resume after the last checkpoint"
-            ) from error
-
-
-def _train(chosen, directory, strategy, begun):
-    training, seconds = chosen.training, {}
-    keras.utils.set_random_seed(training.seed)
-    with stage("data", seconds):
-        subset, held_out = fitting.hold_out(training_episodes(chosen), training)
-    steps = training.epochs * datasets.steps_per_epoch(subset, training.batch_size)
-    precision = devices.resolve_precision(training.precision)
-    with strategy.scope():
-        model = build(chosen, precision, steps)
-    with stage("training", seconds):
-        checkpoint = fitting.fit(
-            model, training, directory, subset, held_out, strategy, in_pairs(chosen)
-        )
-    if not devices.is_chief(strategy):
-        return None
-    # Outside of the strategy: the other machines have no part in it.
-    alone = build(chosen, precision, steps)
-    return finish(alone, chosen, directory, checkpoint, begun, seconds)
-
-
-@contextlib.contextmanager
-def stage(name, seconds):
-    """Prints how long a part of a run took, and notes it in a dict of seconds."""
-    begun = time.perf_counter()
-    yield
-    seconds[name] = time.perf_counter() - begun
-    print(f"{name}: {seconds[name]:.1f} s", flush=True)
-
-
-def finish(model, chosen, directory, checkpoint, begun, seconds):
-    """Scores, draws, saves and exports the best weights; see `run`."""
-    best = checkpoint.load_best(model)
-    latents = scoring.Latents(model)
-    env, name = cache.make_env(chosen.environment), chosen.environment.env
-    with stage("evaluation data", seconds):
-        file = cache.evaluation_file(chosen.environment, chosen.evaluation_set)
-    with stage("scoring", seconds):
-        scores = scoring.evaluate(latents, file, name, env)
-    written = [directory / runs.MODEL]
-    with runs.aside(directory / runs.MODEL) as path:
-        model.save(path)
-    with stage("exporting", seconds):
-        written.append(export.export_model(model, directory / "serving" / "world_model"))
-    with stage("drawing", seconds):
-        written += drawing.draw(latents, file, name, env, directory)
-        curves = figures.draw_history(checkpoint.history, directory / "figures" / "training.png")
-        runs.log_figures(directory, [curves])
-    summary = {
-        "env": name,
-        "model": chosen.network.model,
-        "seed": chosen.training.seed,
-        "preset": chosen.preset.preset,
-        "precision": model.dtype_policy.name,
-        "machine": devices.describe(),
-        "transitions_seen": int(checkpoint.history[-1]["transitions"]),
-        "training_seconds": sum(row["seconds"] for row in checkpoint.history),
-        "seconds_by_stage": seconds,
-        "wall_seconds_of_last_start": time.perf_counter() - begun,
-        "best_epoch": best,
-        "trained_on": chosen.training_set.dataset,
-        "made_with": made_with(chosen.environment, chosen.evaluation_set),
-        "scores": scores,
-        "history": checkpoint.history,
-    }
-    runs.write_json(directory / runs.METRICS, summary)
-    written += [curves, directory / runs.METRICS, directory / runs.FLAGS, directory / "logs"]
-    return summary, written
-
-
-def made_with(environment, evaluation_set, dataset=None, model=runs.MODEL):
-    """The settings that scores and figures depend on: the model's file and the episodes."""
-    sizes = vars(evaluation_set) | vars(environment)
-    del sizes["data_dir"]
-    return {"model": model, "dataset": dataset, **sizes}
+def unseen_actions(chosen):
+    """The names of the actions that `Settings` leave out of training; none of a `--dataset`."""
+    limited, dataset = chosen.training_set.train_actions, chosen.training_set.dataset
+    if dataset or not limited:
+        return ()
+    return tuple(name for name in ENVS[chosen.environment.env].action_names if name not in limited)

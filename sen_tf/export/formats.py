@@ -9,8 +9,7 @@ import keras
 from sen_tf.export import converters, tf_serving
 from sen_tf.export.endpoints import endpoints_of, guarded
 from sen_tf.export.precision import in_float32
-from sen_tf.layers.plain import plain
-from sen_tf.models import ContrastiveWorldModel
+from sen_tf.models import ContrastiveWorldModel, to_plain
 
 
 def write_saved_model(model, folder, name):
@@ -69,9 +68,8 @@ def for_inference(model, as_plain=False):
         as_plain: Whether to write the copy out in Keras' own layers; see `layers.plain`.
     """
     parts = [in_float32(part) for part in (model.embedding, model.encoder, model.transition)]
-    if as_plain:
-        parts = [plain(part) for part in parts]
-    return ContrastiveWorldModel(*parts, dtype="float32")
+    copy = ContrastiveWorldModel(*parts, dtype="float32")
+    return to_plain(copy) if as_plain else copy
 
 
 def export_model(model, directory, form="saved_model", as_plain=False):

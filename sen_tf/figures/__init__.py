@@ -12,6 +12,8 @@ from sen_tf.figures.rollouts import (
     draw_decoded,
     draw_history,
     draw_rollouts,
+    montage,
+    nearest_images,
 )
 
 __all__ = [
@@ -24,4 +26,6 @@ __all__ = [
     "draw_latents",
     "draw_objects",
     "draw_rollouts",
+    "montage",
+    "nearest_images",
 ]

@@ -20,22 +20,23 @@ MAGNIFICATION = 20
 """Factor by which a narrow irreducible part may be drawn larger than the widest one."""
 
 
-def draw_latents(states, predicted, path, group, objects=None):
+def draw_latents(states, predicted, path, group, objects=None, positions=None):
     """Draws latent states as what they are: of objects, rotations, or functions on a finite group.
 
     Args:
         states, predicted, path: See the module; the path is returned.
         group: The environment's group.
         objects: How many objects there are, counted by axis 2 of the states; None for a whole.
+        positions: As in `draw_objects`; or None.
     """
     if objects is not None:
-        return draw_objects(states, predicted, path)
+        return draw_objects(states, predicted, path, positions)
     if not hasattr(group, "elements"):
         return _draw_first_episodes(states, predicted, path)
     return draw_irreducible_parts(states, predicted, path, group)
 
 
-def draw_objects(states, predicted, path):
+def draw_objects(states, predicted, path, positions=None):
     """Draws each object's latent states, projected on their two main axes; returns the path.
 
     The transition marked is the first of the episode that it moves most.
@@ -45,10 +46,14 @@ def draw_objects(states, predicted, path):
             grid.
         predicted: `(N, T, objects, ...)`.
         path: Where the figure goes.
+        positions: Rows and columns of the objects in the images, `(N, T + 1, objects, 2)`, by which
+            dots are coloured; or None.
     """
     objects = states.shape[2]
     marked = _widest_transition(states, predicted)
-    figure = Figure(figsize=(2.6 * max(objects, 1.5), 3.2), layout="constrained")
+    height = 3.2 if positions is None else 3.6
+    figure = Figure(figsize=(2.6 * max(objects, 1.5), height), layout="constrained")
+    colours = None if positions is None else _colours(positions)
     for index, axes in enumerate(figure.subplots(1, objects, squeeze=False)[0]):
         points = states[:, :, index].reshape(states.shape[0] * states.shape[1], -1)
         centre = points.mean(axis=0)
@@ -56,11 +61,16 @@ def draw_objects(states, predicted, path):
         cloud, transition = (
             (each - centre) @ directions[:2].T for each in (points, marked[:, index].reshape(3, -1))
         )
-        _draw_plane(axes, cloud, transition)
+        hue = None if colours is None else colours[:, :, index].reshape(-1, 3)
+        _draw_plane(axes, cloud, transition, colours=hue)
         share = (sizes[:2] ** 2).sum() / max((sizes**2).sum(), 1e-12)
         name = f"object {index}: " if objects > 1 else ""
         axes.set_title(f"{name}{share:.0%} of variance", fontsize=10)
+        axes.set_xlabel("first main axis of z", fontsize=8)
         axes.tick_params(labelsize=6)
+    figure.axes[0].set_ylabel("second main axis of z", fontsize=8)
+    if colours is not None:
+        _explain_colours(figure.axes[-1])
     _explain_marks(figure)
     figure.savefig(path)
     return path
@@ -153,9 +163,30 @@ def _widest_transition(states, predicted):
     return np.stack([states[episode, 0], states[episode, 1], predicted[episode, 0]])
 
 
-def _draw_plane(axes, cloud, transition, least=0.0):
+def _colours(positions):
+    """Colours `(..., 3)` of rows and columns `(..., 2)`: red to the right, blue downwards."""
+    low, high = (function(positions, (0, 1)) for function in (np.min, np.max))
+    row, column = np.moveaxis((positions - low) / np.maximum(high - low, 1e-9), -1, 0)
+    return _colour_of(row, column)
+
+
+def _colour_of(row, column):
+    """The colour of a place, whose row and column are from 0 to 1."""
+    return np.stack([0.15 + 0.8 * column, 0.6 - 0.4 * np.abs(row - column), 0.15 + 0.8 * row], -1)
+
+
+def _explain_colours(beside):
+    """A small image of all places, in the colours of the dots, in the corner of a plot."""
+    axes = beside.inset_axes([0.74, 0.74, 0.24, 0.24])
+    axes.imshow(_colour_of(*np.mgrid[0:1:16j, 0:1:16j]))
+    axes.set(xticks=[], yticks=[])
+    axes.set_xlabel("true position", fontsize=6, labelpad=1)
+
+
+def _draw_plane(axes, cloud, transition, least=0.0, colours=None):
     """A cloud `(N, 2)`, and arrows from the first of three points `(3, 2)` to the two others."""
-    axes.scatter(*cloud.T, s=2, alpha=0.2, linewidths=0)
+    size, alpha = (2, 0.2) if colours is None else (4, 0.6)
+    axes.scatter(*cloud.T, s=size, alpha=alpha, linewidths=0, c=colours)
     _draw_arrows(axes, transition)
     x, y = _limits(np.concatenate([cloud, transition]), least)
     axes.set(xlim=x, ylim=y, aspect="equal")

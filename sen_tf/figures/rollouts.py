@@ -1,12 +1,14 @@
-"""Figures of a run: loss curves, the latent space, and what a rollout predicts.
+"""Figures of a run: loss curves, and what a rollout predicts.
 
 Of stacked frames, the channels of which are those of several images, the last image is shown.
 """
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.ticker import EngFormatter
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 STRIPS = 4
 COLUMNS = 8
@@ -39,77 +41,167 @@ def draw_history(history, path):
     return path
 
 
-def draw_rollouts(frames, states, predicted, path):
-    """Draws true frames above the frames whose states are nearest to the predicted ones.
+def nearest_images(frames, states, predicted, strips=STRIPS):
+    """Images whose states are nearest to the predicted ones, out of all episodes at each time.
 
     Args:
         frames: `(N, T + 1, H, W, C)` uint8.
         states: Their latent states `(N, T + 1, ...)`.
         predicted: Predicted states `(N, T, ...)` of times 1 to T.
-        path: Where the figure goes. Green frames around a prediction say that it found its own
-            episode among the N, red ones that another was nearer.
+        strips: Of how many episodes, the first ones.
+
+    Returns:
+        Images `(strips, T, H, W, C)` uint8.
     """
-    nearest = np.empty((STRIPS, frames.shape[1] - 1), int)
+    strips = min(strips, len(frames))
+    nearest = np.empty((strips, frames.shape[1] - 1), int)
     for strip, time in np.ndindex(nearest.shape):
         difference = states[:, time + 1] - predicted[strip, time]
         distance = np.square(difference).reshape(len(states), -1).sum(axis=1)
         nearest[strip, time] = distance.argmin()
-    shown = frames[nearest, np.arange(1, frames.shape[1])]
-    return _draw_strips(frames[:STRIPS], shown, path, "nearest to\nprediction", mark=True)
+    return frames[nearest, np.arange(1, frames.shape[1])]
 
 
-def draw_decoded(frames, decoded, path):
-    """Draws true frames above decoded predictions of them; returns the path.
+def draw_rollouts(frames, states, predicted, path, actions=None, unseen=()):
+    """Draws true images above the ones whose states are nearest to the predicted ones.
+
+    Args:
+        frames: `(N, T + 1, H, W, C)` uint8.
+        states: Their latent states `(N, T + 1, ...)`.
+        predicted: Predicted states `(N, T, ...)` of times 1 to T.
+        path: Where the figure goes; it is returned. Green frames around a prediction say that it
+            found its own episode's image among the N, red ones that another was nearer.
+        actions: Names of the actions `(N, T)`, which stand above the images they lead to; or None.
+        unseen: Names of actions that training did not have, which are marked.
+    """
+    shown = nearest_images(frames, states, predicted)
+    names = ("true", "nearest to\nprediction")
+    return _draw_strips(frames[: len(shown)], shown, path, names, actions, unseen, mark=True)
+
+
+def draw_decoded(frames, decoded, path, actions=None, unseen=()):
+    """Draws true images above decoded predictions of them; returns the path.
 
     Args:
         frames: `(N, T + 1, H, W, C)` uint8.
         decoded: Images of the predicted states of times 0 to T, of the same shape and type.
         path: Where the figure goes.
+        actions, unseen: As in `draw_rollouts`.
     """
-    return _draw_strips(frames[:STRIPS], decoded[:STRIPS, 1:], path, "decoded\nprediction")
+    names = ("true", "imagined")
+    return _draw_strips(frames[:STRIPS], decoded[:STRIPS, 1:], path, names, actions, unseen)
 
 
-def animate(frames, decoded, path):
-    """Writes a GIF of true frames above decoded predictions, episodes side by side.
+def montage(above, below):
+    """One image of strips of images `(n, T, H, W, C)`, those of `below` under those of `above`.
+
+    Returns:
+        `(2 n H, T W, 3)` uint8.
+    """
+    both = np.stack([_rgb(above), _rgb(below)], axis=1)  # (n, 2, T, H, W, 3)
+    rows = both.transpose(0, 1, 3, 2, 4, 5)
+    return rows.reshape(2 * len(above) * above.shape[2], -1, 3)
+
+
+def animate(frames, decoded, path, actions=None, unseen=()):
+    """Writes a GIF of true images above decoded predictions, episodes side by side.
 
     Args:
-        frames, decoded, path: As in `draw_decoded`.
+        frames, decoded, path, actions, unseen: As in `draw_decoded`. The name of an action is
+            shown with the image that it leads to.
     """
     both = np.concatenate([_rgb(frames), _rgb(decoded)], axis=2)  # one above the other
     scale = max(1, ANIMATED_PIXELS // frames.shape[2])
     wide = np.concatenate(list(both), axis=2).repeat(scale, axis=1).repeat(scale, axis=2)
-    first, *others = [Image.fromarray(image) for image in wide]
-    first.save(path, save_all=True, append_images=others, duration=500, loop=0)
+    high, across = (scale * side for side in frames.shape[2:4])
+    first, *others = [
+        _with_words(image, time, high, across, actions, unseen) for time, image in enumerate(wide)
+    ]
+    first.save(path, save_all=True, append_images=others, duration=700, loop=0)
     return path
 
 
-def _draw_strips(above, below, path, label, mark=False):
-    """Strips of frames `(n, T + 1, ...)` with images `(n, T, ...)` of times 1 to T below them.
+MARGIN = (78, 20)
+"""Pixels to the left of an animation's images and above them, for words."""
+UNSEEN = "#d95f02"
+"""Colour of an action that training did not have."""
+
+
+def _with_words(image, time, high, across, actions, unseen):
+    """An image of an animation with its rows named and the actions that led there above it."""
+    left, top = MARGIN
+    canvas = Image.new("RGB", (image.shape[1] + left, image.shape[0] + top), "white")
+    canvas.paste(Image.fromarray(image), MARGIN)
+    draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(13)
+    for row, name in enumerate(("true", "imagined")):
+        draw.text((6, top + (row + 0.5) * high), name, "black", font, anchor="lm")
+    draw.text((6, top / 2), f"t = {time}", "black", font, anchor="lm")
+    for episode, names in enumerate(() if actions is None or not time else actions):
+        name = names[time - 1]
+        colour = UNSEEN if name in unseen else "black"
+        draw.text((left + (episode + 0.5) * across, top / 2), name, colour, font, anchor="mm")
+        if name in unseen:
+            box = [left + episode * across, top, left + (episode + 1) * across - 1, canvas.height]
+            draw.rectangle(box, outline=UNSEEN, width=2)
+    return canvas
+
+
+def _draw_strips(above, below, path, names, actions, unseen, mark=False):
+    """Strips of images `(n, T + 1, ...)` with images `(n, T, ...)` of times 1 to T below them.
 
     With `mark`, green frames around images that equal the ones above, and red ones around others.
     """
     strips, times = above.shape[:2]
     beside = max(1, min(strips, COLUMNS // times))
     rows = -(-strips // beside)
-    figure = Figure(figsize=(beside * times, 2.2 * rows), layout="constrained")
+    figure = Figure(figsize=(beside * times + 0.8, 2.4 * rows + 0.5), layout="constrained")
     grid = figure.subplots(2 * rows, beside * times, squeeze=False)
     for axes in grid.flat:
         axes.axis("off")
     for strip in range(strips):
         row, column = divmod(strip, beside)
         upper, lower = grid[2 * row : 2 * row + 2, column * times : (column + 1) * times]
-        lower[0].text(0.5, 0.5, label, ha="center", va="center", fontsize=8)
         for time in range(times):
             _show(upper[time], above[strip, time], "0.7")
-            if row == 0:
-                upper[time].set_title(f"t = {time}", fontsize=8)
+            title = f"t = {time}" if row == 0 else ""
+            taken = "" if actions is None or time == 0 else actions[strip][time - 1]
+            colour = UNSEEN if taken in unseen else "black"
+            upper[time].set_title(f"{title}\n{taken}".strip("\n"), fontsize=8, color=colour)
+        upper[0].set_ylabel(names[0], fontsize=8, rotation=0, ha="right", va="center")
+        lower[0].text(1, 0.5, names[1], ha="right", va="center", fontsize=8)
         for time in range(1, times):
             image = below[strip, time - 1]
             same = np.array_equal(image, above[strip, time])
-            colour = ("tab:green" if same else "tab:red") if mark else "0.7"
+            colour = (FOUND if same else OTHER) if mark else "0.7"
             _show(lower[time], image, colour)
+    _explain(figure, mark, unseen if actions is not None else ())
     figure.savefig(path)
     return path
+
+
+FOUND, OTHER = "tab:green", "tab:red"
+
+
+def _explain(figure, mark, unseen):
+    """The legend of marks and of actions that training did not have."""
+    handles = []
+    if mark:
+        words = {FOUND: "its own episode is nearest", OTHER: "another episode's image is nearer"}
+        handles += [
+            Patch(facecolor="white", edgecolor=colour, linewidth=2, label=label)
+            for colour, label in words.items()
+        ]
+    if unseen:
+        label = f"never in training: {', '.join(unseen)}"
+        handles.append(Line2D([], [], linestyle="", marker="s", color=UNSEEN, label=label))
+    if handles:
+        figure.legend(
+            handles=handles,
+            loc="outside lower center",
+            ncols=len(handles),
+            frameon=False,
+            fontsize=8,
+        )
 
 
 def _rgb(frames):

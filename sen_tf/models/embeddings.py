@@ -16,6 +16,7 @@ from sen_tf.layers import (
     GroupConv2D,
     LiftingConv2D,
     ProjectionConv2D,
+    SpatialPooling2D,
 )
 from sen_tf.models.blocks import conv2d, mlp, norm_relu, state_dtype
 
@@ -85,6 +86,40 @@ def cell_embedding(
     board = (image_shape[0] // cell, image_shape[1] // cell)
     layers.append(keras.layers.Reshape((*board, order, objects), dtype=dtype))
     return keras.Sequential(layers, name=name)
+
+
+def pooled_embedding(
+    group, image_shape, filters=(32, 32), channels=16, smallest=10, dtype=None, name="embedding"
+):
+    """3x3 convolutions, each before a pooling that halves the image, down to a small one.
+
+    Args:
+        group, image_shape, dtype, name: As in `conv_embedding`.
+        filters: Regular fields of the first convolutions; further ones have as many as the last.
+        channels: Maps that come out, trivial ones.
+        smallest: Pixels of the longer side from which on images are not halved any more.
+
+    Returns:
+        Model to features `(batch, rows, columns, channels)` of at most `smallest` pixels a side.
+    """
+    layers, size = [keras.Input(image_shape, dtype=state_dtype(dtype))], image_shape[:2]
+    while True:
+        conv = GroupConv2D if len(layers) > 1 else LiftingConv2D
+        width, *others = filters
+        filters = others or [width]
+        layers += [conv(group, width, 3, padding="same", dtype=dtype), *norm_relu(dtype)]
+        if max(size) <= smallest:
+            break
+        layers.append(_halving(group, size, dtype))
+        size = tuple((side + 1) // 2 for side in size)
+    layers.append(ProjectionConv2D(group, channels, 3, padding="same", dtype=dtype))
+    return keras.Sequential(layers, name=name)
+
+
+def _halving(group, size, dtype):
+    """A pooling that commutes with the group on an image of any size: to half, rounded up."""
+    window = tuple(2 + side % 2 for side in size)
+    return SpatialPooling2D(group, window, strides=2, padding="same", dtype=dtype)
 
 
 def dilated_embedding(

@@ -51,6 +51,31 @@ def object_encoder(group, features_shape, hidden=(256, 256), latent=2, dtype=Non
     return keras.Sequential(layers + mlp(group_dense(group), hidden, latent, dtype), name=name)
 
 
+def features_encoder(
+    group, features_shape, hidden=(256, 256), latent=4, dtype=None, name="encoder"
+):
+    """All pixels and channels together as a function on the group, then dense layers.
+
+    Args:
+        group, hidden, dtype, name: As in `object_encoder`.
+        features_shape: `(rows, columns, channels)`, small: dense layers see all of it.
+        latent: Regular fields of the latent state.
+
+    Returns:
+        Model to latent states `(batch, |group|, latent)`.
+    """
+    group = groups.get(group)
+    lifted = GridLifting(group, dtype=dtype)
+    _, channels, order, orbits = lifted.compute_output_shape((None, *features_shape))
+    layers = [
+        keras.Input(features_shape, dtype=state_dtype(dtype)),
+        lifted,
+        keras.layers.Permute((2, 1, 3), dtype=dtype),
+        keras.layers.Reshape((order, channels * orbits), dtype=dtype),
+    ]
+    return keras.Sequential(layers + mlp(group_dense(group), hidden, latent, dtype), name=name)
+
+
 def image_encoder(group, features_shape, hidden=181, latent=4, dtype=None, name="encoder"):
     """Convolutions that commute with the group down to one pixel, then dense layers at it.
 

@@ -49,8 +49,12 @@ def object_transition(
     condition = OneHotActions(objects, moves.dimension, dtype=dtype)(action)
     condition = ToRegular(group, moves, components=[0] if free else None, dtype=dtype)(condition)
     dense, widths = group_dense(group), (hidden, hidden)
-    *edge, _ = mlp(dense, widths, hidden, dtype, changes_states=True)
     node = mlp(dense, widths, latent, dtype, changes_states=True)
+    if objects == 1:  # nobody to hear from
+        change = keras.layers.Concatenate(dtype=state_dtype(dtype))([state, condition])
+        change = keras.Sequential(node, name="node")(change)
+        return keras.Model([state, action], change, name=name)
+    *edge, _ = mlp(dense, widths, hidden, dtype, changes_states=True)
     graph = ObjectGraph(
         edge_network=keras.Sequential(edge, name="edge"),
         readout=dense(hidden, dtype=dtype, kernel_initializer="zeros"),
@@ -61,7 +65,15 @@ def object_transition(
     return keras.Model([state, action], graph(state, condition), name=name)
 
 
-def vector_transition(group, representation, hidden=181, latent=4, dtype=None, name="transition"):
+def vector_transition(
+    group,
+    representation,
+    hidden=181,
+    latent=4,
+    discrete=False,
+    dtype=None,
+    name="transition",
+):
     """Dense layers that commute with the group, from a state and an action that is a vector.
 
     Args:
@@ -70,12 +82,13 @@ def vector_transition(group, representation, hidden=181, latent=4, dtype=None, n
             reflections negate; for C1 `"2 trivial"`.
         hidden: Width of the two hidden layers, in regular fields.
         latent: Regular fields of a state.
+        discrete: Whether actions are numbers, which become vectors as one of them is 1.
         dtype: Dtype policy of the layers.
         name: Name of the model.
 
     Returns:
-        Model from `[state (batch, |group|, latent), action (batch, dimension)]` to the change of
-        the state.
+        Model from `[state (batch, |group|, latent), action (batch, dimension)]`, or of discrete
+        ones `action (batch,)`, to the change of the state.
 
     Reference: Park et al. (2022), appendix, Reacher. The published one gives each torque as the
     pair (a, -a), which a reflection exchanges, and has no LayerNorm.
@@ -84,8 +97,13 @@ def vector_transition(group, representation, hidden=181, latent=4, dtype=None, n
     representation = representations.get(representation, group)
     precise = {"dtype": state_dtype(dtype)}
     state = keras.Input((group.order, latent), name="state", **precise)
-    action = keras.Input((representation.dimension,), dtype="float32", name="action")
-    condition = ToRegular(group, representation, **precise)(action)
+    size = representation.dimension
+    if discrete:
+        action = keras.Input((), dtype="int32", name="action")
+        vector = keras.layers.Reshape((size,), **precise)(OneHotActions(1, size, **precise)(action))
+    else:
+        vector = action = keras.Input((size,), dtype="float32", name="action")
+    condition = ToRegular(group, representation, **precise)(vector)
     change = keras.layers.Concatenate(**precise)([state, condition])
     for layer in mlp(group_dense(group), (hidden, hidden), latent, dtype, changes_states=True):
         change = layer(change)

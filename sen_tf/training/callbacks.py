@@ -1,16 +1,23 @@
-"""Keras callbacks that watch a training: records of it, and what stops it or warns.
-
-Checkpoints have a file of their own, `checkpoints.py`.
-"""
+"""Keras callbacks of a training: checkpoints, records of it, and what stops it or warns."""
 
 import math
-import pathlib
 import sys
-import time
 
 import keras
 import numpy as np
-import tensorflow as tf
+
+from sen_tf.training.checkpoints import Checkpoint
+from sen_tf.training.records import EpochLines, EpochSummaries, HistoryFile, Recorder
+
+__all__ = [
+    "Checkpoint",
+    "EpochLines",
+    "EpochSummaries",
+    "HistoryFile",
+    "Recorder",
+    "StopAtNonFinite",
+    "WarnOfCollapse",
+]
 
 COLLAPSED_SPREAD = 1e-3
 """Spread of z, relative to |z|, below which training warns. The smallest at the end of an epoch in
@@ -18,61 +25,6 @@ COLLAPSED_SPREAD = 1e-3
 COLLAPSED_HINGE = 0.99
 """Share of the hinge that negatives cost, from which training warns: 1 if all states are equal. The
 largest at the end of a first epoch was 0.64, in the 40 of those runs of least spread."""
-
-
-class Recorder(keras.callbacks.Callback):
-    """Adds to an epoch's logs the transitions seen so far and the seconds it took.
-
-    Args:
-        transitions: Transitions in an epoch.
-    """
-
-    def __init__(self, transitions):
-        super().__init__()
-        self.transitions = transitions
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self.begun = time.perf_counter()
-
-    def on_epoch_end(self, epoch, logs=None):
-        logs["transitions"] = (epoch + 1) * self.transitions
-        logs["seconds"] = time.perf_counter() - self.begun
-
-
-class EpochSummaries(keras.callbacks.Callback):
-    """Shows each epoch's logs and learning rate in TensorBoard, under the names Keras gives them.
-
-    They are on the disk when the epoch ends, which those of `keras.callbacks.TensorBoard` are not:
-    before a `Checkpoint` in the list of callbacks, an epoch that is saved is always shown.
-
-    Args:
-        directory: Where to write: event files below `train` and `validation`.
-    """
-
-    def __init__(self, directory):
-        super().__init__()
-        self.directory = pathlib.Path(directory)
-        self.writers = {}
-
-    def on_epoch_end(self, epoch, logs=None):
-        rate = float(self.model.optimizer.learning_rate)
-        training = {name: logs[name] for name in logs if not name.startswith("val_")}
-        self._write("train", epoch, {**training, "learning_rate": rate})
-        held_out = {name[4:]: logs[name] for name in logs if name.startswith("val_")}
-        if held_out:
-            self._write("validation", epoch, held_out)
-
-    def on_train_end(self, logs=None):
-        for writer in self.writers.values():
-            writer.close()
-
-    def _write(self, part, epoch, values):
-        if part not in self.writers:
-            self.writers[part] = tf.summary.create_file_writer(str(self.directory / part))
-        with self.writers[part].as_default():
-            for name, value in values.items():
-                tf.summary.scalar(f"epoch_{name}", value, step=epoch)
-        self.writers[part].flush()
 
 
 class StopAtNonFinite(keras.callbacks.Callback):

@@ -23,24 +23,28 @@ from sen_tf.training import runs
 
 
 class Checkpoint(keras.callbacks.Callback):
-    """Saves a run after each epoch, and takes it up from there.
+    """Saves a model after each epoch, and takes its training up from there.
 
-    What is not saved is a function of seed and epoch: the order of the samples, and here the state
-    of the negatives' generator.
+    Saved are weights, the optimizer's state, and the states of the model's random generators; the
+    order of the samples is the data's affair.
 
     Args:
-        directory: The run's directory.
-        seed: The run's seed.
+        directory: Directory of the run, in whose folder `checkpoint` the files are.
         writes: Whether to write; of several machines that train together, one does.
 
     Attributes:
         history: The logs of each epoch, a list of dicts.
+
+    Example:
+        >>> checkpoint = Checkpoint("run")
+        >>> done = checkpoint.restore(model)
+        >>> model.fit(x, y, epochs=100, initial_epoch=done, callbacks=[checkpoint])
+        >>> checkpoint.load_best(model)
     """
 
-    def __init__(self, directory, seed, writes=True):
+    def __init__(self, directory, writes=True):
         super().__init__()
         self.directory = pathlib.Path(directory) / "checkpoint"
-        self.seed = seed
         self.writes = writes
         self.history = []
 
@@ -60,7 +64,10 @@ class Checkpoint(keras.callbacks.Callback):
         known = self._epochs() & set(range(1, len(self.history) + 1))
         epoch, _ = self._first_whole(sorted(known, key=lambda n: _loss(self.history[n - 1])))
         if not epoch:
-            raise ValueError(f"{self.directory} holds no whole checkpoint; give another --output")
+            raise ValueError(
+                f"{self.directory} holds no whole checkpoint; choose another directory, that is "
+                "--output of a program"
+            )
         self._load(model, epoch)
         return epoch
 
@@ -68,10 +75,6 @@ class Checkpoint(keras.callbacks.Callback):
         """The path of the weights of the last epoch that is saved, or None."""
         epoch = max(self._epochs(), default=None)
         return epoch and self._weights(epoch)
-
-    def on_epoch_begin(self, epoch, logs=None):
-        words = np.random.SeedSequence([self.seed, epoch]).generate_state(2)
-        self.model.seed_generator.state.assign(words)
 
     def on_epoch_end(self, epoch, logs=None):
         self.history.append({name: float(value) for name, value in (logs or {}).items()})
@@ -83,7 +86,7 @@ class Checkpoint(keras.callbacks.Callback):
         self._delete_others(kept)
 
     def _save(self, epoch):
-        self.directory.mkdir(exist_ok=True)
+        self.directory.mkdir(parents=True, exist_ok=True)
         # In memory first, and not by HDF5, which crashes the interpreter where a disk is full.
         buffer = io.BytesIO()
         np.savez(buffer, *map(np.asarray, _state(self.model)))
@@ -151,7 +154,7 @@ def _loss(logs):
 
 
 def _state(model):
-    """The variables of a compiled model and of its optimizer, in the order they were made in."""
+    """The variables of a compiled model, generators among them, and of its optimizer, in order."""
     return [*model.variables, *model.optimizer.variables]
 
 

@@ -1,16 +1,13 @@
 """Fitting of a model to episodes, with checkpoints, records and warnings."""
 
 import dataclasses
-import sys
 
 import keras
-import numpy as np
 
 from sen_tf import datasets
 from sen_tf.distribution import devices
 from sen_tf.settings import setting
-from sen_tf.training import callbacks
-from sen_tf.training.checkpoints import Checkpoint
+from sen_tf.training import callbacks, runs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,11 +54,13 @@ def hold_out(episodes, training):
     """The episodes to train on and those held out: two `datasets.Subset`s, or one and None."""
     if training.validation:
         return datasets.split(episodes, training.validation, training.seed)
-    return datasets.Subset(episodes, np.arange(len(episodes))), None
+    return datasets.as_subset(episodes), None
 
 
-def fit(model, training, directory, subset, held_out, strategy, pairs=False):
-    """Fits a compiled model, from where its last checkpoint left off.
+def fit(
+    model, training, directory, subset, held_out, strategy, pairs=False, settings=None, look=None
+):
+    """Fits a compiled model, from where its last checkpoint left off, and records it.
 
     Args:
         model: A `ContrastiveWorldModel`.
@@ -70,12 +69,14 @@ def fit(model, training, directory, subset, held_out, strategy, pairs=False):
         subset, held_out: What `hold_out` returned.
         strategy: The `tf.distribute` strategy in whose scope the model was made.
         pairs: Whether batches come in pairs of one episode.
+        settings: Dict of the run's settings, which TensorBoard shows; those of `training` if None.
+        look: As in `callbacks.EpochSummaries`.
 
     Returns:
         The run's `Checkpoint`.
     """
     writes = devices.is_chief(strategy)
-    checkpoint = Checkpoint(directory, training.seed, writes)
+    checkpoint = callbacks.Checkpoint(directory, writes)
     done = checkpoint.restore(model)
     if done:
         print(f"resuming after epoch {done} of {training.epochs}")
@@ -86,20 +87,25 @@ def fit(model, training, directory, subset, held_out, strategy, pairs=False):
     batches, steps = _share_batches(strategy, subset, size, seed, **order)
     count = steps * size
     print(f"training {model.name} on {count:,} transitions per epoch, {steps} steps each")
+    watching = [
+        callbacks.Recorder(count),
+        callbacks.StopAtNonFinite(checkpoint),
+        callbacks.WarnOfCollapse(),
+    ]
+    recording = [
+        callbacks.EpochLines(count),
+        callbacks.EpochSummaries(directory / "logs", settings or vars(training), look),
+        callbacks.HistoryFile(directory / runs.HISTORY, checkpoint),
+    ]
     model.fit(
         batches,
         epochs=training.epochs,
         initial_epoch=done,
         steps_per_epoch=steps,
         shuffle=False,  # the pipeline shuffles
-        verbose=0 if not writes else 1 if sys.stdout.isatty() else 2,
-        callbacks=[
-            callbacks.Recorder(count),
-            callbacks.StopAtNonFinite(checkpoint),
-            callbacks.WarnOfCollapse(),
-            *([callbacks.EpochSummaries(directory / "logs")] if writes else []),
-            checkpoint,
-        ],
+        verbose=0,
+        # What is recorded of an epoch is there before its checkpoint is.
+        callbacks=[*watching, *(recording if writes else []), checkpoint],
         **_validation(strategy, held_out, size, seed),
     )
     return checkpoint

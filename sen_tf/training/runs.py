@@ -7,6 +7,8 @@ evaluation.json what sen_tf.evaluate found later
 decoder.json    what sen_tf.decode found, beside decoder.keras
 serving/        the model as a versioned SavedModel
 figures/        figures as PNG files
+history.csv     the logs of each epoch, as metrics.json has them
+report.html     all of it on one page
 logs/           TensorBoard
 checkpoint/     what training resumes from; see checkpoints.py
 .lock           which process has it
@@ -28,6 +30,8 @@ MODEL = "model.keras"
 METRICS = "metrics.json"
 EVALUATION = "evaluation.json"
 FLAGS = "flags.cfg"
+HISTORY = "history.csv"
+REPORT = "report.html"
 LOCK = ".lock"
 # Settings that may differ when a run is taken up again.
 _FREE = {"data_dir"}

@@ -2,7 +2,8 @@
 
 Hits@k and MRR rank the true latent state of each episode against the predictions of all, after 1, 5
 and 10 steps; ties count against the model. EE(S), DIE(S) of the features and DIE(model) of the
-predictions compare with the same episodes transformed by elements of the group and rendered again.
+predictions compare with the same episodes transformed by elements of the group and rendered again,
+where there are such twins.
 For the Teapot, HH@1 compares with states near the true one, TH@1 with the views along a traversal.
 """
 
@@ -10,13 +11,15 @@ import numpy as np
 import tensorflow as tf
 
 from sen_tf import metrics
-from sen_tf.datasets import read_episodes
+from sen_tf.datasets.progress import progress
 from sen_tf.groups import actions as group_actions
 
 BATCH = 256
 HORIZONS = (1, 5, 10)
 TWIN_EPISODES = 1000
 """Episodes of which twins are compared: the embeddings of 10,000 do not fit in little memory."""
+LOOKED_AT = 32
+"""Episodes of a quick look."""
 HARD_NEGATIVES = (6, 18)
 TRAVERSALS = 100
 RENDERED = 2048
@@ -59,32 +62,30 @@ def _in_batches(function, *arrays):
     return np.concatenate(parts)
 
 
-def evaluate(latents, path, name, env):
-    """Scores of a model on a file of evaluation episodes with twins; see the module.
+def evaluate(latents, read, env):
+    """Scores of a model on evaluation episodes, and on their twins where they have some.
 
     Args:
         latents: `Latents` of the model.
-        path: File of episodes, as `sen_tf.generate --split=evaluation` writes it.
-        name: Name of the environment that the file must be of.
-        env: The environment.
+        read: Function `(steps, episodes, twin)` to the `Episodes` of these times, as
+            `datasets.read_episodes` of a file, or `Episodes.select` of those in memory.
+        env: The environment, or its class.
 
     Returns:
-        A dict of numbers, ready for JSON.
+        A dict of numbers, ready for JSON; see the module.
     """
-
     # One time after the other: 10,000 episodes' frames of all times are a gigabyte.
-    def episodes_at(time):
-        return read_episodes(path, name, steps=(time,))
-
-    first = episodes_at(0)
-    start = latents.encode(first.observations[:, 0])
+    first = read(steps=(0,))
     horizons = [horizon for horizon in HORIZONS if horizon <= first.actions.shape[1]]
-    predicted = latents.rollout(start, first.actions[:, : max(horizons)])
-    scores = {}
-    for horizon in horizons:
-        true = latents.encode(episodes_at(horizon).observations[:, 0])
-        scores[str(horizon)] = metrics.ranking_metrics(true, predicted[:, horizon - 1])
-    symmetry = _symmetry(latents, path, name, env.group, horizons)
+    with progress(1 + len(horizons) + len(first.twins), "scoring", "passes") as passed:
+        start = latents.encode(first.observations[:, 0])
+        predicted = latents.rollout(start, first.actions[:, : max(horizons)])
+        scores = {}
+        for horizon in horizons:
+            true = latents.encode(read(steps=(horizon,)).observations[:, 0])
+            scores[str(horizon)] = metrics.ranking_metrics(true, predicted[:, horizon - 1])
+            passed(1)
+        symmetry = _symmetry(latents, read, env.group, horizons, passed)
     for horizon, error in symmetry.pop("die_model", {}).items():
         scores[horizon]["die_model"] = error
     norms = np.linalg.norm(start.reshape(len(start), -1), axis=1)
@@ -100,11 +101,12 @@ def evaluate(latents, path, name, env):
     }
 
 
-def _symmetry(latents, path, name, group, horizons):
+def _symmetry(latents, read, group, horizons, passed):
     """EE(S), DIE(S) for each twin's group element and on average, DIE(model) at each horizon."""
 
     def outputs(twin=None):
-        episodes = read_episodes(path, name, (0,), TWIN_EPISODES, twin)
+        passed(1)
+        episodes = read(steps=(0,), episodes=TWIN_EPISODES, twin=twin)
         images = episodes.observations[:, 0]
         predicted = latents.rollout(latents.encode(images), episodes.actions[:, : max(horizons)])
         return episodes.twins, latents.embed(images), predicted
@@ -131,6 +133,27 @@ def _symmetry(latents, path, name, group, horizons):
         "by_element": table,
         "die_model": {horizon: float(np.mean(errors)) for horizon, errors in die_model.items()},
     }
+
+
+def look(latents, read, env):
+    """A quick look at a model in training: numbers of few episodes.
+
+    Args:
+        latents, read, env: As in `evaluate`; a few episodes are read.
+
+    Returns:
+        Dict of EE(S), where the episodes have twins.
+    """
+    episodes = read(steps=(0,), episodes=LOOKED_AT)
+    features = latents.embed(episodes.observations[:, 0])
+    errors = []
+    for number, element in episodes.twins.items():
+        twins = read(steps=(0,), episodes=LOOKED_AT, twin=number)
+        turned = latents.embed(twins.observations[:, 0])
+        errors.append(
+            metrics.equivariance_error(act_on_features(features, env.group, element), turned)
+        )
+    return {"equivariance_error": float(np.mean(errors))} if errors else {}
 
 
 def act_on_features(features, group, g):

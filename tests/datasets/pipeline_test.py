@@ -169,5 +169,5 @@ def test_errors():
         transitions(some, batch_size=2, seed=0)
     with pytest.raises(ValueError, match="`fraction` to lie between 0 and 1; received fraction=1"):
         split(data, 1, seed=0)
-    with pytest.raises(ValueError, match="at least 2 to be split; received 1"):
+    with pytest.raises(ValueError, match="at least 2 episodes to be split; received 1"):
         split(make(episodes=1), 0.5, seed=0)

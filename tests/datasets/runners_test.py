@@ -25,14 +25,13 @@ def run(request):
     return RUNNERS[request.param]
 
 
-def test_every_task_is_done_though_a_worker_is_killed(run, tmp_path, capsys):
+def test_every_task_is_done_though_a_worker_is_killed(run, tmp_path):
     path = str(tmp_path / "done")
     tasks = [WRITE.format(path=path, number=number) for number in range(5)]
     tasks[2] = DIE_ONCE.format(path=path) + tasks[2]
     run(exec, tasks, 2, "tasks")
     assert pathlib.Path(path + ".died").exists()
     assert set(pathlib.Path(path).read_text().split()) == set("01234")
-    assert "5/5" in capsys.readouterr().err
 
 
 def test_an_error_is_raised(run):

@@ -19,10 +19,12 @@ EPISODES = 150  # of blocks of 64
 
 def write(path, board, start=0, stop=EPISODES, twins=False, **changes):
     count = stop - start
-    blocks = collect(board, Moves(), count, steps=2, seed=7, twins=twins, first_episode=start)
+    blocks = collect(
+        board, Moves(), episodes=count, steps=2, seed=7, twins=twins, first_episode=start
+    )
     about = {"env": "board", "split": "train", "seed": 7, "group": "C4", "settings": {"steps": 2}}
     about |= changes
-    write_episodes(path, blocks, episodes=count, progress=False, overwrite=True, **about)
+    write_episodes(path, blocks, episodes=count, show_progress=False, overwrite=True, **about)
 
 
 def write_shards(folder, board, count, **arguments):

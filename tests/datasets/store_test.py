@@ -76,13 +76,12 @@ def test_many_blocks(tmp_path, monkeypatch):
     assert_same(read_episodes(tmp_path / "a.h5"), blocks, range(4))
 
 
-def test_collected_episodes(tmp_path, board, capsys):
+def test_collected_episodes(tmp_path, board):
     def blocks():
         return collect(board, uniform_policy(board), episodes=70, steps=3, seed=0, twins=True)
 
     write_episodes(tmp_path / "new" / "eval.h5", blocks(), episodes=70, **ATTRIBUTES)
     assert_same(read_episodes(tmp_path / "new" / "eval.h5"), list(blocks()), range(4))
-    assert "70/70" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("times, rows", [(101, 1), (11, 8), (2, 64), (300, 1)])
@@ -296,7 +295,7 @@ def test_one_changed_byte(whole):
 def test_missing_and_foreign(tmp_path):
     with pytest.raises(DatasetError, match="no such file.*--env=shapes"):
         read_episodes(tmp_path / "none.h5", env="shapes")
-    with pytest.raises(DatasetError, match="not a readable"):
+    with pytest.raises(DatasetError, match="the folder lacks observations.npy"):
         read_episodes(tmp_path)
     write_flat(tmp_path / "b.h5", {"weights": np.zeros(3)})
     with pytest.raises(DatasetError, match="it holds weights, expected observations"):

@@ -32,7 +32,8 @@ if kind == "mirrored":
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 import keras
 from sen_tf.distribution import devices
-from sen_tf import export, settings, train
+import sen_tf.train as train
+from sen_tf import export, settings
 if kind == "mirrored":
     devices.make_strategy = lambda name: strategy
 keras.optimizers.Adam = keras.optimizers.SGD

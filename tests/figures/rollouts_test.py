@@ -3,6 +3,7 @@ import pytest
 from PIL import Image
 
 from sen_tf import figures
+from sen_tf.figures import rollouts
 from tests.frames_of_one_colour import IMAGES, STEPS, frames
 
 
@@ -33,7 +34,10 @@ def test_animations_show_the_last_picture(shape, scale, tmp_path):
         assert animation.n_frames == STEPS + 1
         for time in range(STEPS + 1):
             animation.seek(time)
+            left, top = rollouts.MARGIN
             shown = np.asarray(animation.convert("RGB"))
+            assert (shown[:top, :left] < 128).any()  # which time it is
+            shown = shown[top:, left:]
             assert shown.shape == (scale * 2 * shape[0], scale * 2 * shape[1], 3)
             half, wide = scale * shape[0], scale * shape[1]
             for episode in range(2):

@@ -1,5 +1,6 @@
 """What watches a training; tests/survival_test.py trains whole runs."""
 
+import re
 import types
 
 import keras
@@ -7,8 +8,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
-from sen_tf.training import callbacks, checkpoints
+from sen_tf.datasets import progress
+from sen_tf.training import callbacks, checkpoints, records
 
 
 def make_model(scaled=False):
@@ -24,7 +27,7 @@ def make_model(scaled=False):
 
 def fit(model, directory, bad_batches=(), held_out=None):
     """Trains three epochs of four batches, of which some, counted from 1, are not numbers."""
-    checkpoint = checkpoints.Checkpoint(directory, seed=1)
+    checkpoint = checkpoints.Checkpoint(directory)
     x = np.random.default_rng(0).normal(size=(12, 2, 3)).astype("float32")
     y = x[:, :, :1].copy()
     for number in bad_batches:
@@ -48,13 +51,13 @@ def test_training_stops_at_the_batch_whose_loss_is_no_number(tmp_path):
     for part in ("is nan in epoch 2, batch 3", "epoch-0001.npz", "--learning_rate than 0.1"):
         assert part in text
     assert "--precision=float32" in text and "\n" not in text
-    assert checkpoints.Checkpoint(tmp_path, 1).restore(make_model()) == 1
+    assert checkpoints.Checkpoint(tmp_path).restore(make_model()) == 1
 
 
 def test_weights_that_the_last_batch_spoils_are_not_saved(tmp_path):
     model = make_model()
     model.optimizer.learning_rate = 3e38
-    checkpoint = checkpoints.Checkpoint(tmp_path, seed=1)
+    checkpoint = checkpoints.Checkpoint(tmp_path)
     with pytest.raises(FloatingPointError, match="is not finite after epoch 1, batch 1"):
         model.fit(
             *(np.ones((2, 3)), 100 * np.ones((2, 1))),
@@ -103,11 +106,69 @@ def test_collapse_warns_once_and_not_in_the_first_epoch(capsys):
 
 
 def test_an_epoch_is_on_the_disk_when_it_ends(tmp_path):
-    summaries = callbacks.EpochSummaries(tmp_path)
+    image = np.full((4, 6, 3), 7, np.uint8)
+    settings = {"epochs": 2, "actions": ["up", "down"], "dataset": None}
+    look = lambda: ({"error": 0.25}, {"rollouts": image})  # noqa: E731
+    summaries = callbacks.EpochSummaries(tmp_path, settings, look)
     summaries.set_model(make_model())
+    summaries.on_train_begin()
     for epoch, loss in enumerate([3.0, 2.0]):
         summaries.on_epoch_end(epoch, {"loss": loss, "val_loss": loss + 1})
     for part, expected in (("train", [3.0, 2.0]), ("validation", [4.0, 3.0])):
         events = EventAccumulator(str(tmp_path / part)).Reload().Tensors("epoch_loss")
         assert [event.step for event in events] == [0, 1]
         assert [tf.make_ndarray(event.tensor_proto) for event in events] == expected
+    looked = EventAccumulator(str(tmp_path / "look")).Reload()
+    assert [tf.make_ndarray(e.tensor_proto) for e in looked.Tensors("epoch_error")] == [0.25, 0.25]
+    encoded = tf.make_ndarray(looked.Tensors("epoch_rollouts")[0].tensor_proto)[2]
+    np.testing.assert_array_equal(tf.io.decode_png(encoded), image)
+    about = EventAccumulator(str(tmp_path / "train")).Reload()
+    (name,) = about.PluginTagToContent("hparams")
+    started = HParamsPluginData.FromString(about.PluginTagToContent("hparams")[name])
+    values = started.session_start_info.hparams
+    assert (values["epochs"].number_value, values["dataset"].string_value) == (2, "None")
+
+
+def test_a_line_per_epoch_says_what_was_learnt_and_how_long_the_rest_takes(capsys):
+    lines = callbacks.EpochLines(transitions=1000)
+    lines.set_params({"epochs": 2, "steps": 10})
+    lines.on_train_begin()
+    lines.on_epoch_begin(0)
+    for batch in range(10):
+        lines.on_train_batch_end(batch, {"loss": 0.2, "skill": -0.004})
+    logs = {"loss": 0.1019, "val_loss": 0.13, "skill": 0.631, "val_skill": 0.61}
+    lines.on_epoch_end(0, logs)
+    (line,) = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(
+        r"epoch 1/2  loss .102  val .130  skill .631/.610  \d+/s  ETA 0:00", line
+    ), line
+
+
+def test_a_long_epoch_has_lines_off_a_terminal(capsys, monkeypatch):
+    monkeypatch.setattr(progress, "LONG", -1)
+    lines = callbacks.EpochLines(transitions=1000)
+    lines.set_params({"epochs": 1, "steps": 100})
+    lines.on_train_begin()
+    lines.on_epoch_begin(0)
+    for batch in range(100):
+        lines.on_train_batch_end(batch, {"loss": 0.2, "skill": 0.5})
+    lines.on_epoch_end(0, {"loss": 0.2, "skill": 0.5})
+    *tenths, last = capsys.readouterr().out.splitlines()
+    assert len(tenths) == 9 and "30%" in tenths[2] and "\r" not in "".join(tenths)
+    assert last.startswith("epoch 1/1  loss .200  skill .500")
+
+
+def test_numbers_and_times_are_short():
+    numbers = {0.1019: ".102", -0.03: "-.030", 12.345: "12.3", 0.9996: "1.000", 1.5: "1.5"}
+    assert {x: records.short(x) for x in numbers} == numbers
+    assert [records.clock(s) for s in (33.4, 725, 3723)] == ["0:33", "12:05", "1:02:03"]
+
+
+def test_the_table_of_epochs_goes_on_after_a_restart(tmp_path):
+    """Rows of epochs before are those of the checkpoint."""
+    checkpoint = checkpoints.Checkpoint(tmp_path)
+    file = callbacks.HistoryFile(tmp_path / "history.csv", checkpoint)
+    file.on_epoch_end(0, {"loss": 2.0})
+    checkpoint.history = [{"loss": 2.0}]
+    file.on_epoch_end(1, {"loss": np.float32(0.5)})
+    assert (tmp_path / "history.csv").read_text().split() == ["epoch,loss", "1,2.0", "2,0.5"]

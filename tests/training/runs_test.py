@@ -1,5 +1,6 @@
 """What a run leaves beside its model; tests/train_test.py looks at whole runs."""
 
+import functools
 import io
 import os
 import subprocess
@@ -10,8 +11,8 @@ import pytest
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from sen_tf import settings, train
-from sen_tf.experiments import networks, world_models
+from sen_tf import settings
+from sen_tf.experiments import naming, networks, world_models
 from sen_tf.training import runs
 
 
@@ -106,10 +107,11 @@ def test_an_unwritable_directory_is_one_line(tmp_path):
 
 def test_runs_whose_flags_differ_have_different_names():
     def name(*flags):
-        return train.default_name(world_models.choose([*flags, "--preset=quick"]))
+        return naming.default_name(world_models.choose([*flags, "--preset=quick"]))
 
     assert name() == "cubes-sen-quick-seed1"
     assert name("--data_dir=y", "--recipe=fast") == name()
+    name = functools.partial(name, "--env=cubes")  # of which a dataset is
     flags = ("--epochs=3", "--learning_rate=1e-05", "--dataset=a/b.h5", "--train_actions=up")
     assert name(flags[0]) == "cubes-sen-quick-seed1-epochs=3"
     names = {name(*some) for some in ((), *((flag,) for flag in flags), flags, flags[:3])}

@@ -1,3 +1,4 @@
+import functools
 import types
 
 import numpy as np
@@ -68,7 +69,8 @@ def scored(tmp_path_factory):
     blocks = datasets.collect(env, policy, episodes=30, steps=1, seed=0, twins=True)
     about = {"env": "teapot", "split": "evaluation", "seed": 0, "group": "SO(3)", "settings": {}}
     datasets.write_episodes(path, blocks, episodes=30, **about)
-    return lambda **further: scoring.evaluate(Latents(env, **further), path, "teapot", env)
+    read = functools.partial(datasets.read_episodes, path, "teapot")
+    return lambda **further: scoring.evaluate(Latents(env, **further), read, env)
 
 
 def test_a_common_factor_on_the_right_is_no_error(scored):

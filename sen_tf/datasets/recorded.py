@@ -1,0 +1,50 @@
+"""Environments of which there are episodes alone: nothing can be simulated, facts can be stated."""
+
+import pathlib
+import re
+
+import gymnasium
+import numpy as np
+
+from sen_tf.datasets.reading import read_actions, read_episodes
+from sen_tf.envs import ENVS, own
+
+RECORDED = "recorded"
+"""The place, as of `--env_class`, of an environment that is known by a dataset alone."""
+
+
+class Recorded:
+    """An environment as a dataset tells it: of such images, with the actions that occur in it."""
+
+    def __init__(self):
+        self.observation_space, self.action_space = self.spaces
+
+
+def recorded(dataset, facts=None):
+    """The class of an environment of which there is a dataset alone.
+
+    Args:
+        dataset: A path, pattern or name, as in `read_episodes`.
+        facts: A class that states facts of it, such as its group; nothing special if None.
+
+    Raises:
+        DatasetError: The dataset cannot be read.
+    """
+    first = read_episodes(dataset, episodes=1)
+    image = gymnasium.spaces.Box(0, 255, first.observations.shape[2:], np.uint8)
+    actions = read_actions(dataset)
+    if actions.dtype.kind == "i" and actions.ndim == 2:
+        space = gymnasium.spaces.Discrete(int(actions.max()) + 1)
+    else:
+        actions = actions.reshape(-1, *actions.shape[2:]).astype(np.float32)
+        space = gymnasium.spaces.Box(actions.min(axis=0), actions.max(axis=0))
+    stated = own.completed(facts or type("Facts", (), {}))
+    name = stated.name if facts else _name(dataset, first.env)
+    return type(name, (stated, Recorded), {"name": name, "spaces": (image, space)})
+
+
+def _name(dataset, env):
+    """A name that no other environment has: the one that the file says, or the file's."""
+    stem = pathlib.Path(str(dataset).removeprefix("minari:")).stem
+    name = re.sub(r"[^A-Za-z0-9]+", "_", env or stem).strip("_").lower() or RECORDED
+    return f"{name}_{RECORDED}" if name in ENVS and not issubclass(ENVS[name], Recorded) else name

@@ -1,0 +1,114 @@
+"""Environments of the user's own: what their class leaves unsaid, and images where it has none."""
+
+import hashlib
+import inspect
+import pathlib
+
+import gymnasium
+import numpy as np
+
+from sen_tf import groups
+
+IMAGE_SIDE = 64
+"""Pixels of the longer side to which what `render` draws, for people's eyes, is shrunk."""
+
+NOTHING_SPECIAL = {
+    "group": groups.get("C1"),
+    "objects": None,
+    "frames": 1,
+    "action_names": {},
+    "start_names": (),
+    "arguments": {},
+}
+"""Facts that a class need not state: no symmetry, one image as a whole, nothing that has names."""
+
+
+def completed(env):
+    """A class of environments that states all facts and observes images; `env` itself if it does.
+
+    The name of one that states none is that of the class in small letters. The version is a
+    checksum of the file that the class is in, so that data made before a change of it is refused.
+
+    Args:
+        env: A class whose constructor needs no arguments and that has `reset` and `step`, or the
+            batch methods; or neither, if it states facts of a dataset.
+
+    Raises:
+        ValueError: If it states a group but not how it acts on actions, or has no images.
+    """
+    facts = {name: value for name, value in NOTHING_SPECIAL.items() if not hasattr(env, name)}
+    if not hasattr(env, "action_representation"):
+        if getattr(env, "group", facts.get("group")).order > 1:
+            raise ValueError(
+                f"Expected `{env.__name__}` to state 'action_representation', since it states a "
+                "group: how that acts on an action, or on that of one object, such as "
+                "'permutation(3,0,1,2)' for moves up, right, down, left, or '2 trivial'"
+            )
+        facts["action_representation"] = None
+    facts |= {} if hasattr(env, "name") else {"name": env.__name__.lower()}
+    facts |= {} if hasattr(env, "version") else {"version": _version(env)}
+    draws = issubclass(env, gymnasium.Env) and not _observes_images(env)
+    parents = (RenderedImages, env) if draws else (env,)
+    made = type(env.__name__, parents, facts) if facts or draws else env
+    if draws:
+        made()  # or says now that there is nothing to be seen
+    return made
+
+
+def _version(env):
+    try:
+        text = pathlib.Path(inspect.getfile(env)).read_bytes()
+    except (OSError, TypeError):  # typed into an interpreter
+        return 1
+    return int(hashlib.sha256(text).hexdigest()[:8], 16)
+
+
+def _observes_images(env):
+    try:
+        space = env().observation_space
+    except TypeError as error:
+        raise ValueError(
+            f"Expected `{env.__name__}` to be made without arguments; received {error}"
+        ) from error
+    image = isinstance(space, gymnasium.spaces.Box) and space.dtype == np.uint8
+    return image and len(space.shape) == 3
+
+
+class RenderedImages:
+    """Observations that are what `render` draws: put before a class of environments.
+
+    Its constructor must take `render_mode="rgb_array"`. Images are shrunk to `IMAGE_SIDE`.
+    """
+
+    def __init__(self, **arguments):
+        try:
+            super().__init__(render_mode="rgb_array", **arguments)
+            super().reset(seed=0)
+            shape = self._image().shape
+        except (TypeError, AttributeError, NotImplementedError) as error:
+            raise ValueError(
+                f"Expected `{type(self).__name__}` to observe images, uint8 (rows, columns, "
+                "channels), or to draw them by `render`, made with render_mode='rgb_array'; "
+                f"received {error}"
+            ) from error
+        self.observation_space = gymnasium.spaces.Box(0, 255, shape, np.uint8)
+
+    def reset(self, **arguments):
+        _, info = super().reset(**arguments)
+        return self._image(), info
+
+    def step(self, action):
+        _, *rest = super().step(action)
+        return self._image(), *rest
+
+    def _image(self):
+        image = np.asarray(super().render())
+        if image.dtype != np.uint8 or image.ndim != 3:
+            raise TypeError(f"what `render` returns: {image.dtype} of shape {image.shape}")
+        scale = IMAGE_SIDE / max(image.shape[:2])
+        if scale >= 1:
+            return image
+        from PIL import Image
+
+        size = [max(1, round(scale * length)) for length in image.shape[1::-1]]
+        return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BOX))

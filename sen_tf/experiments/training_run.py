@@ -1,0 +1,238 @@
+"""One run of a world model: makes its data, trains, scores, draws, exports and reports.
+
+`train` and `evaluate` are what Python calls; programs call `run`.
+"""
+
+import contextlib
+import dataclasses
+import functools
+import json
+import pathlib
+import time
+
+import keras
+import tensorflow as tf
+
+from sen_tf import datasets, export, figures, settings
+from sen_tf.datasets import Episodes, cache
+from sen_tf.distribution import devices
+from sen_tf.envs import ENVS
+from sen_tf.experiments import drawing, naming, world_models
+from sen_tf.settings import UsageError
+from sen_tf.training import fitting, report, runs, scoring
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A run that is finished.
+
+    Attributes:
+        directory: Its directory.
+        summary: What its `metrics.json` holds, a dict.
+        written: The files that it wrote now; none if it was finished before.
+    """
+
+    directory: pathlib.Path
+    summary: dict
+    written: list
+
+    @property
+    def scores(self) -> dict:
+        """The scores, as `training.scoring.evaluate` returns them."""
+        return self.summary["scores"]
+
+    @property
+    def model(self) -> keras.Model:
+        """The model with its best weights, loaded anew."""
+        return runs.open_model(self.directory)[0]
+
+
+def train(
+    env: str | None = None,
+    *,
+    episodes: Episodes | None = None,
+    output: str | pathlib.Path | None = None,
+    **flags,
+) -> Run:
+    """Trains a world model as `python -m sen_tf.train` does; takes up a run that was begun.
+
+    Args:
+        env: Name of the environment, or `"package.module:Class"`; with episodes it may be left out.
+        episodes: `Episodes` to train on, which are saved beside the run; by default those that the
+            flags ask for.
+        output: Directory of the run; by default a name in `runs` made of the flags.
+        **flags: Any flags of that program, such as `preset="quick", epochs=3, seed=2`.
+
+    Returns:
+        The `Run`.
+
+    Raises:
+        UsageError: For flags or values that the program would refuse.
+        ValueError: If the directory holds another run.
+
+    Example:
+        >>> run = train("shapes", preset="quick", hidden=32, output="runs/narrow")
+        >>> run.scores["steps"]["10"]["hits@1"]
+    """
+    if episodes is not None:
+        if output is None:
+            raise UsageError("give the run an `output`, where its episodes are saved too")
+        flags["dataset"] = pathlib.Path(output).with_name(f"{pathlib.Path(output).name}.h5")
+        datasets.save_episodes(flags["dataset"], episodes)
+    words = [_word(name, value) for name, value in flags.items() if value is not None]
+    words += [] if env is None else [_word("env", env)]
+    chosen = world_models.choose(words, world_models.default_preset)
+    return run(chosen, pathlib.Path(output or f"runs/{naming.default_name(chosen)}"))
+
+
+def _word(name, value):
+    return f"--{name}={','.join(map(str, value)) if isinstance(value, list | tuple) else value}"
+
+
+def evaluate(model: keras.Model, episodes: Episodes | str | pathlib.Path, env=None) -> dict:
+    """Scores of a world model on episodes, as `python -m sen_tf.evaluate` makes them.
+
+    Args:
+        model: A `ContrastiveWorldModel`.
+        episodes: `Episodes` with the frames of all times, or the file or pattern that holds them,
+            with twins or without.
+        env: The environment, or its name: its group acts on the twins. By default the one that the
+            episodes name.
+
+    Returns:
+        A dict; `training.scoring.table` makes a table of it.
+    """
+    if isinstance(episodes, Episodes):
+        read, name = episodes.select, episodes.env
+    else:
+        read = functools.partial(datasets.read_episodes, episodes)
+        name = read(episodes=1, steps=(0,)).env
+    env = ENVS.get(name, datasets.Recorded) if env is None else env
+    env = ENVS[env]() if isinstance(env, str) else env
+    return scoring.evaluate(scoring.Latents(model), read, env)
+
+
+def run(chosen, directory, announce=lambda known: None):
+    """Makes, trains and scores the model of `Settings`, or goes on where it was left.
+
+    Args:
+        chosen: The `Settings`.
+        directory: The run's directory.
+        announce: Called before anything is made, with whether the run was begun before.
+
+    Returns:
+        The `Run`; None for a process that is not the chief.
+
+    Raises:
+        ValueError: As `runs.open_run`.
+        OSError: For a lack of memory or disk.
+        UsageError: For a worker that was lost.
+    """
+    begun = time.perf_counter()
+    strategy = devices.make_strategy(chosen.training.strategy)
+    # The chief alone writes, and holds the lock.
+    chief = devices.is_chief(strategy)
+    opened = runs.open_run(directory, *chosen) if chief else contextlib.nullcontext(True)
+    with opened as known:
+        if known and (directory / runs.METRICS).exists():
+            summary = json.loads((directory / runs.METRICS).read_text(encoding="utf-8"))
+            return Run(directory, summary, [])
+        announce(known)
+        try:
+            return _train(chosen, directory, strategy, begun)
+        except KeyboardInterrupt:
+            print(f"\ninterrupted; resume with: {settings.command_line()}")
+            raise
+        except tf.errors.ResourceExhaustedError as error:  # memory, or the disk
+            raise OSError(error.message.splitlines()[0]) from error
+        except tf.errors.UnavailableError as error:
+            raise UsageError(
+                "another worker was lost; start all of them again with the same commands, and they "
+                "resume after the last checkpoint"
+            ) from error
+
+
+def _train(chosen, directory, strategy, begun):
+    training, seconds = chosen.training, {}
+    chief, alone = devices.is_chief(strategy), strategy.cluster_resolver is None
+    keras.utils.set_random_seed(training.seed)
+    with stage("data", seconds):
+        subset, held_out = fitting.hold_out(world_models.training_episodes(chosen), training)
+        read = cache.evaluation_reader(*_evaluation(chosen)) if chief else None
+    steps = training.epochs * datasets.steps_per_epoch(subset, training.batch_size)
+    precision = devices.resolve_precision(training.precision)
+    with strategy.scope():
+        model = world_models.build(chosen, precision, steps)
+    env = cache.make_env(chosen.environment)
+    latents = scoring.Latents(model)
+    with stage("training", seconds):
+        checkpoint = fitting.fit(
+            model,
+            training,
+            directory,
+            subset,
+            held_out,
+            strategy,
+            world_models.in_pairs(chosen),
+            settings={name: value for part in chosen for name, value in vars(part).items()},
+            # Of several machines the chief cannot compute anything alone.
+            look=functools.partial(drawing.look, latents, read, env) if alone else None,
+        )
+    if not chief:
+        return None
+    if not alone:  # outside of the strategy: the other machines have no part in it
+        model = world_models.build(chosen, precision, steps)
+        latents = scoring.Latents(model)
+    best = checkpoint.load_best(model)
+    with stage("scoring", seconds):
+        scores = scoring.evaluate(latents, read, env)
+    written = [directory / runs.MODEL]
+    with runs.aside(directory / runs.MODEL) as path:
+        model.save(path)
+    with stage("exporting", seconds):
+        written.append(export.export_model(model, directory / "serving" / "world_model"))
+    with stage("drawing", seconds):
+        written += drawing.draw(latents, read, env, directory, world_models.unseen_actions(chosen))
+        curves = figures.draw_history(checkpoint.history, directory / "figures" / "training.png")
+        runs.log_figures(directory, [curves])
+    summary = {
+        "env": chosen.environment.env,
+        "model": chosen.network.model,
+        "seed": training.seed,
+        "preset": chosen.preset.preset,
+        "precision": model.dtype_policy.name,
+        "machine": devices.describe(),
+        "transitions_seen": int(checkpoint.history[-1]["transitions"]),
+        "training_seconds": sum(row["seconds"] for row in checkpoint.history),
+        "seconds_by_stage": seconds,
+        "wall_seconds_of_last_start": time.perf_counter() - begun,
+        "best_epoch": best,
+        "trained_on": chosen.training_set.dataset,
+        "made_with": made_with(chosen.environment, chosen.evaluation_set),
+        "scores": scores,
+        "history": checkpoint.history,
+    }
+    runs.write_json(directory / runs.METRICS, summary)
+    written += [curves, directory / runs.METRICS, directory / runs.HISTORY]
+    written += [directory / runs.FLAGS, directory / "logs", report.write_report(directory)]
+    return Run(directory, summary, written)
+
+
+@contextlib.contextmanager
+def stage(name, seconds):
+    """Prints how long a part of a run took, and notes it in a dict of seconds."""
+    begun = time.perf_counter()
+    yield
+    seconds[name] = time.perf_counter() - begun
+    print(f"{name}: {seconds[name]:.1f} s", flush=True)
+
+
+def _evaluation(chosen):
+    return chosen.environment, chosen.evaluation_set, chosen.training_set.dataset
+
+
+def made_with(environment, evaluation_set, dataset=None, model=runs.MODEL):
+    """The settings that scores and figures depend on: the model's file and the episodes."""
+    sizes = vars(evaluation_set) | vars(environment)
+    del sizes["data_dir"]
+    return {"model": model, "dataset": dataset, **sizes}

@@ -6,6 +6,8 @@ first asked for: `train`, `evaluate`, `from_pretrained`, `push`, `callbacks` and
 """
 
 import importlib
+import sys
+import types
 import typing
 
 from sen_tf.distribution import quiet
@@ -18,6 +20,7 @@ from sen_tf.models import ContrastiveWorldModel, to_plain  # noqa: E402
 if typing.TYPE_CHECKING:
     from sen_tf.datasets import Episodes
     from sen_tf.experiments.training_run import evaluate, train
+    from sen_tf.pretrained import from_pretrained, push
     from sen_tf.training import callbacks
 
 __version__ = "0.1.0"
@@ -26,10 +29,12 @@ __all__ = [
     "Episodes",
     "callbacks",
     "evaluate",
+    "from_pretrained",
     "groups",
     "layers",
     "losses",
     "models",
+    "push",
     "to_plain",
     "train",
 ]
@@ -38,8 +43,24 @@ _PLACES = {
     "Episodes": "datasets",
     "callbacks": "training.callbacks",
     "evaluate": "experiments.training_run",
+    "from_pretrained": "pretrained",
+    "push": "pretrained",
     "train": "experiments.training_run",
 }
+
+
+class _Package(types.ModuleType):
+    """The package, whose functions `train` and `evaluate` the programs of these names do not hide.
+
+    Else importing `sen_tf.train` anywhere would put the module in the function's place.
+    """
+
+    def __setattr__(self, name, value):
+        if name not in _PLACES or value is not sys.modules.get(f"{__name__}.{name}"):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name):

@@ -217,6 +217,13 @@ def load(path, *groups):
     return parse([], *groups, files=lambda values: ([path], {}))
 
 
+def words_of(path):
+    """The flags that a flagfile of ours holds, a dict of text by name."""
+    lines = pathlib.Path(path).read_text(encoding="utf-8").splitlines()
+    words = (line.strip()[2:].partition("=") for line in lines if line.strip().startswith("--"))
+    return {name: value for name, _, value in words}
+
+
 def flagfiles(env, preset, recipe):
     """Paths of the flagfiles of an environment, a recipe and a preset, the stronger one last.
 

@@ -26,6 +26,7 @@ ARROWS = {
     "losses": "distribution",
     "metrics": "groups",
     "models": "distribution groups layers losses",
+    "pretrained": "export settings training",
     "settings": "",
     "testing": "groups metrics",
     "training": "datasets distribution envs groups metrics settings",

@@ -1,15 +1,17 @@
 """Every command and every program in README runs, on experiments of seconds."""
 
+import importlib
 import pathlib
 import re
 import shlex
 
 import pytest
 
-import sen_tf.evaluate as evaluate
-import sen_tf.train as train
 from sen_tf import decode, generate, reproduce
 from sen_tf.export import __main__ as export
+
+evaluate = importlib.import_module("sen_tf.evaluate")
+train = importlib.import_module("sen_tf.train")
 
 README = (pathlib.Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 PROGRAMS = {

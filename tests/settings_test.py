@@ -1,4 +1,5 @@
 import dataclasses
+import importlib
 import math
 import os
 import pathlib
@@ -11,10 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import sen_tf.train as train
 from sen_tf import settings
 from sen_tf.experiments import world_models
 from sen_tf.settings import setting
+
+train = importlib.import_module("sen_tf.train")
 
 VECTORS = pathlib.Path(__file__).parent / "parity" / "i_c4conv.npz"
 

@@ -1,5 +1,6 @@
 """Whole runs, in processes that are killed."""
 
+import importlib
 import json
 import pathlib
 import random
@@ -12,9 +13,10 @@ import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-import sen_tf.train as train
 from sen_tf.experiments import world_models
 from sen_tf.training import runs
+
+train = importlib.import_module("sen_tf.train")
 
 ROOT = pathlib.Path(__file__).parents[1]
 TINY = [

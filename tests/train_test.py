@@ -1,5 +1,6 @@
 """The programs, as a user runs them, on experiments of seconds."""
 
+import importlib
 import json
 import pathlib
 import re
@@ -14,14 +15,15 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-import sen_tf.evaluate as evaluate
-import sen_tf.train as train
 from sen_tf import datasets, decode, export, generate, settings
 from sen_tf.datasets.cache import SPLITS
 from sen_tf.experiments import world_models
 from sen_tf.experiments.networks import Network
 from sen_tf.export import __main__ as export_program
 from sen_tf.training import checkpoints, runs
+
+evaluate = importlib.import_module("sen_tf.evaluate")
+train = importlib.import_module("sen_tf.train")
 
 PROGRAMS = {
     "train": train,

@@ -27,7 +27,7 @@ def draw(latents, read, env, directory, unseen=()):
     folder = directory / "figures"
     folder.mkdir(parents=True, exist_ok=True)
     episodes = _read_candidates(read)
-    states, predicted = _imagine(latents, episodes.observations, episodes.actions)
+    states, predicted = imagine(latents, episodes.observations, episodes.actions)
     names = action_names(env, episodes.actions)
     drawn = [
         _draw_latents(latents, env, states, predicted, folder / "latents.png"),
@@ -57,7 +57,7 @@ def look(latents, read, env):
         states are nearest to the predicted ones.
     """
     episodes = _read_candidates(read, scoring.LOOKED_AT)
-    states, predicted = _imagine(latents, episodes.observations, episodes.actions)
+    states, predicted = imagine(latents, episodes.observations, episodes.actions)
     nearest = figures.nearest_images(episodes.observations, states, predicted)
     true = episodes.observations[: len(nearest), 1:]
     return scoring.look(latents, read, env), {"rollouts": figures.montage(true, nearest)}
@@ -74,7 +74,7 @@ def action_names(env, actions):
     return [[names.get(n, str(n)) for n in row] for row in actions[:, :LONGEST].tolist()]
 
 
-def _imagine(latents, frames, actions):
+def imagine(latents, frames, actions):
     """States `(N, T + 1, ...)` of frames, and those predicted from the first `(N, T, ...)`."""
     count, times = frames.shape[:2]
     states = latents.encode(frames.reshape(-1, *frames.shape[2:]))
@@ -92,7 +92,7 @@ def _draw_latents(latents, env, states, predicted, path):
             for name in ("observations", "actions", "states")
         )
         positions = env.positions(at.reshape(-1, *at.shape[2:])).reshape(*at.shape[:2], -1, 2)
-        states, predicted = _imagine(latents, frames, actions)
+        states, predicted = imagine(latents, frames, actions)
     return figures.draw_latents(states, predicted, path, env.group, env.objects, positions)
 
 

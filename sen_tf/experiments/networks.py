@@ -140,6 +140,11 @@ def rush_hour(env, arm, hidden, filters, dtype):
 
 
 def _object_networks(env, width, features_shape, dtype, latent=2):
+    if not isinstance(env().action_space, gymnasium.spaces.Discrete):
+        raise ValueError(
+            f"Expected `{env.name}`, which shows objects, to have Discrete actions, as many of "
+            f"each object; received {env().action_space}."
+        )
     widths = (width.hidden, width.hidden)
     return (
         encoders.object_encoder(width.group, features_shape, widths, latent, dtype),

@@ -186,36 +186,48 @@ def _train(chosen, directory, strategy, begun):
     best = checkpoint.load_best(model)
     with stage("scoring", seconds):
         scores = scoring.evaluate(latents, read, env)
-    written = [directory / runs.MODEL]
-    with runs.aside(directory / runs.MODEL) as path:
-        model.save(path)
-    with stage("exporting", seconds):
-        written.append(export.export_model(model, directory / "serving" / "world_model"))
-    with stage("drawing", seconds):
-        written += drawing.draw(latents, read, env, directory, world_models.unseen_actions(chosen))
-        curves = figures.draw_history(checkpoint.history, directory / "figures" / "training.png")
-        runs.log_figures(directory, [curves])
+    written = _write(chosen, directory, latents, read, env, checkpoint.history, seconds)
     summary = {
-        "env": chosen.environment.env,
-        "model": chosen.network.model,
-        "seed": training.seed,
-        "preset": chosen.preset.preset,
-        "precision": model.dtype_policy.name,
-        "machine": devices.describe(),
+        **_about(chosen, model),
         "transitions_seen": int(checkpoint.history[-1]["transitions"]),
         "training_seconds": sum(row["seconds"] for row in checkpoint.history),
         "seconds_by_stage": seconds,
         "wall_seconds_of_last_start": time.perf_counter() - begun,
         "best_epoch": best,
-        "trained_on": chosen.training_set.dataset,
-        "made_with": made_with(chosen.environment, chosen.evaluation_set),
         "scores": scores,
         "history": checkpoint.history,
     }
     runs.write_json(directory / runs.METRICS, summary)
-    written += [curves, directory / runs.METRICS, directory / runs.HISTORY]
-    written += [directory / runs.FLAGS, directory / "logs", report.write_report(directory)]
-    return Run(directory, summary, written)
+    written += [directory / name for name in (runs.METRICS, runs.HISTORY, runs.FLAGS, "logs")]
+    return Run(directory, summary, [*written, report.write_report(directory)])
+
+
+def _write(chosen, directory, latents, read, env, history, seconds):
+    """Saves the model, exports it and draws its figures; returns the files."""
+    written = [directory / runs.MODEL]
+    with runs.aside(directory / runs.MODEL) as path:
+        latents.model.save(path)
+    with stage("exporting", seconds):
+        written.append(export.export_model(latents.model, directory / "serving" / "world_model"))
+    with stage("drawing", seconds):
+        written += drawing.draw(latents, read, env, directory, world_models.unseen_actions(chosen))
+        curves = figures.draw_history(history, directory / "figures" / "training.png")
+        runs.log_figures(directory, [curves])
+    return [*written, curves]
+
+
+def _about(chosen, model):
+    """The part of `metrics.json` that says which run it is, and where it ran."""
+    return {
+        "env": chosen.environment.env,
+        "model": chosen.network.model,
+        "seed": chosen.training.seed,
+        "preset": chosen.preset.preset,
+        "precision": model.dtype_policy.name,
+        "machine": devices.describe(),
+        "trained_on": chosen.training_set.dataset,
+        "made_with": made_with(chosen.environment, chosen.evaluation_set),
+    }
 
 
 @contextlib.contextmanager

@@ -139,7 +139,7 @@ def _with_own_environment(arguments):
     file = pathlib.Path(words.get("run", "")) / runs.FLAGS
     if "run" in words:
         if words["run"] and file.is_file():
-            _know(dict(_split(line)[::2] for line in file.read_text(encoding="utf-8").splitlines()))
+            _know(settings.words_of(file))
         return arguments
     if "env" not in words and "dataset" in words and "flagfile" not in words:
         name = datasets.read_episodes(words["dataset"], episodes=1).env
@@ -163,7 +163,7 @@ def _know(words):
         return None
     stated = None if place == datasets.RECORDED else envs.find(place)
     if stated is not None and issubclass(stated, gymnasium.Env):
-        return envs.load(place)
+        return _with_free_names(envs.load(place))
     if not dataset:
         raise UsageError(
             f"{place} can be neither reset nor stepped: give its episodes with --dataset=FILE"
@@ -171,6 +171,23 @@ def _know(words):
     env = datasets.recorded(dataset, stated)
     ENVS.pop(env.name, None)  # that of another dataset, in the same process
     return envs.register(env)
+
+
+def _with_free_names(env):
+    """A class of environments, of whose constructor's arguments none is a flag of another kind."""
+    flags = {
+        field.name
+        for group in GROUPS
+        if group is not Environment
+        for field in dataclasses.fields(group)
+    }
+    if taken := flags & set(env.arguments):
+        ENVS.pop(env.name)
+        raise UsageError(
+            f"the argument {min(taken)!r} of {env.__name__} would be a flag that programs have "
+            "already; give it another name"
+        )
+    return env
 
 
 def _as_known_now(groups):

@@ -9,6 +9,7 @@ from sen_tf.figures.latents import (
 from sen_tf.figures.rollouts import (
     STRIPS,
     animate,
+    draw_comparison,
     draw_decoded,
     draw_history,
     draw_rollouts,
@@ -19,6 +20,7 @@ from sen_tf.figures.rollouts import (
 __all__ = [
     "STRIPS",
     "animate",
+    "draw_comparison",
     "draw_decoded",
     "draw_frames_along_traversal",
     "draw_history",

@@ -75,8 +75,19 @@ def draw_rollouts(frames, states, predicted, path, actions=None, unseen=()):
         unseen: Names of actions that training did not have, which are marked.
     """
     shown = nearest_images(frames, states, predicted)
-    names = ("true", "nearest to\nprediction")
-    return _draw_strips(frames[: len(shown)], shown, path, names, actions, unseen, mark=True)
+    return draw_comparison(frames, {"nearest to\nprediction": shown}, path, actions, unseen)
+
+
+def draw_comparison(frames, found, path, actions=None, unseen=()):
+    """Draws true images above what several models found nearest to their predictions.
+
+    Args:
+        frames: `(N, T + 1, H, W, C)` uint8.
+        found: Dict from the name of each model to its `nearest_images` `(n, T, ...)`.
+        path, actions, unseen: As in `draw_rollouts`; the path is returned.
+    """
+    strips = min(map(len, found.values()))
+    return _draw_strips(frames[:strips], found, path, actions, unseen, mark=True)
 
 
 def draw_decoded(frames, decoded, path, actions=None, unseen=()):
@@ -88,8 +99,8 @@ def draw_decoded(frames, decoded, path, actions=None, unseen=()):
         path: Where the figure goes.
         actions, unseen: As in `draw_rollouts`.
     """
-    names = ("true", "imagined")
-    return _draw_strips(frames[:STRIPS], decoded[:STRIPS, 1:], path, names, actions, unseen)
+    rows = {"imagined": decoded[:STRIPS, 1:]}
+    return _draw_strips(frames[:STRIPS], rows, path, actions, unseen)
 
 
 def montage(above, below):
@@ -146,34 +157,36 @@ def _with_words(image, time, high, across, actions, unseen):
     return canvas
 
 
-def _draw_strips(above, below, path, names, actions, unseen, mark=False):
-    """Strips of images `(n, T + 1, ...)` with images `(n, T, ...)` of times 1 to T below them.
+def _draw_strips(above, below, path, actions, unseen, mark=False):
+    """Strips of images `(n, T + 1, ...)` with rows of images `(n, T, ...)` of times 1 to T below.
 
     With `mark`, green frames around images that equal the ones above, and red ones around others.
     """
     strips, times = above.shape[:2]
     beside = max(1, min(strips, COLUMNS // times))
-    rows = -(-strips // beside)
-    figure = Figure(figsize=(beside * times + 0.8, 2.4 * rows + 0.5), layout="constrained")
-    grid = figure.subplots(2 * rows, beside * times, squeeze=False)
+    rows, high = -(-strips // beside), 1 + len(below)
+    size = (beside * times + 0.8, (1.1 * high + 0.2) * rows + 0.5)
+    figure = Figure(figsize=size, layout="constrained")
+    grid = figure.subplots(high * rows, beside * times, squeeze=False)
     for axes in grid.flat:
         axes.axis("off")
     for strip in range(strips):
         row, column = divmod(strip, beside)
-        upper, lower = grid[2 * row : 2 * row + 2, column * times : (column + 1) * times]
+        upper, *lower = grid[high * row : high * (row + 1), column * times : (column + 1) * times]
         for time in range(times):
             _show(upper[time], above[strip, time], "0.7")
             title = f"t = {time}" if row == 0 else ""
             taken = "" if actions is None or time == 0 else actions[strip][time - 1]
             colour = UNSEEN if taken in unseen else "black"
             upper[time].set_title(f"{title}\n{taken}".strip("\n"), fontsize=8, color=colour)
-        upper[0].set_ylabel(names[0], fontsize=8, rotation=0, ha="right", va="center")
-        lower[0].text(1, 0.5, names[1], ha="right", va="center", fontsize=8)
-        for time in range(1, times):
-            image = below[strip, time - 1]
-            same = np.array_equal(image, above[strip, time])
-            colour = (FOUND if same else OTHER) if mark else "0.7"
-            _show(lower[time], image, colour)
+        upper[0].set_ylabel("true", fontsize=8, rotation=0, ha="right", va="center")
+        for axes, (name, images) in zip(lower, below.items(), strict=True):
+            axes[0].text(1, 0.5, name, ha="right", va="center", fontsize=8)
+            for time in range(1, times):
+                image = images[strip, time - 1]
+                same = np.array_equal(image, above[strip, time])
+                colour = (FOUND if same else OTHER) if mark else "0.7"
+                _show(axes[time], image, colour)
     _explain(figure, mark, unseen if actions is not None else ())
     figure.savefig(path)
     return path
@@ -206,7 +219,8 @@ def _explain(figure, mark, unseen):
 
 def _rgb(frames):
     """The RGB image `(..., H, W, 3)` in frames `(..., H, W, C)`: the last one, or a grey one."""
-    return np.broadcast_to(frames[..., -3:], (*frames.shape[:-1], 3))
+    last = frames[..., -3:] if frames.shape[-1] % 3 == 0 else frames[..., -1:]
+    return np.broadcast_to(last, (*frames.shape[:-1], 3))
 
 
 def _show(axes, image, colour):

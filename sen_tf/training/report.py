@@ -110,8 +110,9 @@ def _scores(scores):
         for row, found in zip(rows, scores["steps"].values(), strict=True):
             row.append(f"{found['die_model']:.4f}")
     yield _table(header, rows)
-    *further, _ = scoring.table(scores).split("\n")[len(rows) + 1 :]
-    yield "".join(f"<p>{html.escape(line.strip())}</p>" for line in further)
+    for line in scoring.table(scores).split("\n")[len(rows) + 1 :]:
+        if "WARNING" not in line:
+            yield f"<p>{html.escape(line.strip())}</p>"
     if scores["collapsed"]:
         yield '<p class="warning">The latent states have collapsed to a point.</p>'
 

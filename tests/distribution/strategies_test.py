@@ -23,7 +23,7 @@ TINY = [
 # Of every kind, and with plain gradient descent: Adam makes steps of rounding errors where nothing
 # but they are left of a gradient, as at a bias before a batch normalization.
 PROGRAM = """
-import sys
+import importlib, sys
 import tensorflow as tf
 kind, *arguments = sys.argv[1:]
 if kind == "mirrored":
@@ -32,8 +32,8 @@ if kind == "mirrored":
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 import keras
 from sen_tf.distribution import devices
-import sen_tf.train as train
 from sen_tf import export, settings
+train = importlib.import_module("sen_tf.train")
 if kind == "mirrored":
     devices.make_strategy = lambda name: strategy
 keras.optimizers.Adam = keras.optimizers.SGD

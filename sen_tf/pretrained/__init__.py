@@ -1,0 +1,129 @@
+"""Pretrained world models: loaded by name, from a folder or from the Hugging Face Hub, and pushed.
+
+Such a folder holds `model.keras`, which computes in float32 and has no optimizer, and `README.md`,
+its card: data, scores with the seed, the command that trains it, and the licence. Those beside this
+file are of the laptop preset.
+"""
+
+import difflib
+import json
+import pathlib
+import shutil
+import tempfile
+
+import keras
+
+from sen_tf import export, settings
+from sen_tf.pretrained.cards import card_of
+from sen_tf.training import runs
+
+HERE = pathlib.Path(__file__).parent
+HUB = "hf://"
+CARD = "README.md"
+
+
+def names() -> list[str]:
+    """The names of the models that come with the package."""
+    return sorted(path.parent.name for path in HERE.glob(f"*/{runs.MODEL}"))
+
+
+def from_pretrained(name: str | pathlib.Path) -> keras.Model:
+    """A trained world model, ready to encode, step and roll out.
+
+    Args:
+        name: One of `names()`, such as `"cubes-sen"`; a folder that `push` wrote, or a run's; or
+            `"hf://user/model"`, of the Hugging Face Hub, for which `huggingface_hub` must be
+            installed.
+
+    Returns:
+        A `ContrastiveWorldModel`, which is not compiled.
+
+    Raises:
+        ValueError: For a name that is none of these, or a folder without a model.
+
+    Example:
+        >>> model = from_pretrained("cubes-sen")
+        >>> state = model.encode(images)
+    """
+    path = _folder(name) / runs.MODEL
+    if not path.is_file():
+        raise ValueError(f"Expected {name} to hold {runs.MODEL}, as `push` writes it.")
+    return keras.models.load_model(path, compile=False)
+
+
+def card(name: str | pathlib.Path) -> str:
+    """The card of a model, Markdown: data, scores, command and licence; as `from_pretrained`."""
+    return (_folder(name) / CARD).read_text(encoding="utf-8")
+
+
+def push(run: str | pathlib.Path, to: str | pathlib.Path, licence: str = "mit") -> str:
+    """Writes the model of a finished run, with its card, where `from_pretrained` finds it.
+
+    Args:
+        run: Directory of the run.
+        to: A folder, new or written by `push` before; or `"hf://user/model"`, a repository of the
+            Hugging Face Hub that is made where it is missing, for which `huggingface_hub` must be
+            installed and logged in.
+        licence: Identifier of the licence, as the Hub has it.
+
+    Returns:
+        Where it is.
+
+    Raises:
+        UsageError: If the run is not finished.
+        ValueError: If the folder holds something else.
+    """
+    run = pathlib.Path(run)
+    model, _ = runs.open_model(run)
+    summary = json.loads((run / runs.METRICS).read_text(encoding="utf-8"))
+    flags = settings.words_of(run / runs.FLAGS)
+    with tempfile.TemporaryDirectory() as place:
+        folder = pathlib.Path(place)
+        export.for_inference(model).save(folder / runs.MODEL)
+        (folder / CARD).write_text(card_of(summary, flags, licence), encoding="utf-8")
+        if not str(to).startswith(HUB):
+            return str(_copied(folder, pathlib.Path(to)))
+        repository = str(to).removeprefix(HUB)
+        hub = _hub()
+        hub.create_repo(repository, exist_ok=True)
+        hub.upload_folder(repo_id=repository, folder_path=folder)
+    return f"{HUB}{repository}"
+
+
+def _copied(folder, to):
+    ours = {runs.MODEL, CARD}
+    others = [path.name for path in to.iterdir() if path.name not in ours] if to.is_dir() else []
+    if others:
+        raise ValueError(
+            f"Expected `to` to be a new folder, or one that `push` wrote; received {to}, which "
+            f"holds {others[0]}."
+        )
+    to.mkdir(parents=True, exist_ok=True)
+    for name in ours:
+        shutil.copyfile(folder / name, to / name)
+    return to
+
+
+def _folder(name):
+    if str(name) in names():
+        return HERE / str(name)
+    if str(name).startswith(HUB):
+        return pathlib.Path(_hub().snapshot_download(str(name).removeprefix(HUB)))
+    if pathlib.Path(name).is_dir():
+        return pathlib.Path(name)
+    nearest = difflib.get_close_matches(str(name), names(), n=1)
+    hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
+    raise ValueError(
+        f"Expected `name` to be one of {', '.join(names())}, a folder, or {HUB}user/model; "
+        f"received name={str(name)!r}.{hint}"
+    )
+
+
+def _hub():
+    try:
+        import huggingface_hub
+    except ImportError as error:
+        raise ValueError(
+            f"{HUB}... needs a package of its own: pip install huggingface_hub"
+        ) from error
+    return huggingface_hub

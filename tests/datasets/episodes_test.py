@@ -1,0 +1,104 @@
+"""Episodes of arrays, in memory and as folders of NumPy files."""
+
+import numpy as np
+import pytest
+
+from sen_tf.datasets import (
+    DatasetError,
+    Episodes,
+    read_actions,
+    read_episodes,
+    save_episodes,
+    verify_episodes,
+)
+
+RNG = np.random.default_rng(0)
+FRAMES = RNG.integers(0, 256, (70, 4, 6, 5, 3), dtype=np.uint8)
+MOVES = RNG.integers(0, 3, (70, 3))
+PUSHES = RNG.normal(size=(70, 3, 2)).astype(np.float32)
+
+
+def write(folder, **arrays):
+    folder.mkdir(exist_ok=True)
+    for name, values in arrays.items():
+        np.save(folder / f"{name}.npy", values)
+    return folder
+
+
+def assert_same(a, b):
+    np.testing.assert_array_equal(a.observations, b.observations)
+    np.testing.assert_array_equal(a.actions, b.actions)
+    assert a.steps == b.steps
+
+
+@pytest.mark.parametrize("actions", [MOVES, PUSHES], ids=["moves", "pushes"])
+def test_arrays_are_episodes_in_memory_in_a_file_and_in_a_folder(actions, tmp_path):
+    ours = Episodes.from_arrays(FRAMES, actions, env="mine")
+    assert (len(ours), ours.steps, ours.env) == (70, (0, 1, 2, 3), "mine")
+    save_episodes(tmp_path / "mine.h5", ours)
+    read = read_episodes(tmp_path / "mine.h5")
+    assert_same(read, ours)
+    assert read.env == "mine" and "checksums right" in verify_episodes(tmp_path / "mine.h5")
+    folder = write(tmp_path / "mine", observations=FRAMES, actions=actions)
+    assert_same(read_episodes(folder), ours)
+    assert_same(read_episodes(folder, steps=(0, 2), episodes=66), ours.select((0, 2), 66))
+    for path in (tmp_path / "mine.h5", folder):
+        np.testing.assert_array_equal(read_actions(path), actions)
+
+
+def test_transitions_are_episodes_of_one_step(tmp_path):
+    before, after, actions = FRAMES[:, 0], FRAMES[:, 1], MOVES[:, 0]
+    ours = Episodes.from_arrays(before, actions, after)
+    np.testing.assert_array_equal(ours.observations, FRAMES[:, :2])
+    np.testing.assert_array_equal(ours.actions, actions[:, None])
+    folder = write(tmp_path / "t", observations=before, actions=actions, next_observations=after)
+    assert_same(read_episodes(folder), ours)
+
+
+def test_some_are_taken_and_some_times_selected():
+    ours = Episodes.from_arrays(FRAMES, MOVES)
+    some = ours.take(np.array([3, 1]))
+    np.testing.assert_array_equal(some.observations, FRAMES[[3, 1]])
+    last = ours.select(steps=(3,), episodes=2)
+    np.testing.assert_array_equal(last.observations, FRAMES[:2, 3:])
+    np.testing.assert_array_equal(last.select(steps=(3,)).observations, FRAMES[:2, 3:])
+    with pytest.raises(ValueError, match="`twin` to be None"):
+        ours.select(twin=1)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "said"),
+    [
+        ((FRAMES / 255, MOVES), "`observations` to be uint8 images .*received float64"),
+        ((FRAMES[0], MOVES), "received uint8 of shape"),
+        ((FRAMES, MOVES[:, :2]), r"`actions` to be numbers of shape \(70, 3, '...'\)"),
+        ((FRAMES, MOVES.astype(str)), "one per step; received"),
+        ((FRAMES, PUSHES * np.inf), "`actions` to be finite"),
+        ((FRAMES[:, 0], MOVES[:, 0], FRAMES[1:, 0]), "shape of `observations`"),
+    ],
+)
+def test_arrays_that_are_no_episodes(arrays, said):
+    with np.errstate(invalid="ignore"), pytest.raises(ValueError, match=said):
+        Episodes.from_arrays(*arrays)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "said"),
+    [
+        ({"observations": FRAMES}, "lacks actions.npy"),
+        ({"observations": FRAMES / 255, "actions": MOVES}, "observations.npy is float64"),
+        ({"observations": FRAMES, "actions": MOVES[:, :1]}, "actions.npy is int64 of shape"),
+        (
+            {
+                "observations": FRAMES[:, 0],
+                "actions": MOVES[:9, 0],
+                "next_observations": FRAMES[:, 1],
+            },
+            "expected as many of each",
+        ),
+        ({"observations": np.array([{}]), "actions": MOVES}, "allow_pickle"),
+    ],
+)
+def test_folders_that_are_no_episodes(arrays, said, tmp_path):
+    with pytest.raises(DatasetError, match=said):
+        read_episodes(write(tmp_path / "wrong", **arrays))

@@ -1,0 +1,84 @@
+"""Environments of the user's own: what is taken for granted of them, and what they must draw."""
+
+import gymnasium
+import numpy as np
+import pytest
+
+from sen_tf import envs, groups
+from sen_tf.envs import own
+
+
+class Drawn(gymnasium.Env):
+    """A grey level that is observed as a number and drawn as a large image."""
+
+    metadata = {"render_modes": ["rgb_array"]}
+    observation_space = gymnasium.spaces.Box(0, 1, (1,), np.float32)
+    action_space = gymnasium.spaces.Discrete(2)
+
+    def __init__(self, render_mode=None):
+        self.render_mode = render_mode
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.level = 0
+        return np.zeros(1, np.float32), {}
+
+    def step(self, action):
+        self.level += 10 * action
+        return np.array([self.level / 255], np.float32), 0.0, False, False, {"level": self.level}
+
+    def render(self):
+        return np.full((200, 300, 3), self.level, np.uint8)
+
+
+class Blind(gymnasium.Env):
+    observation_space = gymnasium.spaces.Box(0, 1, (1,), np.float32)
+
+
+def test_what_is_drawn_is_observed_in_small():
+    made = own.completed(Drawn)
+    env = made()
+    assert env.observation_space == gymnasium.spaces.Box(0, 255, (43, 64, 3), np.uint8)
+    first, _ = env.reset(seed=0)
+    after, reward, terminated, truncated, info = env.step(1)
+    assert first.shape == after.shape == (43, 64, 3)
+    assert (first == 0).all() and (after == 10).all()
+    assert (reward, terminated, truncated, info) == (0.0, False, False, {"level": 10})
+
+
+def test_what_is_not_stated_is_nothing_special():
+    made = own.completed(Drawn)
+    assert (made.name, made.group, made.objects) == ("drawn", groups.get("C1"), None)
+    assert all(hasattr(made, fact) for fact in envs.FACTS)
+    assert made.version == own.completed(Drawn).version != 1
+
+
+def test_what_is_stated_stays():
+    class Stated(Drawn):
+        name, version, group = "mine", 7, groups.get("D4")
+        action_representation = "2 trivial"
+
+    made = own.completed(Stated)
+    assert (made.name, made.version, made.group) == ("mine", 7, groups.get("D4"))
+    assert own.completed(envs.ENVS["cubes"]) is envs.ENVS["cubes"]
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        (lambda: own.completed(Blind), "`Blind` to observe images.*or to draw them by `render`"),
+        (
+            lambda: own.completed(type("Half", (Drawn,), {"group": groups.get("C2")})),
+            "`Half` to state 'action_representation', since it states a group",
+        ),
+        (
+            lambda: own.completed(type("Needy", (Drawn,), {"__init__": lambda self, size: None})),
+            "`Needy` to be made without arguments",
+        ),
+        (lambda: envs.find("json:dumps"), "'json:dumps' to name a class.*gymnasium.Wrapper"),
+        (lambda: envs.find("json:Nothing"), "received 'json:Nothing'"),
+    ],
+)
+def test_what_cannot_be_taken(made, said):
+    with pytest.raises(ValueError, match=said):
+        made()

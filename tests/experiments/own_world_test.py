@@ -1,0 +1,243 @@
+"""Worlds of the user's own: a class that only steps, and episodes without any class."""
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from sen_tf import datasets
+from sen_tf.datasets import Episodes, save_episodes
+from sen_tf.envs import ENVS
+from sen_tf.experiments import training_run, world_models
+from sen_tf.settings import UsageError
+from sen_tf.training import runs
+
+ROOT = pathlib.Path(__file__).parents[2]
+DOT = """
+import gymnasium
+import numpy as np
+
+
+class Dot(gymnasium.Env):
+    observation_space = gymnasium.spaces.Box(0, 255, (12, 12, 3), np.uint8)
+    action_space = gymnasium.spaces.Discrete(4)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.at = self.np_random.integers(0, 6, 2)
+        return self.image(), {}
+
+    def step(self, action):
+        self.at = np.clip(self.at + [(-1, 0), (0, 1), (1, 0), (0, -1)][action], 0, 5)
+        return self.image(), 0.0, False, False, {}
+
+    def image(self):
+        image = np.zeros((6, 6, 3), np.uint8)
+        image[tuple(self.at)] = 255
+        return image.repeat(2, 0).repeat(2, 1)
+"""
+SIZES = ("--train_episodes=60", "--train_steps=5", "--eval_episodes=16", "--eval_steps=2")
+SIZES += ("--hidden=8", "--filters=4", "--epochs=1", "--batch_size=32", "--precision=float32")
+
+
+def run(folder, program, *arguments, code=0):
+    done = subprocess.run(
+        [sys.executable, "-m", f"sen_tf.{program}", *arguments],
+        cwd=folder,
+        env={"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"], "HOME": str(folder)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == code, done.stderr[-3000:]
+    return done.stdout if code == 0 else done.stderr.splitlines()[-1]
+
+
+@pytest.fixture(scope="module")
+def dot(tmp_path_factory):
+    """A folder with a world of twenty lines, and a run of it."""
+    folder = tmp_path_factory.mktemp("dot")
+    (folder / "my_dot.py").write_text(DOT)
+    out = run(folder, "train", "--env=my_dot:Dot", "--preset=quick", *SIZES, "--output=run")
+    return folder, out
+
+
+def test_twenty_lines_are_trained_up_to_the_report(dot):
+    folder, out = dot
+    assert "dot: no symmetry, images as a whole" in out
+    assert "dot, nonequivariant, seed 1" in out and out.splitlines()[-1] == "  run/report.html"
+    summary = json.loads((folder / "run" / runs.METRICS).read_text())
+    assert summary["scores"]["episodes"] == 16 and summary["scores"]["symmetry"] == {}
+    stages = ["data", "training", "scoring", "exporting", "drawing"]
+    assert list(summary["seconds_by_stage"]) == stages
+    rows = (folder / "run" / runs.HISTORY).read_text().splitlines()
+    assert rows[0].startswith("epoch,loss,") and len(rows) == 2
+    report = (folder / "run" / runs.REPORT).read_text()
+    for part in ("<h1>dot, nonequivariant, seed 1</h1>", "Hits@10", "--env_class=my_dot:Dot"):
+        assert part in report
+    assert report.count("data:image/png;base64,") == 3 and 'src="http' not in report
+
+
+def test_the_other_programs_find_its_class_by_the_run(dot):
+    folder, _ = dot
+    assert "Hits@1" in run(folder, "evaluate", "--run=run")
+    out = run(folder, "decode", "--run=run", "--epochs=1")
+    assert "wrote run/report.html" in out
+    assert "data:image/gif" in (folder / "run" / runs.REPORT).read_text()
+
+
+def test_the_report_opens_in_a_browser(dot):
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no Chromium")
+    page = (dot[0] / "run" / runs.REPORT).resolve()
+    words = ["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=5000"]
+    # Images that are broken have no width.
+    probe = page.with_name("probe.html")
+    script = (
+        "<script>onload=()=>{document.title=[...document.images].map(i=>i.naturalWidth).join()}"
+        "</script></body>"
+    )
+    probe.write_text(page.read_text().replace("</body>", script))
+    done = subprocess.run(
+        [chromium, *words, "--dump-dom", f"file://{probe}"], capture_output=True, text=True
+    )
+    title = done.stdout.split("<title>")[1].split("</title>")[0]
+    widths = [int(width) for width in title.split(",")]
+    assert len(widths) >= 3 and min(widths) > 200
+
+
+def test_an_edited_world_is_not_trained_on_the_data_of_before(dot):
+    folder, _ = dot
+    text = (folder / "my_dot.py").read_text()
+    (folder / "my_dot.py").write_text(text.replace("255\n", "200\n"))
+    try:
+        words = ("--env=my_dot:Dot", "--preset=quick", *SIZES, "--output=again")
+        said = run(folder, "train", *words, code=2)
+    finally:
+        (folder / "my_dot.py").write_text(text)
+    assert "it was made by version" in said and not (folder / "again").exists()
+
+
+def episodes(count=40, steps=4):
+    """A dot that walks on a ring of 8 columns, and what it was told to do: back, stay, on."""
+    rng = np.random.default_rng(0)
+    actions = rng.integers(0, 3, (count, steps))
+    at = np.cumsum(np.concatenate([rng.integers(0, 8, (count, 1)), actions - 1], 1), axis=1) % 8
+    frames = np.zeros((count, steps + 1, 8, 8, 1), np.uint8)
+    np.put_along_axis(frames[:, :, 3, :, 0], at[..., None], 255, axis=2)
+    return frames, actions
+
+
+def written(folder, kind):
+    frames, actions = episodes()
+    if kind == "folder":
+        (folder / "ring").mkdir()
+        np.save(folder / "ring" / "observations.npy", frames)
+        np.save(folder / "ring" / "actions.npy", actions)
+        return "ring"
+    save_episodes(folder / "ring.h5", Episodes.from_arrays(frames, actions, env="ring"))
+    return "ring.h5"
+
+
+@pytest.mark.parametrize("kind", ["folder", "file"])
+def test_a_dataset_alone_is_trained_on_and_held_out_episodes_are_scored(kind, tmp_path):
+    name = written(tmp_path, kind)
+    words = ("--preset=quick", *SIZES, "--output=run")
+    out = run(tmp_path, "train", f"--dataset={name}", *words)
+    assert "ring, nonequivariant, seed 1" in out and "4 evaluation episodes" in out
+    assert "4 evaluation episodes" in run(tmp_path, "evaluate", "--run=run")
+    assert run(tmp_path, "train", f"--dataset={name}", *words).startswith("run holds this run")
+
+
+def test_what_is_scored_is_never_trained_on(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    chosen = world_models.choose([f"--dataset={written(tmp_path, 'file')}"])
+    assert chosen.network.model == "nonequivariant"
+    trained = world_models.training_episodes(chosen)
+    read = datasets.cache.evaluation_reader(
+        chosen.environment, chosen.evaluation_set, chosen.training_set.dataset
+    )
+    frames, actions = episodes()
+    scored = read(steps=(0, 4))
+    rows = [
+        int(np.flatnonzero((frames[:, 0] == first).all((1, 2, 3)) & (actions == move).all(1))[0])
+        for first, move in zip(scored.observations[:, 0], scored.actions, strict=True)
+    ]
+    assert len(rows) == 4 and not set(rows) & set(trained.index)
+    assert len(trained) == 36
+    ENVS.pop(chosen.environment.env)
+
+
+FACTS = """
+from sen_tf import groups
+
+class Ring:
+    name, group, objects = "ring_facts", groups.get("D1"), 1
+    action_representation = "permutation(2,1,0)"
+"""
+
+
+def test_facts_of_a_dataset_are_a_class_that_cannot_be_run(tmp_path):
+    (tmp_path / "facts.py").write_text(FACTS)
+    name = written(tmp_path, "folder")
+    words = ("--env=facts:Ring", "--preset=quick", *SIZES, "--output=run")
+    assert "ring_facts, sen, seed 1" in run(tmp_path, "train", *words, f"--dataset={name}")
+    assert "4 evaluation episodes" in run(tmp_path, "evaluate", "--run=run")
+    said = run(tmp_path, "train", *words[:2], code=2)
+    assert "facts:Ring can be neither reset nor stepped: give its episodes with --dataset" in said
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        ('group = __import__("sen_tf").groups.get("C4")', "to state 'action_representation'"),
+        ('arguments = {"seed": ("which.", ("a", "b"))}', "'seed' of Dot would be a flag"),
+    ],
+)
+def test_what_a_class_must_still_say_is_one_sentence(facts, said, tmp_path):
+    text = DOT.replace("    observation_space", f"    {facts}\n    observation_space", 1)
+    (tmp_path / "my_dot.py").write_text(text)
+    line = run(tmp_path, "train", "--env=my_dot:Dot", "--preset=quick", code=2)
+    assert line.startswith("error: ") and said in line
+
+
+def test_an_arm_with_a_symmetry_needs_one(dot):
+    said = run(dot[0], "train", "--env=my_dot:Dot", "--model=sen", code=2)
+    assert "--model of --env=dot is one of nonequivariant, since its class states no" in said
+
+
+def test_python_trains_and_scores_what_is_in_memory(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ours = Episodes.from_arrays(*episodes(), env="ring_in_memory")
+    sizes = {"hidden": 8, "filters": 4, "epochs": 1, "batch_size": 32, "precision": "float32"}
+    done = training_run.train(episodes=ours, preset="quick", output="run", **sizes)
+    assert done.directory == pathlib.Path("run") and done.scores["episodes"] == 4
+    assert (tmp_path / "run.h5").exists()
+    scores = training_run.evaluate(done.model, ours)
+    assert scores["episodes"] == 40 and 0 <= scores["steps"]["1"]["mrr"] <= 1
+    again = training_run.train(episodes=ours, preset="quick", output="run", **sizes)
+    assert again.written == [] and again.scores == done.scores
+    with pytest.raises(UsageError, match="--epoch is not a flag.*--epochs"):
+        training_run.train("shapes", epoch=3)
+    with pytest.raises(UsageError, match="give the run an `output`"):
+        training_run.train(episodes=ours)
+
+
+def test_the_package_offers_them_when_they_are_asked_for():
+    program = (
+        "import sys, sen_tf\n"
+        "assert 'sen_tf.experiments' not in sys.modules\n"
+        "print(sen_tf.train.__module__, sen_tf.evaluate.__name__, sen_tf.Episodes.__name__)\n"
+        "print(sen_tf.callbacks.Checkpoint.__name__, sen_tf.from_pretrained.__name__)\n"
+        "assert set(sen_tf.__all__) <= {name for name in sen_tf.__all__ if getattr(sen_tf, name)}\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout.split() == [
+        *("sen_tf.experiments.training_run", "evaluate", "Episodes"),
+        *("Checkpoint", "from_pretrained"),
+    ], done.stderr[-2000:]

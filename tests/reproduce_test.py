@@ -13,9 +13,11 @@ from sen_tf.experiments.experiment import RESULT
 @pytest.fixture
 def fake(monkeypatch):
     """Runs cells in this process, and only says that it did: a list of the commands."""
-    commands = []
+    commands, actual = [], subprocess.run
 
-    def run(command):
+    def run(command, **options):
+        if command[0] == "git":
+            return actual(command, **options)
         assert command[1:3] == ["-m", "sen_tf.reproduce"]
         commands.append(command[3:])
         reproduce.main(command[3:])

@@ -38,29 +38,37 @@ def page(report):
 
 def index(reports):
     """The page that lists tables, a line with the main metric of each arm per table."""
-    lines = [
-        "# Results",
-        "",
-        "Every page is made of the JSON of its name beside it, which `python -m sen_tf.reproduce` "
-        "wrote as `table.json`; `python -m docs.pages` makes the pages. Ties count against the "
-        "model. [Notes](../notes/index.md) say what was found on the way. Printed numbers are in "
-        "parentheses.",
-        "",
-        "| table | trained and compared | metric | result |",
-        "|---|---|---|---|",
-    ]
+    rows = []
     for report in reports:
-        first = report["cells"][0]
+        name, main = report["table"], report["cells"][0]
         found = [
             f"{cell['arm']} {_ours(cell)}{_in_parentheses(cell['published'])}"
             for cell in report["cells"]
-            if cell["metric"] == first["metric"]
+            if cell["metric"] == main["metric"]
         ]
-        name = report["table"]
-        lines.append(
-            f"| [{name}]({name}.md) | {report['title']} | {first['title']} | {'; '.join(found)} |"
+        rows.append(
+            f"| [{name}]({name}.md) | {report['title']} | {len(report['seeds'])} | "
+            f"{main['title']} | {'; '.join(found)} |"
         )
-    return "\n".join(lines) + "\n"
+    return "\n".join([INTRODUCTION, *rows]) + "\n"
+
+
+INTRODUCTION = """# Results
+
+Every page is made, by `python -m docs.pages`, of the JSON beside it, which is of the form that
+`python -m sen_tf.reproduce` writes as `table.json`; a page says so where its numbers were noted by
+hand. Printed numbers stand in parentheses. What was found on the way:
+[notes](../notes/index.md).
+
+- Hits@k is the share of predictions whose true state is among the k nearest states of all
+  evaluation episodes, MRR the mean of one over its rank. Ties count against the model.
+- HH@1 is the share of predictions nearer to the true state than to states that differ little from
+  it, TH@1 the share of steps of a turn about an axis that are nearest to the right one of 30 views.
+- EE(S) is mean |g S(o) - S(g o)| / mean |S(o)|: 0 where the embedding commutes with the group.
+  DIE(model) says how much the group changes distances of predicted states: 0 if it keeps them.
+
+| table | trained and compared | runs per arm | metric | result |
+|---|---|---|---|---|"""
 
 
 def render(folder):
@@ -126,4 +134,6 @@ def _budget(budget):
 
 def _quantity(name, value):
     text = name.replace("_", " ")
-    return f"{text} {value}" if isinstance(value, str) else f"{value:,.6g} {text}"
+    if isinstance(value, str):
+        return f"{text} {value}"
+    return f"{value:,} {text}"

@@ -96,7 +96,7 @@ def test_a_folder_has_a_page_per_report_and_an_index(folder):
     assert rendered[folder / "a.md"] == pages.page(REPORT | {"table": "a"})
     rows = [line for line in rendered[folder / "index.md"].splitlines() if line.startswith("| [")]
     assert rows[0] == (
-        "| [a](a.md) | 3D Blocks | Hits@1 % | sen 99.89 ± 0.037 (83.7 ± 36); "
+        "| [a](a.md) | 3D Blocks | 2 | Hits@1 % | sen 99.89 ± 0.037 (83.7 ± 36); "
         "tfn not measured (4.9) |"
     )
     assert rows[1].startswith("| [b](b.md) |")

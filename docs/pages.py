@@ -1,6 +1,9 @@
 """Writes the pages of docs/results from the JSON files beside them.
 
-python -m docs.pages
+  cp runs/sequence/table.json docs/results/sequence.json
+  python -m docs.pages
+
+publishes the table that `python -m sen_tf.reproduce --table=sequence` made.
 """
 
 import pathlib

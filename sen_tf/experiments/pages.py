@@ -1,7 +1,6 @@
 """Pages of results in Markdown, made of reports alone; see `comparison.report`."""
 
 import json
-import pathlib
 
 INDEX = "index.md"
 
@@ -56,8 +55,8 @@ def index(reports):
 INTRODUCTION = """# Results
 
 Every page is made, by `python -m docs.pages`, of the JSON beside it, which is of the form that
-`python -m sen_tf.reproduce` writes as `table.json`; a page says so where its numbers were noted by
-hand. Printed numbers stand in parentheses. What was found on the way:
+`python -m sen_tf.reproduce` writes as `table.json`; a page says so where its numbers were written
+down by hand. Printed numbers stand in parentheses. What was found on the way:
 [notes](../notes/index.md).
 
 - Hits@k is the share of predictions whose true state is among the k nearest states of all
@@ -72,10 +71,10 @@ hand. Printed numbers stand in parentheses. What was found on the way:
 
 
 def render(folder):
-    """The pages of a folder of reports: a dict from path to text."""
+    """The pages of a folder (a `Path`) of reports: a dict from path to text."""
     reports = [
         json.loads(path.read_text(encoding="utf-8"))
-        for path in sorted(pathlib.Path(folder).glob("*.json"))
+        for path in sorted(folder.glob("*.json"), key=lambda path: path.stem)
     ]
     pages = {folder / f"{report['table']}.md": page(report) for report in reports}
     return pages | {folder / INDEX: index(reports)}

@@ -17,7 +17,7 @@ import sys
 import time
 
 from sen_tf import experiments, settings
-from sen_tf.experiments import comparison
+from sen_tf.experiments import comparison, pages
 from sen_tf.experiments.experiment import RESULT, run_cell
 from sen_tf.settings import UsageError, setting
 from sen_tf.training import runs
@@ -131,9 +131,9 @@ def main(arguments):
         print(f"wrote {folder / RESULT}")
         return
     results = run_all(arguments, asked, experiment, arms, directory, typed)
-    cells = comparison.compare(asked.table, experiment, results)
-    text = comparison.markdown(cells, results, experiment, asked.table)
-    runs.write_json(directory / "table.json", cells)
+    report = comparison.report(asked.table, experiment, results, arguments)
+    text = pages.page(report)
+    runs.write_json(directory / "table.json", report)
     (directory / "table.md").write_text(text, encoding="utf-8")
     written = [directory / "table.md", directory / "table.json"]
     written += experiment.draw(directory) if experiment.draw else []

@@ -6,15 +6,18 @@ import subprocess
 import pytest
 
 from sen_tf import experiments, reproduce, settings
+from sen_tf.experiments import pages
 from sen_tf.experiments.experiment import RESULT
 
 
 @pytest.fixture
 def fake(monkeypatch):
     """Runs cells in this process, and only says that it did: a list of the commands."""
-    commands = []
+    commands, actual = [], subprocess.run
 
-    def run(command):
+    def run(command, **options):
+        if command[0] == "git":
+            return actual(command, **options)
         assert command[1:3] == ["-m", "sen_tf.reproduce"]
         commands.append(command[3:])
         reproduce.main(command[3:])
@@ -39,12 +42,13 @@ def test_finished_runs_are_kept_and_the_others_made(tmp_path, fake, capsys):
     made = sorted(path.parent.name for path in tmp_path.glob(f"*/{RESULT}"))
     assert made == [f"{arm}-seed{seed}" for arm in ("nonequivariant", "sen") for seed in (5, 6)]
     text = (tmp_path / "table.md").read_text()
-    assert "| sen | MRR % | 50 ± 0 | 99.9 ± 0 | not reached |" in text
-    assert "Seeds 5, 6; 3 epochs" in text
-    assert {cell["arm"] for cell in json.loads((tmp_path / "table.json").read_text())} == {
-        "nonequivariant",
-        "sen",
-    }
+    assert "| sen | MRR % | 50 ± 0 | 99.9 | not reached |" in text
+    report = json.loads((tmp_path / "table.json").read_text())
+    assert text == pages.page(report)
+    assert (report["seeds"], report["budget"]["sen"]) == ([5, 6], {"epochs": 3})
+    assert {cell["arm"] for cell in report["cells"]} == {"nonequivariant", "sen"}
+    repeat = "python -m sen_tf.reproduce --table=shapes-limited --seeds=2 --seed=5 --epochs=3"
+    assert report["command"] == repeat
     reproduce.main([*command, "--epochs=3"])
     assert len(fake) == 4
     with pytest.raises(settings.UsageError, match="a run with --epochs=3, not 4; choose another"):
@@ -59,6 +63,7 @@ def test_one_cell_runs_in_this_process(tmp_path, fake, capsys):
     result = json.loads((tmp_path / "sen-seed2" / RESULT).read_text())
     assert (result["arm"], result["seed"]) == ("sen", 2)
     assert result["settings"]["train_actions"] == ["up"]
+    assert set(result["versions"]) == {"sen_tf", "keras", "tensorflow"}
     with pytest.raises(settings.UsageError, match="is one of nonequivariant, sen, not tfn"):
         reproduce.main(["--table=shapes-limited", "--only=tfn"])
 

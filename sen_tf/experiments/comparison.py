@@ -1,4 +1,10 @@
-"""Results of an experiment beside what is published: means, verdicts and the table."""
+"""Results of an experiment beside what is published: means, verdicts, and the report of a table.
+
+A report is the whole of `table.json`, from which `sen_tf.experiments.pages` makes pages.
+"""
+
+import re
+import shlex
 
 import numpy as np
 
@@ -6,17 +12,6 @@ from sen_tf.experiments.experiment import published
 
 ROUNDING = 0.05
 """By how much printed numbers are rounded."""
-
-
-def measured(results, metric):
-    """Mean and standard deviation over runs of a metric.
-
-    Args:
-        results: What the `result.json` of each run holds.
-        metric: A name of what was found.
-    """
-    values = [result["found"][metric] for result in results]
-    return float(np.mean(values)), float(np.std(values))
 
 
 def verdict(metric, ours, theirs):
@@ -36,56 +31,87 @@ def verdict(metric, ours, theirs):
     return "reached" if ahead >= -max(theirs[1], ROUNDING) else "not reached"
 
 
-def compare(table, experiment, results):
-    """One dict per cell: arm, metric, ours, published (each mean and deviation) and the verdict.
+def cell(experiment, arm, name, values, theirs):
+    """A cell of a table: a metric of an arm beside its published value.
+
+    Args:
+        experiment: The `Experiment`.
+        arm: The arm.
+        name: Name of the metric.
+        values: What was measured, a dict by seed (a string, as in JSON); empty if nothing was.
+        theirs: What is published, a dict of mean, deviation and source, or None.
+
+    Returns:
+        A dict of arm, metric, title, ours (mean, standard deviation and values, or None),
+        published (as given) and verdict.
+    """
+    metric, numbers = experiment.metrics[name], list(values.values())
+    about = {"arm": arm, "metric": name, "title": metric.title}
+    if not numbers:
+        return about | {"ours": None, "published": theirs, "verdict": "not measured"}
+    mean, deviation = float(np.mean(numbers)), float(np.std(numbers))
+    printed = theirs and (theirs["mean"], theirs["deviation"])
+    return about | {
+        "ours": {"mean": mean, "deviation": deviation, "values": values},
+        "published": theirs,
+        "verdict": verdict(metric, (mean, deviation), printed),
+    }
+
+
+def report(table, experiment, results, arguments):
+    """All that `table.json` says of a table.
 
     Args:
         table: Name of the table.
         experiment: The `Experiment`.
-        results: Its results, a list per arm.
+        results: What the `RESULT` of each run holds, a list per arm.
+        arguments: The command line that made it.
+
+    Returns:
+        A dict of table, title, paper, command, seeds, budget (a dict per arm), date (of the last
+        run), machine, versions, commit, remark (empty, to be written by hand where a reader must
+        know more) and cells.
     """
-    printed, cells = published(table), []
-    for arm, done in results.items():
-        for name, metric in experiment.metrics.items():
-            ours, theirs = measured(done, name), printed.get((arm, name))
-            cells.append(
-                {
-                    "arm": arm,
-                    "metric": name,
-                    "ours": ours,
-                    "published": theirs,
-                    "verdict": verdict(metric, ours, theirs),
-                }
-            )
-    return cells
-
-
-def markdown(cells, results, experiment, title):
-    """The comparison as Markdown, with seeds, budget and machine."""
-    first = next(iter(results.values()))[0]
-    seeds = ", ".join(str(result["seed"]) for result in next(iter(results.values())))
-    lines = [
-        f"# {title}: {experiment.title}",
-        "",
-        f"arXiv {experiment.paper}. Seeds {seeds}; {_budget(first, experiment)}; "
-        f"{first['machine']}. Mean ± standard deviation over seeds; 0 where none is printed.",
-        "",
-        "| arm | metric | ours | published | |",
-        "|---|---|---|---|---|",
+    done, printed = [result for each in results.values() for result in each], published(table)
+    cells = [
+        cell(experiment, arm, name, _values(results.get(arm, []), name), printed.get((arm, name)))
+        for arm in experiment.arms
+        for name in experiment.metrics
     ]
-    for cell in cells:
-        ours = "{:.3g} ± {:.2g}".format(*cell["ours"])
-        theirs = "{:.3g} ± {:g}".format(*cell["published"]) if cell["published"] else ""
-        name = experiment.metrics[cell["metric"]].title
-        lines.append(f"| {cell['arm']} | {name} | {ours} | {theirs} | {cell['verdict']} |")
-    return "\n".join(lines) + "\n"
+    return {
+        "table": table,
+        "title": experiment.title,
+        "paper": experiment.paper,
+        "command": _command(arguments),
+        "seeds": sorted({result["seed"] for result in done}),
+        "budget": {arm: _budget(each[0], experiment) for arm, each in results.items()},
+        "date": max(result["date"] for result in done),
+        "machine": _each(result["machine"] for result in done),
+        "versions": {
+            name: _each(result["versions"][name] for result in done) for name in done[0]["versions"]
+        },
+        "commit": _each(result["commit"] for result in done),
+        "remark": "",
+        "cells": cells,
+    }
+
+
+def _values(results, name):
+    return {str(result["seed"]): float(result["found"][name]) for result in results}
 
 
 def _budget(result, experiment):
-    """The numbers of a run beside the metrics: `1,000 transitions seen, preset laptop`."""
-    words = []
-    for name, value in result["found"].items():
-        if name not in experiment.metrics:
-            text = name.replace("_", " ")
-            words.append(f"{text} {value}" if isinstance(value, str) else f"{value:,.6g} {text}")
-    return ", ".join(words)
+    """The entries of a run's `found` beside the metrics."""
+    found = result["found"].items()
+    return {name: value for name, value in found if name not in experiment.metrics}
+
+
+def _each(texts):
+    """The different ones of some texts, in one; None if there are none."""
+    return ", ".join(dict.fromkeys(text for text in texts if text)) or None
+
+
+def _command(arguments):
+    """The command that repeats a table, wherever its files lie."""
+    kept = [word for word in arguments if not re.match(r"--?(output|data_dir)=", word)]
+    return shlex.join(["python", "-m", "sen_tf.reproduce", *kept])

@@ -5,7 +5,7 @@ import dataclasses
 import pathlib
 from collections.abc import Callable
 
-from sen_tf.distribution import devices
+from sen_tf.experiments import provenance
 from sen_tf.settings import parse as parse_settings
 from sen_tf.training import runs
 
@@ -14,7 +14,7 @@ PUBLISHED = pathlib.Path(__file__).parent / "published.csv"
 
 
 RESULT = "result.json"
-"""The file of a run: arm, seed, machine, settings, and what was found."""
+"""The file of a run: arm, seed, date, machine, versions, commit, settings, and what was found."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Experiment:
         paper: The arXiv number of the paper that it is of, such as `"2204.11371"`.
         title: What it compares, one line.
         arms: Names of what is compared.
-        metrics: The columns by name.
+        metrics: The columns by name, the main one first.
         run: Function `(arm, settings, seed, directory) -> {name: number}`, which leaves what else
             it makes in the directory and goes on with what it finds there. Names that are no
             metrics say what it cost; they may be strings.
@@ -57,10 +57,14 @@ class Experiment:
 
 
 def published(table):
-    """The printed numbers of a table: `{(arm, metric): (mean, deviation)}`."""
+    """The printed numbers of a table: dicts of mean, deviation and source by (arm, metric)."""
     with open(PUBLISHED, encoding="utf-8", newline="") as file:
         return {
-            (row["arm"], row["metric"]): (float(row["mean"]), float(row["deviation"]))
+            (row["arm"], row["metric"]): {
+                "mean": float(row["mean"]),
+                "deviation": float(row["deviation"]),
+                "source": row["source"],
+            }
             for row in csv.DictReader(file)
             if row["table"] == table
         }
@@ -69,7 +73,8 @@ def published(table):
 def run_cell(experiment, arm, settings, seed, directory):
     """Runs an arm with a seed in this process, and writes its `RESULT` into the directory."""
     directory.mkdir(parents=True, exist_ok=True)
-    found = experiment.run(arm, settings, seed, directory)
     values = {name: value for each in settings for name, value in vars(each).items()}
-    about = {"arm": arm, "seed": seed, "machine": devices.describe(), "settings": values}
+    # Before the run: its code is that of now, whatever is committed while it trains.
+    about = {"arm": arm, "seed": seed, **provenance.describe(), "settings": values}
+    found = experiment.run(arm, settings, seed, directory)
     runs.write_json(directory / RESULT, about | {"found": found})

@@ -174,9 +174,10 @@ EXPERIMENTS = {
         "Labels of positions on a circle that is seen through an unknown matrix",
         ("nonequivariant", "sen"),
         {
-            "accuracy_seen": Metric("accuracy, shifts seen %"),
             "accuracy_unseen": Metric("accuracy, shifts unseen %"),
+            "accuracy_seen": Metric("accuracy, shifts seen %"),
             "ee_embedding": Metric("EE(S)", lower_is_better=True),
+            "ee_before_training": Metric("EE(S) before training", lower_is_better=True),
         },
         cell,
     )

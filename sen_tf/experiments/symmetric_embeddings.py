@@ -91,7 +91,7 @@ def table(env, title, metrics, *flags, arms=tuple(networks.ARMS), horizon=None):
 RANKS = ("hits@1", "mrr", "ee_embedding", "die_model")
 FROM_ONE_STEP = ("hits@10", "mrr", "ee_embedding")
 TRAVERSALS = ("traversal_yaw", "traversal_pitch", "traversal_roll")
-NEAR = ("hard_hits@6", "hard_hits@18", *TRAVERSALS, "ee_embedding", "die_model")
+NEAR = ("hard_hits@18", "hard_hits@6", *TRAVERSALS, "ee_embedding", "die_model")
 ALL = ("--train_actions=", "--train_episodes=1000", "--train_steps=100")
 
 EXPERIMENTS = {

@@ -3,8 +3,8 @@
 They start at "nothing moves": the layer that makes the change and the one that reads the messages
 are zero at first. With random ones, training spends about three times as many steps on the plateau
 at skill zero, unlearning the random moves and the messages that drown the action (measured in
-docs/results.md). The published code starts at random. The
-group `"C1"` makes a network plain.
+docs/notes/plateau.md). The published code starts at random. The group `"C1"` makes a network
+plain.
 """
 
 import keras

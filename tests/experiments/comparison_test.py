@@ -10,8 +10,9 @@ from sen_tf.experiments import comparison, symmetric_embeddings, world_models
 from sen_tf.experiments.experiment import PUBLISHED, Metric, published
 
 
-def result(seed, **found):
-    return {"arm": "sen", "seed": seed, "machine": "a machine", "settings": {}, "found": found}
+def result(seed, date="2026-11-28", commit="abc", **found):
+    about = {"machine": "a machine", "versions": {"keras": "3.15.1"}, "settings": {}}
+    return {"arm": "sen", "seed": seed, "date": date, "commit": commit, **about, "found": found}
 
 
 @pytest.mark.parametrize("name", experiments.TABLES)
@@ -34,9 +35,13 @@ def test_published_numbers_belong_to_tables_and_name_their_source():
     )
     cells = [(row["table"], row["arm"], row["metric"]) for row in rows]
     assert len(set(cells)) == len(cells)
-    assert published("cubes-limited")["sen", "hits@1"] == (99.9, 0)
-    assert published("reacher-limited")["fully_equivariant", "hits@10"] == (89.4, 11)
-    assert published("teapot-large")["sen", "ee_embedding"][0] == pytest.approx(0.05 / 3**0.5, 1e-4)
+    assert published("reacher-limited")["fully_equivariant", "hits@10"] == {
+        "mean": 89.4,
+        "deviation": 11,
+        "source": "arXiv 2204.11371",
+    }
+    printed = published("teapot-large")["sen", "ee_embedding"]
+    assert printed["mean"] == pytest.approx(0.05 / 3**0.5, 1e-4)
     assert published("cubes") == {}
 
 
@@ -69,24 +74,49 @@ def test_verdicts(metric, ours, theirs, expected):
     assert comparison.verdict(symmetric_embeddings.METRICS[metric], ours, theirs) == expected
 
 
-def test_a_cell_is_the_mean_over_seeds_beside_what_is_printed():
-    experiment = experiments.get("cubes-limited")
+@pytest.fixture
+def report():
+    """The report of two runs of one arm of three."""
     found = {"mrr": 100, "ee_embedding": 1.0, "die_model": 2.0, "transitions_seen": 1000}
     found |= {"preset": "laptop"}
-    done = [result(seed, **{"hits@1": hits}, **found) for seed, hits in ((1, 90.0), (2, 70.0))]
-    cells = comparison.compare("cubes-limited", experiment, {"sen": done})
-    first = {cell["metric"]: cell for cell in cells}["hits@1"]
-    assert first == {
+    done = [
+        result(1, **{"hits@1": 90.0}, **found),
+        result(2, "2026-11-29", "abd", **{"hits@1": 70.0}, **found),
+    ]
+    command = ["--table=cubes-limited", "--only=sen", "--seeds=2", "--output=/somewhere"]
+    experiment = experiments.get("cubes-limited")
+    return comparison.report("cubes-limited", experiment, {"sen": done}, command)
+
+
+def test_a_cell_is_the_mean_over_seeds_beside_what_is_printed(report):
+    cells = {(cell["arm"], cell["metric"]): cell for cell in report["cells"]}
+    assert len(cells) == 12
+    assert cells["sen", "hits@1"] == {
         "arm": "sen",
         "metric": "hits@1",
-        "ours": (80, 10),
-        "published": (99.9, 0),
+        "title": "Hits@1 %",
+        "ours": {"mean": 80, "deviation": 10, "values": {"1": 90, "2": 70}},
+        "published": {"mean": 99.9, "deviation": 0, "source": "arXiv 2204.11371"},
         "verdict": "not reached",
     }
-    text = comparison.markdown(cells, {"sen": done}, experiment, "cubes-limited")
-    assert "Seeds 1, 2; 1,000 transitions seen, preset laptop; a machine." in text
-    assert "| sen | Hits@1 % | 80 ± 10 | 99.9 ± 0 | not reached |" in text
+    missing = cells["nonequivariant", "hits@1"]
+    assert (missing["ours"], missing["verdict"]) == (None, "not measured")
+    assert missing["published"]["mean"] == 52.3
     assert Metric("a title").lower_is_better is False
+
+
+def test_a_report_says_how_its_numbers_were_made(report):
+    assert {name: report[name] for name in ("table", "paper", "seeds", "date", "remark")} == {
+        "table": "cubes-limited",
+        "paper": "2204.11371",
+        "seeds": [1, 2],
+        "date": "2026-11-29",
+        "remark": "",
+    }
+    assert report["command"].endswith("sen_tf.reproduce --table=cubes-limited --only=sen --seeds=2")
+    assert report["budget"] == {"sen": {"transitions_seen": 1000, "preset": "laptop"}}
+    assert (report["machine"], report["commit"]) == ("a machine", "abc, abd")
+    assert report["versions"] == {"keras": "3.15.1"}
 
 
 def test_scores_are_those_of_the_last_horizon_or_of_the_one_that_the_table_names():

@@ -36,7 +36,7 @@ def test_every_page_of_results_is_that_of_its_json():
     stale = [
         path.name for path, text in rendered.items() if not path.exists() or read(path) != text
     ]
-    assert not stale, f"{stale} of docs/results are stale: run python -m docs.pages"
+    assert not stale, f"{stale} of docs/results are stale: run python -m docs.results_pages"
     assert {path.name for path in RESULTS.glob("*.md")} == {path.name for path in rendered}
 
 

@@ -1,7 +1,7 @@
 """Writes the pages of docs/results from the JSON files beside them.
 
   cp runs/sequence/table.json docs/results/sequence.json
-  python -m docs.pages
+  python -m docs.results_pages
 
 publishes the table that `python -m sen_tf.reproduce --table=sequence` made.
 """

@@ -40,7 +40,9 @@ def recorded(dataset, facts=None):
         space = gymnasium.spaces.Box(actions.min(axis=0), actions.max(axis=0))
     stated = own.completed(facts or type("Facts", (), {}))
     name = stated.name if facts else _name(dataset, first.env)
-    return type(name, (stated, Recorded), {"name": name, "spaces": (image, space)})
+    # Not that of the class: what was recorded is what it is.
+    about = {"name": name, "version": first.attrs.get("env_version", 1), "spaces": (image, space)}
+    return type(name, (stated, Recorded), about)
 
 
 def _name(dataset, env):

@@ -54,9 +54,9 @@ def index(reports):
 
 INTRODUCTION = """# Results
 
-Every page is made, by `python -m docs.results_pages`, of the JSON beside it, which is of the form that
-`python -m sen_tf.reproduce` writes as `table.json`; a page says so where its numbers were written
-down by hand. Printed numbers stand in parentheses. What was found on the way:
+Every page is made, by `python -m docs.results_pages`, of the JSON beside it, which is of the form
+that `python -m sen_tf.reproduce` writes as `table.json`; a page says so where its numbers were
+written down by hand. Printed numbers stand in parentheses. What was found on the way:
 [notes](../notes/index.md).
 
 - Hits@k is the share of predictions whose true state is among the k nearest states of all

@@ -143,7 +143,8 @@ def _with_own_environment(arguments):
         return arguments
     if "env" not in words and "dataset" in words and "flagfile" not in words:
         name = datasets.read_episodes(words["dataset"], episodes=1).env
-        words["env"] = name if name in ENVS else datasets.RECORDED
+        known = name in ENVS and not issubclass(ENVS[name], datasets.Recorded)
+        words["env"] = name if known else datasets.RECORDED
     if ":" not in words.get("env", "") and words.get("env") != datasets.RECORDED:
         return [*arguments, *(["--env=" + words["env"]] if "env" in words else [])]
     words["env_class"] = words["env"]

@@ -96,7 +96,7 @@ def test_arrays_that_are_no_episodes(arrays, said):
             },
             "expected as many of each",
         ),
-        ({"observations": np.array([{}]), "actions": MOVES}, "allow_pickle"),
+        ({"observations": np.array([{}]), "actions": MOVES}, "Python objects"),
     ],
 )
 def test_folders_that_are_no_episodes(arrays, said, tmp_path):

@@ -133,7 +133,7 @@ def test_the_arms_have_about_as_many_weights():
         sum(np.prod(w.shape) for w in make(env, arm).trainable_variables)
         for arm in ("sen", "nonequivariant")
     ]
-    assert sizes[0] / 1.6 < sizes[1] < 1.6 * sizes[0]
+    assert sizes[0] < sizes[1] < 2 * sizes[0]  # at most: dense layers after pixels
 
 
 def test_a_rectangle_has_no_quarter_turns():

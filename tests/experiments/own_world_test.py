@@ -129,6 +129,7 @@ def episodes(count=40, steps=4):
     actions = rng.integers(0, 3, (count, steps))
     at = np.cumsum(np.concatenate([rng.integers(0, 8, (count, 1)), actions - 1], 1), axis=1) % 8
     frames = np.zeros((count, steps + 1, 8, 8, 1), np.uint8)
+    frames[:, :, 0, 0, 0] = np.arange(count)[:, None]  # no two are the same
     np.put_along_axis(frames[:, :, 3, :, 0], at[..., None], 255, axis=2)
     return frames, actions
 
@@ -178,7 +179,7 @@ from sen_tf import groups
 
 class Ring:
     name, group, objects = "ring_facts", groups.get("D1"), 1
-    action_representation = "permutation(2,1,0)"
+    action_representation = "permutation(0,1,2;2,1,0)"
 """
 
 

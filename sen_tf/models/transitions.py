@@ -7,20 +7,29 @@ docs/results.md). The published code starts at random. The
 group `"C1"` makes a network plain.
 """
 
+from typing import Any
+
 import keras
 
 from sen_tf import groups
 from sen_tf.groups import representations
 from sen_tf.layers import ObjectGraph, OneHotActions, ToRegular
 from sen_tf.models.blocks import group_dense, mlp, state_dtype
+from sen_tf.tensors import DTypePolicy
 
 MOVES_CLOCKWISE = "permutation(3,0,1,2)"
 """The action of a quarter turn counter-clockwise on the moves up, right, down, left."""
 
 
 def object_transition(
-    group, objects, hidden=256, latent=2, moves=None, dtype=None, name="transition"
-):
+    group: groups.GroupLike,
+    objects: int,
+    hidden: int = 256,
+    latent: int = 2,
+    moves: groups.RepresentationLike | None = None,
+    dtype: DTypePolicy = None,
+    name: str = "transition",
+) -> keras.Model:
     """An object graph that commutes with the group, which acts on the states and on the moves.
 
     Args:
@@ -61,7 +70,14 @@ def object_transition(
     return keras.Model([state, action], graph(state, condition), name=name)
 
 
-def vector_transition(group, representation, hidden=181, latent=4, dtype=None, name="transition"):
+def vector_transition(
+    group: groups.GroupLike,
+    representation: groups.RepresentationLike,
+    hidden: int = 181,
+    latent: int = 4,
+    dtype: DTypePolicy = None,
+    name: str = "transition",
+) -> keras.Model:
     """Dense layers that commute with the group, from a state and an action that is a vector.
 
     Args:
@@ -82,7 +98,7 @@ def vector_transition(group, representation, hidden=181, latent=4, dtype=None, n
     """
     group = groups.get(group)
     representation = representations.get(representation, group)
-    precise = {"dtype": state_dtype(dtype)}
+    precise: dict[str, Any] = {"dtype": state_dtype(dtype)}
     state = keras.Input((group.order, latent), name="state", **precise)
     action = keras.Input((representation.dimension,), dtype="float32", name="action")
     condition = ToRegular(group, representation, **precise)(action)

@@ -8,11 +8,11 @@ import re
 import tensorflow as tf
 
 
-def has_gpu():
+def has_gpu() -> bool:
     return bool(tf.config.list_physical_devices("GPU"))
 
 
-def resolve_precision(precision):
+def resolve_precision(precision: str) -> str:
     """The dtype policy that `"auto"` means on this machine; others are returned as they are."""
     if precision != "auto":
         return precision
@@ -31,7 +31,7 @@ def _cpuinfo():
     return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
 
 
-def describe():
+def describe() -> str:
     """The GPUs, or the processor and its cores, for reports of what was measured where."""
     gpus = tf.config.list_physical_devices("GPU")
     if gpus:
@@ -43,7 +43,7 @@ def describe():
     return f"{name}, {os.cpu_count()} cores, {kind}"
 
 
-def xla_pays():
+def xla_pays() -> bool:
     """True if compiling training steps with XLA pays, in the strategy that is in scope.
 
     On one GPU. On CPUs it made the convolutions of the embeddings three times slower, and a
@@ -52,7 +52,7 @@ def xla_pays():
     return has_gpu() and tf.distribute.get_strategy().num_replicas_in_sync == 1
 
 
-def make_strategy(strategy):
+def make_strategy(strategy: str) -> tf.distribute.Strategy:
     """The `tf.distribute` strategy; `"auto"` mirrors over the GPUs where there are several.
 
     `"multi_worker"` must be made before TensorFlow computes anything, and waits for the others.
@@ -74,7 +74,7 @@ def make_strategy(strategy):
     return tf.distribute.get_strategy()
 
 
-def is_chief(strategy):
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
     """True if this process is the one that writes what the run leaves."""
     resolver = strategy.cluster_resolver
     if resolver is None or resolver.task_type == "chief":

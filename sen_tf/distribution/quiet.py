@@ -10,7 +10,7 @@ FLAG = "--tensorflow_logs"
 """The word on a command line that shows the lines all the same."""
 
 
-def import_keras():
+def import_keras() -> None:
     """Imports Keras and its backend; quietly, where this process is one of our programs.
 
     TensorFlow writes some lines to the process's own stderr before anything can stop it. They come

@@ -3,7 +3,11 @@
 Gradients flow through all of it.
 """
 
+from collections.abc import Callable
+
 import keras
+
+from sen_tf.tensors import Tensor
 
 
 def _context():
@@ -16,13 +20,13 @@ def _context():
     return context if context is not None and context.num_replicas_in_sync > 1 else None
 
 
-def count():
+def count() -> int:
     """The number of replicas that train in step."""
     context = _context()
     return 1 if context is None else context.num_replicas_in_sync
 
 
-def on_several_machines():
+def on_several_machines() -> bool:
     """True if the replicas are those of a MultiWorkerMirroredStrategy."""
     if _context() is None:
         return False
@@ -31,13 +35,13 @@ def on_several_machines():
     return isinstance(tf.distribute.get_strategy(), tf.distribute.MultiWorkerMirroredStrategy)
 
 
-def total(x):
+def total(x: Tensor) -> Tensor:
     """The sum of `x` over the replicas."""
     context = _context()
     return x if context is None else context.all_reduce("SUM", x)
 
 
-def gather(x):
+def gather(x: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
     """The rows of all replicas' `x`, in order, and what takes this replica's out of as many rows.
 
     Replicas may have different numbers of rows, also none.

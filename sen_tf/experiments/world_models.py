@@ -79,7 +79,7 @@ class Loss:
 class Settings(NamedTuple):
     """All settings of a run, one dataclass per part."""
 
-    environment: Environment
+    environment: Environment  # type: ignore[valid-type]  # a class that is made when imported
     preset: Preset
     network: Network
     training_set: TrainingSet

@@ -56,7 +56,7 @@ class Export:
     )
 
 
-def main(arguments):
+def main(arguments: list[str]) -> None:
     (asked,) = settings.parse(arguments, Export)
     model, directory = runs.open_model(asked.run, asked.model_file)
     output = pathlib.Path(asked.output or directory / "serving" / "world_model")
@@ -76,7 +76,7 @@ def _describe(spec):
     return f"{spec.name} {spec.dtype} ({', '.join(map(str, axes))})"
 
 
-def run():
+def run() -> None:
     """The command line; see the module."""
     settings.run(main, __doc__, Export)
 

@@ -6,9 +6,17 @@ What cannot be converted is an error that names the format and the endpoint.
 import contextlib
 import importlib
 import logging
+import os
+from collections.abc import Callable, Sequence
+
+import keras
+
+from sen_tf.tensors import Tensor
 
 
-def to_onnx(name, function, signature):
+def to_onnx(
+    name: str, function: Callable[..., dict[str, Tensor]], signature: Sequence[keras.InputSpec]
+) -> bytes:
     """The bytes of an ONNX file.
 
     Args:
@@ -36,7 +44,7 @@ def to_onnx(name, function, signature):
     return proto.SerializeToString()
 
 
-def to_litert(saved_model, names):
+def to_litert(saved_model: str | os.PathLike[str], names: Sequence[str]) -> bytes:
     """The bytes of a LiteRT file.
 
     Args:

@@ -1,19 +1,23 @@
 """The endpoints of an exported world model: its functions by name, and what each takes."""
 
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import keras
 from keras import ops
 
+from sen_tf.models import ContrastiveWorldModel
+from sen_tf.tensors import Tensor
+
 
 class Endpoint(NamedTuple):
     """A function of tensors to a dict of tensors, and the `keras.InputSpec` of each argument."""
 
-    function: object
-    signature: list
+    function: Callable[..., dict[str, Tensor]]
+    signature: list[keras.InputSpec]
 
 
-def endpoints_of(model):
+def endpoints_of(model: ContrastiveWorldModel) -> dict[str, Endpoint]:
     """The endpoints of a world model: a dict from names to `Endpoint`."""
     state, action = model.transition.inputs
 
@@ -58,7 +62,9 @@ def _rollout(model, state, actions):
     return ops.while_loop(lambda turn, *_: turn < steps, advance, (0, state, blank))[-1]
 
 
-def guarded(function, signature):
+def guarded(
+    function: Callable[..., dict[str, Tensor]], signature: Sequence[keras.InputSpec]
+) -> Callable[..., dict[str, Tensor]]:
     """`function` with a check of its inputs' shapes in the graph.
 
     TensorFlow Serving feeds the graph without comparing shapes to the signature. Without the check,

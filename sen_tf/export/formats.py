@@ -12,7 +12,7 @@ from sen_tf.export.precision import in_float32
 from sen_tf.models import ContrastiveWorldModel, to_plain
 
 
-def write_saved_model(model, folder, name):
+def write_saved_model(model: ContrastiveWorldModel, folder: pathlib.Path, name: str) -> None:
     """Writes a SavedModel, warm-up requests in it where their package is installed."""
     archive = keras.export.ExportArchive()
     for part in (model.embedding, model.encoder, model.transition):
@@ -25,14 +25,14 @@ def write_saved_model(model, folder, name):
         tf_serving.write_warm_up(folder, name, named)
 
 
-def write_onnx(model, folder, name):
+def write_onnx(model: ContrastiveWorldModel, folder: pathlib.Path, name: str) -> None:
     """Writes an ONNX file per endpoint."""
     for endpoint, (function, signature) in endpoints_of(model).items():
         content = converters.to_onnx(endpoint, function, signature)
         (folder / f"{endpoint}.onnx").write_bytes(content)
 
 
-def write_litert(model, folder, name):
+def write_litert(model: ContrastiveWorldModel, folder: pathlib.Path, name: str) -> None:
     """Writes a LiteRT file, one signature per endpoint."""
     aside = folder / "saved_model"
     write_saved_model(model, aside, name)
@@ -40,7 +40,7 @@ def write_litert(model, folder, name):
     shutil.rmtree(aside)
 
 
-def write_keras(model, folder, name):
+def write_keras(model: ContrastiveWorldModel, folder: pathlib.Path, name: str) -> None:
     """Writes a functional model per endpoint, from and to dicts, but for `rollout`."""
     for endpoint, (function, signature) in endpoints_of(model).items():
         if endpoint != "rollout":
@@ -60,7 +60,7 @@ WRITERS = {
 }
 
 
-def for_inference(model, as_plain=False):
+def for_inference(model: ContrastiveWorldModel, as_plain: bool = False) -> ContrastiveWorldModel:
     """A copy of a world model that computes in float32, for its endpoints alone.
 
     Args:
@@ -72,7 +72,12 @@ def for_inference(model, as_plain=False):
     return to_plain(copy) if as_plain else copy
 
 
-def export_model(model, directory, form="saved_model", as_plain=False):
+def export_model(
+    model: ContrastiveWorldModel,
+    directory: str | os.PathLike[str],
+    form: str = "saved_model",
+    as_plain: bool = False,
+) -> pathlib.Path:
     """Writes the next version of the model below `directory`.
 
     Args:

@@ -3,7 +3,7 @@
 import keras
 
 
-def in_float32(model):
+def in_float32(model: keras.Model) -> keras.Model:
     """A copy of a model whose every layer computes in float32.
 
     Weights are kept in float32 under mixed precision too, so that nothing is lost.

@@ -3,18 +3,23 @@
 import importlib.util
 import os
 import pathlib
+from collections.abc import Mapping
+
+from sen_tf.export.endpoints import Endpoint
 
 PACKAGE = "tensorflow-serving-api"
 CONFIG = "models.config"
 WARM_UP = "assets.extra/tf_serving_warmup_requests"
 
 
-def is_installed():
+def is_installed() -> bool:
     """True if the messages of TensorFlow Serving are installed here."""
     return importlib.util.find_spec("tensorflow_serving") is not None
 
 
-def write_warm_up(saved_model, name, endpoints):
+def write_warm_up(
+    saved_model: str | os.PathLike[str], name: str, endpoints: Mapping[str, Endpoint]
+) -> None:
     """Writes a request for each endpoint, which the server answers before it takes others.
 
     Args:
@@ -41,7 +46,7 @@ def write_warm_up(saved_model, name, endpoints):
             file.write(prediction_log_pb2.PredictionLog(predict_log=log).SerializeToString())
 
 
-def write_config(directory, name):
+def write_config(directory: pathlib.Path, name: str) -> None:
     """Writes `models.config` beside the versions: a server's list of models, of this one alone."""
     aside = directory / f".{CONFIG}.{os.getpid()}.tmp"
     aside.write_text(
@@ -57,7 +62,7 @@ def write_config(directory, name):
     os.replace(aside, directory / CONFIG)
 
 
-def docker_command(directory):
+def docker_command(directory: str | os.PathLike[str]) -> str:
     """The command line that serves a directory of versions: gRPC on port 8500, REST on 8501."""
     directory = pathlib.Path(directory).resolve()
     inside = f"/models/{directory.name}"

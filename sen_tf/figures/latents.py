@@ -5,11 +5,15 @@ predicts for times 1 to T from the first of them, `(N, T, ...)`, and the path of
 it returns.
 """
 
+import pathlib
+from collections.abc import Sequence
+
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from sen_tf.groups import representations
+from sen_tf.groups import FiniteGroup, GroupLike, representations
+from sen_tf.groups.rotations import SO3
 
 TRUE, PREDICTED = "tab:green", "tab:orange"
 FRAME = ("tab:red", "tab:green", "tab:blue")
@@ -20,7 +24,14 @@ MAGNIFICATION = 20
 """Factor by which a narrow irreducible part may be drawn larger than the widest one."""
 
 
-def draw_latents(states, predicted, path, group, objects=None, positions=None):
+def draw_latents(
+    states: np.ndarray,
+    predicted: np.ndarray,
+    path: pathlib.Path,
+    group: FiniteGroup | SO3,
+    objects: int | None = None,
+    positions: np.ndarray | None = None,
+) -> pathlib.Path:
     """Draws latent states as what they are: of objects, rotations, or functions on a finite group.
 
     Args:
@@ -31,12 +42,17 @@ def draw_latents(states, predicted, path, group, objects=None, positions=None):
     """
     if objects is not None:
         return draw_objects(states, predicted, path, positions)
-    if not hasattr(group, "elements"):
-        return _draw_first_episodes(states, predicted, path)
-    return draw_irreducible_parts(states, predicted, path, group)
+    if isinstance(group, FiniteGroup):
+        return draw_irreducible_parts(states, predicted, path, group)
+    return _draw_first_episodes(states, predicted, path)
 
 
-def draw_objects(states, predicted, path, positions=None):
+def draw_objects(
+    states: np.ndarray,
+    predicted: np.ndarray,
+    path: pathlib.Path,
+    positions: np.ndarray | None = None,
+) -> pathlib.Path:
     """Draws each object's latent states, projected on their two main axes; returns the path.
 
     The transition marked is the first of the episode that it moves most.
@@ -76,7 +92,9 @@ def draw_objects(states, predicted, path, positions=None):
     return path
 
 
-def draw_irreducible_parts(states, predicted, path, group):
+def draw_irreducible_parts(
+    states: np.ndarray, predicted: np.ndarray, path: pathlib.Path, group: GroupLike
+) -> pathlib.Path:
     """Draws latent states that are functions on a group, part by irreducible part.
 
     A part of dimension 1 is a line, and one of dimension 2 a plane, where the states that the group
@@ -118,7 +136,9 @@ def draw_irreducible_parts(states, predicted, path, group):
     return path
 
 
-def draw_frames_along_traversal(states, predicted, path, names):
+def draw_frames_along_traversal(
+    states: np.ndarray, predicted: np.ndarray, path: pathlib.Path, names: Sequence[str]
+) -> pathlib.Path:
     """Draws how rotations move, as the frames of their three columns; returns the path.
 
     Arrows are the columns of the first state, seen nearly as by the teapot's camera: x to the

@@ -4,6 +4,7 @@ Of stacked frames, the channels of which are those of several images, the last i
 """
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
@@ -197,7 +198,7 @@ FOUND, OTHER = "tab:green", "tab:red"
 
 def _explain(figure, mark, unseen):
     """The legend of marks and of actions that training did not have."""
-    handles = []
+    handles: list[Artist] = []
     if mark:
         words = {FOUND: "its own episode is nearest", OTHER: "another episode's image is nearer"}
         handles += [

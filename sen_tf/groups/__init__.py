@@ -1,12 +1,14 @@
 """Groups, their actions and their representations. NumPy only."""
 
 from sen_tf.groups import actions, irreps, representations, rotations
-from sen_tf.groups.finite import FiniteGroup, cyclic, dihedral, get
-from sen_tf.groups.representations import Representation
+from sen_tf.groups.finite import FiniteGroup, GroupLike, cyclic, dihedral, get
+from sen_tf.groups.representations import Representation, RepresentationLike
 
 __all__ = [
     "FiniteGroup",
+    "GroupLike",
     "Representation",
+    "RepresentationLike",
     "actions",
     "cyclic",
     "dihedral",

@@ -9,13 +9,21 @@ All are left actions: acting with h and then with g is acting with gh.
 """
 
 import math
+from collections.abc import Callable
+from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from sen_tf.groups import finite
 
+Action: TypeAlias = Callable[[np.ndarray, finite.FiniteGroup, int], np.ndarray]
+"""A function `act(x, group, g)` that applies element `g` to an array, as those of this module."""
 
-def rotate_grid(x, group, g, axes=(-2, -1)):
+
+def rotate_grid(
+    x: np.ndarray, group: finite.GroupLike, g: int, axes: tuple[int, int] = (-2, -1)
+) -> np.ndarray:
     """Acts with `g` on the pixels of `x`: exact, no interpolation.
 
     Args:
@@ -41,7 +49,7 @@ def rotate_grid(x, group, g, axes=(-2, -1)):
     return np.rot90(x, turns * (4 // n), axes)
 
 
-def kernel_indices(group, size):
+def kernel_indices(group: finite.GroupLike, size: int) -> np.ndarray:
     """Returns where the pixels of a transformed square kernel come from.
 
     Args:
@@ -56,7 +64,7 @@ def kernel_indices(group, size):
     return np.stack([rotate_grid(pixels, group, g) for g in finite.get(group).elements])
 
 
-def act_on_regular(f, group, g, axis=-2):
+def act_on_regular(f: npt.ArrayLike, group: finite.GroupLike, g: int, axis: int = -2) -> np.ndarray:
     """Acts with `g` on a function on the group: (g f)[h] = f[g^-1 h].
 
     Args:
@@ -78,7 +86,7 @@ def act_on_regular(f, group, g, axis=-2):
     return np.take(f, group.product[group.inverse[group.element(g)]], axis)
 
 
-def act_on_regular_image(x, group, g):
+def act_on_regular_image(x: np.ndarray, group: finite.GroupLike, g: int) -> np.ndarray:
     """Acts with `g` on a regular feature map: on its pixels and on its group axis.
 
     Args:
@@ -92,7 +100,7 @@ def act_on_regular_image(x, group, g):
     return act_on_regular(rotate_grid(x, group, g, axes=(1, 2)), group, g, axis=3)
 
 
-def vector_matrix(group, g):
+def vector_matrix(group: finite.GroupLike, g: int) -> np.ndarray:
     """Returns the matrix with which element `g` of C_n or D_n acts on vectors (x, y).
 
     It is orthogonal, float64 of shape (2, 2), and exact for multiples of a quarter turn. ValueError

@@ -14,14 +14,16 @@ import difflib
 import functools
 import operator
 import re
+from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 EXAMPLES = ("C1", "C2", "C3", "C4", "C6", "C8", "D1", "D2", "D3", "D4", "D6", "D8")
 NAMES = r"[CD][1-9][0-9]*"
 
 
-@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False, init=False)
 class FiniteGroup:
     """A finite group, given by its multiplication table.
 
@@ -51,34 +53,33 @@ class FiniteGroup:
     product: np.ndarray
     inverse: np.ndarray = dataclasses.field(init=False)
 
-    def __post_init__(self):
-        if not isinstance(self.name, str) or not self.name:
-            raise ValueError(
-                f"Expected `name` to be a non-empty string; received name={self.name!r}"
-            )
-        product = _integers(self.product)
-        _check_table(product)
-        inverse = np.argmin(product, axis=1)
-        for key, table in (("product", product), ("inverse", inverse)):
-            table.flags.writeable = False
-            object.__setattr__(self, key, table)
+    def __init__(self, name: str, product: npt.ArrayLike) -> None:
+        if not isinstance(name, str) or not name:
+            raise ValueError(f"Expected `name` to be a non-empty string; received name={name!r}")
+        table = _integers(product)
+        _check_table(table)
+        inverse = np.argmin(table, axis=1)
+        for array in (table, inverse):
+            array.flags.writeable = False
+        for key, value in (("name", name), ("product", table), ("inverse", inverse)):
+            object.__setattr__(self, key, value)
 
     @property
-    def order(self):
+    def order(self) -> int:
         return len(self.product)
 
     @property
-    def elements(self):
+    def elements(self) -> range:
         return range(self.order)
 
     @property
-    def config(self):
+    def config(self) -> str | dict[str, Any]:
         """The value from which `get` makes the group: a name, or name and table."""
         if re.fullmatch(NAMES, self.name) and self == _by_name(self.name):
             return self.name
         return {"name": self.name, "product": self.product.tolist()}
 
-    def element(self, g):
+    def element(self, g: int) -> int:
         """Returns `g` as a Python integer; ValueError unless it is the index of an element."""
         index = _index(g)
         if index is None or not 0 <= index < self.order:
@@ -88,22 +89,26 @@ class FiniteGroup:
             )
         return index
 
-    def __eq__(self, other):
+    def __eq__(self, other: object) -> bool:
         if not isinstance(other, FiniteGroup):
             return NotImplemented
         return self.name == other.name and np.array_equal(self.product, other.product)
 
-    def __hash__(self):
+    def __hash__(self) -> int:
         return hash((self.name, self.product.tobytes()))
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return self.name
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return FiniteGroup, (self.name, self.product)
 
 
-def cyclic(n):
+GroupLike: TypeAlias = FiniteGroup | str | dict[str, Any]
+"""Anything `get` makes a group of: a group, its name such as `"C4"`, or a `FiniteGroup.config`."""
+
+
+def cyclic(n: int) -> FiniteGroup:
     """Returns C_n, the n rotations of a regular n-gon, for an integer n >= 1.
 
     ValueError for any other n.
@@ -111,7 +116,7 @@ def cyclic(n):
     return get(f"C{_at_least_one(n)}")
 
 
-def dihedral(n):
+def dihedral(n: int) -> FiniteGroup:
     """Returns D_n, the n rotations and n reflections of a regular n-gon, for an integer n >= 1.
 
     ValueError for any other n.
@@ -119,7 +124,7 @@ def dihedral(n):
     return get(f"D{_at_least_one(n)}")
 
 
-def get(group):
+def get(group: GroupLike) -> FiniteGroup:
     """Returns the group of a name such as "C4" or "D3"; a `FiniteGroup` is returned as it is.
 
     A dict of `name` and `product` makes a group of your own, as `FiniteGroup.config` gives it.
@@ -141,7 +146,7 @@ def get(group):
     return _by_name(group)
 
 
-def family(group):
+def family(group: GroupLike) -> tuple[str, int]:
     """Returns ("C", n) or ("D", n), what kind of group this is; ValueError if neither."""
     group = get(group)
     if not re.fullmatch(NAMES, group.name) or group != _by_name(group.name):
@@ -152,7 +157,7 @@ def family(group):
     return group.name[0], int(group.name[1:])
 
 
-def normal_form(group, g):
+def normal_form(group: GroupLike, g: int) -> tuple[int, int]:
     """Returns the (k, j) with 0 <= k < n and j in (0, 1) for which `g` of C_n or D_n is r^k f^j."""
     group = get(group)
     _, n = family(group)

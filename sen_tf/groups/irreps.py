@@ -17,11 +17,12 @@ import functools
 import math
 
 import numpy as np
+import numpy.typing as npt
 
 from sen_tf.groups import rotations
 
 
-def spherical_harmonics(degree, v):
+def spherical_harmonics(degree: int, v: npt.ArrayLike) -> np.ndarray:
     """Returns the real spherical harmonics Y_l of vectors, as homogeneous polynomials.
 
     On unit vectors they are the harmonics that are orthonormal over the sphere, times
@@ -41,14 +42,14 @@ def spherical_harmonics(degree, v):
     """
     _check_degrees(degree=degree)
     x, y, z = np.moveaxis(rotations.checked_array("v", v, (3,)), -1, 0)
-    components = [None] * (2 * degree + 1)
+    components: dict[int, np.ndarray] = {}
     for m in range(degree + 1):
         ratio = math.factorial(degree - m) / math.factorial(degree + m)
         polar = math.sqrt(ratio * (2 if m else 1)) * _legendre(degree, m, y, x**2 + y**2 + z**2)
         azimuth = (z + 1j * x) ** m
-        components[degree - m] = polar * azimuth.imag
-        components[degree + m] = polar * azimuth.real
-    return np.stack(components, -1)
+        components[-m] = polar * azimuth.imag
+        components[m] = polar * azimuth.real
+    return np.stack([components[m] for m in range(-degree, degree + 1)], -1)
 
 
 def _legendre(degree, m, y, square):
@@ -59,7 +60,7 @@ def _legendre(degree, m, y, square):
     return now
 
 
-def wigner_d(degree, r):
+def wigner_d(degree: int, r: npt.ArrayLike) -> np.ndarray:
     """Returns the real Wigner D matrices D_l of rotations: orthogonal, D(R S) = D(R) D(S).
 
     Args:
@@ -89,7 +90,7 @@ def _spiral(n):
 
 
 @functools.lru_cache(maxsize=None, typed=True)
-def clebsch_gordan(l1, l2, l3):
+def clebsch_gordan(l1: int, l2: int, l3: int) -> np.ndarray:
     """Returns the real Clebsch-Gordan coefficients: what couples degrees l1 and l2 to degree l3.
 
     `np.einsum("a,b,abc->c", u, v, C)` turns by D_l3(R) when u turns by D_l1(R) and v by D_l2(R).
@@ -128,12 +129,12 @@ def clebsch_gordan(l1, l2, l3):
     return coefficients
 
 
-def block(degree):
+def block(degree: int) -> slice:
     """Returns the slice of degree l in a direct sum of degrees 0 to L."""
     return slice(degree**2, (degree + 1) ** 2)
 
 
-def representation(degree, r):
+def representation(degree: int, r: npt.ArrayLike) -> np.ndarray:
     """Returns how rotations act on the direct sum of degrees 0 to L: block-diagonal, D_0 to D_L.
 
     Args:
@@ -154,7 +155,7 @@ def representation(degree, r):
     return matrices
 
 
-def cartesian_basis(rank):
+def cartesian_basis(rank: int) -> np.ndarray:
     """Returns the parts of a Cartesian tensor: a scalar, a vector, or a matrix M -> R M R^T.
 
     A scalar has degree 0, a vector degree 1, a matrix degrees 0 (trace), 1 (skew part) and 2

@@ -21,20 +21,22 @@ import dataclasses
 import difflib
 import itertools
 import re
+from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from sen_tf.groups import actions, finite
 
 TOLERANCE = 1e-9
-_KINDS = {(1, 1): "real", (2, 0): "complex", (4, -2): "quaternionic"}
+_KINDS: dict[tuple[int, ...], str] = {(1, 1): "real", (2, 0): "complex", (4, -2): "quaternionic"}
 _SIGNS = {  # the images of r, and of f
     "C": {"sign": [-1]},
     "D": {"sign": [1, -1], "sign_r": [-1, 1], "sign_rf": [-1, -1]},
 }
 
 
-@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False, init=False)
 class Representation:
     """A homomorphism from a finite group to invertible real matrices.
 
@@ -58,20 +60,20 @@ class Representation:
     name: str
     matrices: np.ndarray
 
-    def __post_init__(self):
-        group = finite.get(self.group)
-        matrices = np.array(self.matrices, dtype=np.float64)
-        _check_homomorphism(group, self.name, matrices)
-        matrices.flags.writeable = False
-        object.__setattr__(self, "group", group)
-        object.__setattr__(self, "matrices", matrices)
+    def __init__(self, group: finite.GroupLike, name: str, matrices: npt.ArrayLike) -> None:
+        group = finite.get(group)
+        array = np.array(matrices, dtype=np.float64)
+        _check_homomorphism(group, name, array)
+        array.flags.writeable = False
+        for key, value in (("group", group), ("name", name), ("matrices", array)):
+            object.__setattr__(self, key, value)
 
     @property
-    def dimension(self):
+    def dimension(self) -> int:
         return self.matrices.shape[-1]
 
     @property
-    def kind(self):
+    def kind(self) -> str:
         """The numbers that commute with it: "real" | "complex" | "quaternionic", or "reducible".
 
         Read from the character chi: the mean of chi(g)^2 is the dimension of the commutant, 1, 2 or
@@ -83,29 +85,33 @@ class Representation:
         means = np.mean(character**2), np.mean(character[square])
         return _KINDS.get(tuple(int(round(mean)) for mean in means), "reducible")
 
-    def __add__(self, other):
+    def __add__(self, other: "Representation") -> "Representation":
         if not isinstance(other, Representation):
             return NotImplemented
         return _direct_sum([self, other])
 
-    def __eq__(self, other):
+    def __eq__(self, other: object) -> bool:
         if not isinstance(other, Representation):
             return NotImplemented
         return (self.group, self.name) == (other.group, other.name) and np.array_equal(
             self.matrices, other.matrices
         )
 
-    def __hash__(self):
+    def __hash__(self) -> int:
         return hash((self.group, self.name))
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return self.name
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return Representation, (self.group, self.name, self.matrices)
 
 
-def get(representation, group):
+RepresentationLike: TypeAlias = Representation | str
+"""A representation, or the string that makes it, such as `"sign + 2 standard"`."""
+
+
+def get(representation: RepresentationLike, group: finite.GroupLike) -> Representation:
     """Returns the representation of `group` that a string describes; a value is returned as it is.
 
     Args:
@@ -136,7 +142,7 @@ def get(representation, group):
     return _direct_sum([_make(atom, group) for atom in _terms(representation)])
 
 
-def irreps(group):
+def irreps(group: finite.GroupLike) -> list[Representation]:
     """Returns the irreducible real representations of C_n or D_n, one of each class.
 
     The signs come first, then the rotations. Their `kind` is "complex" for the rotations of C_n and
@@ -149,7 +155,7 @@ def irreps(group):
     return [get(name, group) for name in names]
 
 
-def fourier_blocks(group):
+def fourier_blocks(group: finite.GroupLike) -> list[np.ndarray]:
     """Returns an orthonormal basis of functions on C_n or D_n that block-diagonalizes convolution.
 
     With x_hat[a, i] = sum_g basis[a, i, g] x[g], every y[g] = sum_h k[g^-1 h] x[h] reads, block by
@@ -170,7 +176,7 @@ def fourier_blocks(group):
     return [_coefficients(irrep) for irrep in irreps(group)]
 
 
-def kernel_blocks(group):
+def kernel_blocks(group: finite.GroupLike) -> list[np.ndarray]:
     """Returns how a kernel k on C_n or D_n makes the matrices M of `fourier_blocks`.
 
     Returns:
@@ -179,7 +185,7 @@ def kernel_blocks(group):
     return [irrep.matrices.transpose(1, 2, 0) for irrep in irreps(group)]
 
 
-def irreducible_parts(group):
+def irreducible_parts(group: finite.GroupLike) -> list[tuple[Representation, np.ndarray]]:
     """Returns orthonormal coordinates of functions on C_n or D_n, part by irreducible part.
 
     A part changes by its own representation: if x has the coordinates c[i] = sum_g basis[i, g] x[g]
@@ -255,7 +261,7 @@ def _terms(name):
     """Returns the atoms of a sum as often as they are counted: "a + 2 b" gives ["a", "b", "b"]."""
     atoms = []
     for term in name.split("+"):
-        count, atom = re.fullmatch(r"(?:([1-9]\d*)\s+)?(.*)", term.strip(), re.DOTALL).groups()
+        [(count, atom)] = re.findall(r"^(?:([1-9]\d*)\s+)?(.*)", term.strip(), re.DOTALL)
         atoms += [atom] * int(count or 1)
     return atoms
 

@@ -9,6 +9,7 @@ another shape raise ValueError.
 import dataclasses
 
 import numpy as np
+import numpy.typing as npt
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,22 +22,22 @@ class SO3:
 
     name = "SO(3)"
 
-    def __str__(self):
+    def __str__(self) -> str:
         return self.name
 
-    def sample(self, rng, n):
+    def sample(self, rng: np.random.Generator, n: int) -> np.ndarray:
         """Returns `n` elements, (n, 3, 3), drawn by `haar`."""
         return haar(rng, n)
 
 
-def hat(v):
+def hat(v: npt.ArrayLike) -> np.ndarray:
     """Returns skew matrices (..., 3, 3) of vectors (..., 3): hat(v) w = v x w."""
     x, y, z = np.moveaxis(checked_array("v", v, (3,)), -1, 0)
     o = np.zeros_like(x)
     return np.stack([np.stack(row, -1) for row in ([o, -z, y], [z, o, -x], [-y, x, o])], -2)
 
 
-def vee(m):
+def vee(m: npt.ArrayLike) -> np.ndarray:
     """Returns the vectors (..., 3) of skew matrices (..., 3, 3), the inverse of `hat`.
 
     The symmetric part of a matrix that is not skew is ignored.
@@ -46,7 +47,7 @@ def vee(m):
     return np.stack([skew[..., 2, 1], skew[..., 0, 2], skew[..., 1, 0]], -1)
 
 
-def exp(v):
+def exp(v: npt.ArrayLike) -> np.ndarray:
     """Returns the rotations (..., 3, 3) of rotation vectors (..., 3), by Rodrigues' formula."""
     k = hat(v)
     angle = np.linalg.norm(v, axis=-1)[..., None, None]
@@ -54,7 +55,7 @@ def exp(v):
     return np.eye(3) + np.sinc(angle / np.pi) * k + np.sinc(angle / (2 * np.pi)) ** 2 / 2 * (k @ k)
 
 
-def log(r):
+def log(r: npt.ArrayLike) -> np.ndarray:
     """Returns the rotation vectors (..., 3), of length 0 to pi radians, of rotations (..., 3, 3).
 
     Accurate at every angle: it goes through the unit quaternion (w, u), whose products
@@ -77,7 +78,7 @@ def log(r):
     return ratio * u
 
 
-def gram_schmidt(u, v):
+def gram_schmidt(u: npt.ArrayLike, v: npt.ArrayLike) -> np.ndarray:
     """Returns the rotations with first column along `u` and second in the half-plane towards `v`.
 
     Equivariant: gram_schmidt(g u, g v) = g gram_schmidt(u, v) for every rotation g.
@@ -99,7 +100,7 @@ def gram_schmidt(u, v):
     return np.stack([first, second, np.cross(first, second)], -1)
 
 
-def haar(rng, n):
+def haar(rng: np.random.Generator, n: int) -> np.ndarray:
     """Returns `n` rotations, (n, 3, 3), uniform over SO(3), from a `numpy.random.Generator`.
 
     Pairs of Gaussian vectors look the same from every side, and Gram-Schmidt turns with them.
@@ -121,7 +122,7 @@ def _unit(name, v, smallest=0.0):
     return v / length
 
 
-def checked_array(name, values, shape):
+def checked_array(name: str, values: npt.ArrayLike, shape: tuple[int, ...]) -> np.ndarray:
     """Returns float64 `values`; ValueError unless their last axes have `shape`."""
     values = np.asarray(values, dtype=np.float64)
     if values.shape[-len(shape) :] != shape:

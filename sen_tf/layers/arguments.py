@@ -3,9 +3,11 @@
 import math
 import numbers
 import operator
+from collections.abc import Sequence
+from typing import Any
 
 
-def integer(name, value, least=1):
+def integer(name: str, value: Any, least: int = 1) -> int:
     """`value`, also one of NumPy's integers, as an `int`.
 
     Raises:
@@ -22,7 +24,7 @@ def integer(name, value, least=1):
     return number
 
 
-def side(name, value):
+def side(name: str, value: Any) -> int:
     """The side of a square window, given as an integer or as the pair of both sides.
 
     Raises:
@@ -41,7 +43,7 @@ def side(name, value):
     return rows
 
 
-def choice(name, value, choices):
+def choice(name: str, value: Any, choices: Sequence[str]) -> str:
     """`value` in small letters, as Keras reads "SAME".
 
     Raises:
@@ -55,18 +57,25 @@ def choice(name, value, choices):
     return chosen
 
 
-def padding(value):
+def padding(value: Any) -> str:
     """`"valid"` or `"same"`, or a ValueError."""
     return choice("padding", value, ("valid", "same"))
 
 
-def data_format(value):
+def data_format(value: Any) -> str:
     """`"channels_last"`, which None means too, or a ValueError."""
     return choice("data_format", value or "channels_last", ("channels_last",))
 
 
-def positive(name, value):
+def positive(name: str, value: Any) -> float:
     """A positive, finite number as a `float`, or a ValueError."""
-    if not isinstance(value, numbers.Real) or not 0 < value < math.inf:
+    if not isinstance(value, numbers.Real) or not 0 < float(value) < math.inf:
         raise ValueError(f"Expected `{name}` to be positive; received {name}={value!r}.")
+    return float(value)
+
+
+def share(name: str, value: Any) -> float:
+    """A number in [0, 1) as a `float`, or a ValueError."""
+    if not isinstance(value, numbers.Real) or not 0 <= float(value) < 1:
+        raise ValueError(f"Expected `{name}` to be in [0, 1); received {name}={value!r}.")
     return float(value)

@@ -5,8 +5,10 @@ import functools
 import keras
 from keras import ops
 
+from sen_tf.tensors import Tensor
 
-def conv2d(x, kernel, strides, padding, dilation_rate):
+
+def conv2d(x: Tensor, kernel: Tensor, strides: int, padding: str, dilation_rate: int) -> Tensor:
     """`keras.ops.conv`, channels last, dilated by TensorFlow's own kernels where they can.
 
     Keras on TensorFlow cuts the image into dilation_rate^2 small ones, which for large rates are

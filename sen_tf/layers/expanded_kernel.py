@@ -1,5 +1,8 @@
 """A small kernel expanded over the group, as group convolutions and group dense layers have it."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
@@ -7,6 +10,7 @@ from keras import ops
 from sen_tf import groups
 from sen_tf.layers import arguments
 from sen_tf.layers.inputs import settle
+from sen_tf.tensors import Shape, Tensor
 
 
 class ExpandedKernel(keras.layers.Layer):
@@ -27,19 +31,19 @@ class ExpandedKernel(keras.layers.Layer):
 
     def __init__(
         self,
-        group,
-        filters,
-        activation=None,
-        use_bias=True,
-        kernel_initializer="glorot_uniform",
-        bias_initializer="zeros",
-        kernel_regularizer=None,
-        bias_regularizer=None,
-        activity_regularizer=None,
-        kernel_constraint=None,
-        bias_constraint=None,
-        **kwargs,
-    ):
+        group: groups.GroupLike,
+        filters: int,
+        activation: str | Callable[[Tensor], Tensor] | None = None,
+        use_bias: bool = True,
+        kernel_initializer: str | keras.Initializer = "glorot_uniform",
+        bias_initializer: str | keras.Initializer = "zeros",
+        kernel_regularizer: str | keras.Regularizer | None = None,
+        bias_regularizer: str | keras.Regularizer | None = None,
+        activity_regularizer: str | keras.Regularizer | None = None,
+        kernel_constraint: str | keras.constraints.Constraint | None = None,
+        bias_constraint: str | keras.constraints.Constraint | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         self.group = groups.get(group)
         self.filters = arguments.integer("filters", filters)
@@ -56,7 +60,9 @@ class ExpandedKernel(keras.layers.Layer):
         self.kernel_constraint = keras.constraints.get(kernel_constraint)
         self.bias_constraint = keras.constraints.get(bias_constraint)
 
-    def add_kernel(self, positions, channels, fan_in=1, fan_out=1):
+    def add_kernel(
+        self, positions: Sequence[int], channels: int, fan_in: int = 1, fan_out: int = 1
+    ) -> None:
         """Adds `kernel` of shape `(*positions, channels, filters)` and `bias` `(filters,)`.
 
         `fan_in` and `fan_out` say how often a channel (a filter) is used at each position of the
@@ -85,7 +91,7 @@ class ExpandedKernel(keras.layers.Layer):
                 constraint=self.bias_constraint,
             )
 
-    def add_bias(self, outputs):
+    def add_bias(self, outputs: Tensor) -> Tensor:
         """Adds one number a filter; the last axis holds the filters, once or for every element.
 
         TensorFlow makes one operation of a convolution or product and what is added right after.
@@ -94,7 +100,7 @@ class ExpandedKernel(keras.layers.Layer):
             return outputs
         return ops.add(outputs, ops.tile(self.bias, [outputs.shape[-1] // self.filters]))
 
-    def plain_arguments(self):
+    def plain_arguments(self) -> dict[str, Any]:
         """Arguments of the layer of Keras whose kernel is the expanded one."""
         return {
             "activation": self.activation,
@@ -102,7 +108,7 @@ class ExpandedKernel(keras.layers.Layer):
             "dtype": self.dtype_policy,
         }
 
-    def plain_weights(self):
+    def plain_weights(self) -> list[np.ndarray]:
         """Kernel and bias of that layer, for every element of the group: a list of arrays."""
         weights = [ops.convert_to_numpy(self.expanded_kernel())]
         if self.bias is not None:
@@ -110,7 +116,7 @@ class ExpandedKernel(keras.layers.Layer):
             weights.append(np.tile(ops.convert_to_numpy(self.bias), copies))
         return weights
 
-    def check_group_axis(self, input_shape, rank=None):
+    def check_group_axis(self, input_shape: Shape, rank: int | None = None) -> None:
         """Raises a ValueError unless the axis before the channels is the group's."""
         if rank is not None and len(input_shape) != rank:
             raise ValueError(
@@ -126,12 +132,12 @@ class ExpandedKernel(keras.layers.Layer):
         if not input_shape[-1]:
             raise ValueError(f"{type(self).__name__} `{self.name}` needs a known channel number.")
 
-    def settle_on_group(self, inputs, ranks=None):
+    def settle_on_group(self, inputs: Tensor, ranks: Sequence[int] | None = None) -> Tensor:
         """The input of `call`, held to what `check_group_axis` asked for; see `inputs.settle`."""
         sizes = {-2: self.group.order, -1: self.kernel.shape[-2]}
         return settle(self, inputs, sizes, ranks)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "group": self.group.config,

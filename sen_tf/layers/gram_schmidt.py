@@ -1,9 +1,12 @@
 """Rotations from pairs of vectors."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from sen_tf.layers.inputs import settle
+from sen_tf.tensors import Shape, Tensor
 
 SOFTENING = 1e-6
 """A vector v is divided by sqrt(|v|^2 + SOFTENING^2), whose gradient exists at v = 0."""
@@ -38,17 +41,17 @@ class GramSchmidt(keras.layers.Layer):
     (2019); Park et al. (2022), appendix, 3D Teapot.
     """
 
-    def __init__(self, **kwargs):
+    def __init__(self, **kwargs: Any) -> None:
         super().__init__(autocast=False, **kwargs)  # directions in bfloat16 are 0.2 degrees off
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         if len(input_shape) < 3 or tuple(input_shape[-2:]) != (2, 3):
             raise ValueError(
                 f"GramSchmidt `{self.name}` expected an input of shape (batch, ..., 2, 3), pairs "
                 f"of vectors; received {tuple(input_shape)}."
             )
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         vectors = settle(self, ops.cast(inputs, self.variable_dtype), {-2: 2, -1: 3})
         first, second = _unit(vectors[..., 0, :]), _unit(vectors[..., 1, :])
         for _ in range(2):  # the second time removes the rounding errors of the first
@@ -57,7 +60,7 @@ class GramSchmidt(keras.layers.Layer):
         columns = ops.stack([first, second, _cross(first, second)], axis=-1)
         return ops.cast(columns, self.compute_dtype)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (*input_shape[:-2], 3, 3)
 
 

@@ -20,21 +20,31 @@ which it does not is refused.
 """
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
-from sen_tf.groups import actions
+from sen_tf.groups import FiniteGroup, GroupLike, actions
 from sen_tf.layers import arguments
 from sen_tf.layers.block_diagonal import block_diagonal_product, is_worthwhile
 from sen_tf.layers.dilated_conv import conv2d
 from sen_tf.layers.expanded_kernel import ExpandedKernel
 from sen_tf.layers.inputs import require, settle
 from sen_tf.layers.plain import reshape, with_weights
+from sen_tf.tensors import Shape, Tensor
 
 
-def check_symmetric_grid(layer, group, input_shape, window, stride, padding):
+def check_symmetric_grid(
+    layer: keras.layers.Layer,
+    group: FiniteGroup,
+    input_shape: Shape,
+    window: int,
+    stride: int,
+    padding: str,
+) -> None:
     """Raises a ValueError where sampling windows do not sit symmetrically on the image.
 
     A window of `window` pixels moved by `stride` is placed symmetrically about the centre of `size`
@@ -64,7 +74,9 @@ def check_symmetric_grid(layer, group, input_shape, window, stride, padding):
             )
 
 
-def symmetric_grid(layer, x, group, window, stride, padding):
+def symmetric_grid(
+    layer: keras.layers.Layer, x: Tensor, group: FiniteGroup, window: int, stride: int, padding: str
+) -> Tensor:
     """`x`, an input of `call`, which passes `check_symmetric_grid`.
 
     TensorFlow's graphs check a size that is not known while they are traced when they run.
@@ -123,15 +135,15 @@ class _GridConv2D(ExpandedKernel):
 
     def __init__(
         self,
-        group,
-        filters,
-        kernel_size,
-        strides=1,
-        padding="valid",
-        dilation_rate=1,
-        data_format="channels_last",
-        **kwargs,
-    ):
+        group: GroupLike,
+        filters: int,
+        kernel_size: int | Sequence[int],
+        strides: int | Sequence[int] = 1,
+        padding: str = "valid",
+        dilation_rate: int | Sequence[int] = 1,
+        data_format: str = "channels_last",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(group, filters, **kwargs)
         self.kernel_size = arguments.side("kernel_size", kernel_size)
         self.strides = arguments.side("strides", strides)
@@ -154,11 +166,11 @@ class _GridConv2D(ExpandedKernel):
         return table.transpose(1, 2, 3, 0)
 
     @property
-    def window(self):
+    def window(self) -> int:
         """Pixels that the dilated kernel spans."""
         return (self.kernel_size - 1) * self.dilation_rate + 1
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         if self.regular_input:
             self.check_group_axis(input_shape, rank=5)
         elif len(input_shape) != 4 or not input_shape[-1]:
@@ -180,7 +192,7 @@ class _GridConv2D(ExpandedKernel):
     def _grid(self):
         return self.window, self.strides, self.padding
 
-    def expanded_kernel(self):
+    def expanded_kernel(self) -> Tensor:
         """The kernel of the ordinary convolution: (k, k, |G| channels, |G| filters)."""
         size, _, inputs, outputs = self._table.shape
         channels = self.kernel.shape[-2]
@@ -191,7 +203,7 @@ class _GridConv2D(ExpandedKernel):
         kernel = ops.transpose(kernel, (0, 1, 2, 4, 3, 5))
         return ops.reshape(kernel, (size, size, inputs * channels, outputs * self.filters))
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         if self.regular_input:
             inputs = self.settle_on_group(inputs, ranks=(5,))
         else:
@@ -211,7 +223,7 @@ class _GridConv2D(ExpandedKernel):
             x = ops.reshape(x, (*ops.shape(x)[:3], self.group.order, self.filters))
         return x
 
-    def plain(self, inputs):
+    def plain(self, inputs: Tensor) -> Tensor:
         """A `Conv2D` with the group among the channels; see `layers.plain`."""
         *grid, order, channels = inputs.shape[1:] if self.regular_input else (*inputs.shape[1:], 1)
         conv = keras.layers.Conv2D(
@@ -235,12 +247,12 @@ class _GridConv2D(ExpandedKernel):
             return -(-size // self.strides)
         return (size - self.window) // self.strides + 1
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         grid = (input_shape[0], self._length(input_shape[1]), self._length(input_shape[2]))
         group = (self.group.order,) if self.regular_output else ()
         return (*grid, *group, self.filters)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "kernel_size": self.kernel_size,

@@ -6,6 +6,7 @@ from keras import ops
 from sen_tf.layers.block_diagonal import block_diagonal_product, is_worthwhile
 from sen_tf.layers.expanded_kernel import ExpandedKernel
 from sen_tf.layers.plain import reshape, with_weights
+from sen_tf.tensors import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable("sen_tf")
@@ -37,11 +38,11 @@ class GroupDense(ExpandedKernel):
     Reference: Park et al. (2022), section 4; Ravanbakhsh et al. (2017).
     """
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         self.check_group_axis(input_shape)
         self.add_kernel((self.group.order,), input_shape[-1])
 
-    def expanded_kernel(self):
+    def expanded_kernel(self) -> Tensor:
         """The matrix of the layer: (|G| channels, |G| filters)."""
         order, channels = self.group.order, self.kernel.shape[-2]
         table = self.group.product[self.group.inverse].T  # table[h, g] = g^-1 h
@@ -52,7 +53,7 @@ class GroupDense(ExpandedKernel):
         kernel = ops.transpose(kernel, (0, 2, 1, 3))
         return ops.reshape(kernel, (order * channels, order * self.filters))
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         inputs = self.settle_on_group(inputs)
         order, channels = self.group.order, inputs.shape[-1]
         if is_worthwhile(self.group, channels, self.filters):
@@ -65,12 +66,12 @@ class GroupDense(ExpandedKernel):
         x = ops.reshape(self.add_bias(x), (*ops.shape(inputs)[:-1], self.filters))
         return self.activation(x)
 
-    def plain(self, inputs):
+    def plain(self, inputs: Tensor) -> Tensor:
         """A `Dense` layer between all numbers of all elements; see `layers.plain`."""
         *points, order, channels = inputs.shape[1:]
         dense = keras.layers.Dense(order * self.filters, **self.plain_arguments())
         x = reshape(inputs, *points, order * channels)
         return reshape(with_weights(dense, self.plain_weights(), x), *points, order, self.filters)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (*input_shape[:-1], self.filters)

@@ -5,11 +5,21 @@ sizes are not known yet: it is held to the same conditions here, so that equivar
 silence. TensorFlow checks an unknown size when the graph runs; elsewhere it is refused.
 """
 
+from collections.abc import Mapping, Sequence
+
 import keras
+import numpy as np
 from keras import ops
 
+from sen_tf.tensors import Tensor
 
-def settle(layer, x, sizes=None, ranks=None):
+
+def settle(
+    layer: keras.layers.Layer,
+    x: Tensor,
+    sizes: Mapping[int, int | None] | None = None,
+    ranks: Sequence[int] | None = None,
+) -> Tensor:
     """The input of a layer, in its compute dtype, whose axes have the expected sizes.
 
     Args:
@@ -28,7 +38,12 @@ def settle(layer, x, sizes=None, ranks=None):
     return fit(x, f"{type(layer).__name__} `{layer.name}`", sizes, ranks)
 
 
-def fit(x, who, sizes=None, ranks=None):
+def fit(
+    x: Tensor,
+    who: str,
+    sizes: Mapping[int, int | None] | None = None,
+    ranks: Sequence[int] | None = None,
+) -> Tensor:
     """A tensor whose axes have the expected sizes; see `settle`. `who` begins the error."""
     sizes = {} if sizes is None else sizes
     if getattr(x.shape, "rank", 0) is None:
@@ -56,7 +71,7 @@ def fit(x, who, sizes=None, ranks=None):
     return tf.ensure_shape(x, shape)
 
 
-def require(x, condition, message):
+def require(x: Tensor, condition: Tensor, message: str) -> Tensor:
     """`x`, or an InvalidArgumentError where the graph runs, for sizes unknown while tracing.
 
     `condition` is a boolean tensor of TensorFlow made of sizes. XLA drops assertions, but knows
@@ -69,7 +84,7 @@ def require(x, condition, message):
     return tf.ensure_shape(tf.reshape(x, shape, name="size_that_is_refused"), x.shape)
 
 
-def assert_all(x, conditions, message):
+def assert_all(x: Tensor, conditions: Tensor, message: str) -> Tensor:
     """`x`; in TensorFlow's graphs, but for XLA, an InvalidArgumentError unless conditions hold."""
     if keras.backend.backend() != "tensorflow" or isinstance(x, keras.KerasTensor):
         return x
@@ -79,7 +94,7 @@ def assert_all(x, conditions, message):
         return tf.identity(x)
 
 
-def numbers_in(x):
+def numbers_in(x: Tensor) -> np.ndarray | None:
     """The array of numbers that a tensor holds, or None while a function is traced."""
     if isinstance(x, keras.KerasTensor):
         return None

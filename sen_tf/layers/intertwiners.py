@@ -1,23 +1,26 @@
 """The doors: between images, representations of a group, functions on it, and irreps of SO(3)."""
 
 import operator
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
 from sen_tf import groups
-from sen_tf.groups import actions, finite, irreps, representations
+from sen_tf.groups import GroupLike, RepresentationLike, actions, finite, irreps, representations
 from sen_tf.layers import arguments
 from sen_tf.layers.inputs import settle
 from sen_tf.layers.irreps_dense import highest_degree
 from sen_tf.layers.plain import constant, shape_of
+from sen_tf.tensors import Shape, Tensor
 
 
 class _Door(keras.layers.Layer):
     """Keeps a group and one of its representations."""
 
-    def __init__(self, group, representation, **kwargs):
+    def __init__(self, group: GroupLike, representation: RepresentationLike, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.group = groups.get(group)
         self.representation = representations.get(representation, self.group)
@@ -35,7 +38,7 @@ class _Door(keras.layers.Layer):
                 f"received {tuple(input_shape)}."
             )
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         name = self.representation.name
         if representations.get(name, self.group) != self.representation:
             raise ValueError(
@@ -74,7 +77,13 @@ class ToRegular(_Door):
     Reference: Frobenius reciprocity; Park et al. (2022), section 4.
     """
 
-    def __init__(self, group, representation, components=None, **kwargs):
+    def __init__(
+        self,
+        group: GroupLike,
+        representation: RepresentationLike,
+        components: Sequence[int] | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(group, representation, **kwargs)
         dimension = self.representation.dimension
         if components is not None:
@@ -88,10 +97,10 @@ class ToRegular(_Door):
             inverse = inverse[:, self.components]
         return inverse.reshape(-1, self.representation.dimension).T
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         self._expect(input_shape, self.representation.dimension)
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         inputs = settle(self, inputs, {-1: self.representation.dimension})
         out = ops.matmul(inputs, constant(self._matrix(), like=inputs))
         return ops.reshape(out, (*shape_of(inputs)[:-1], self.group.order, self._channels()))
@@ -99,10 +108,10 @@ class ToRegular(_Door):
     def _channels(self):
         return len(self.components or range(self.representation.dimension))
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (*input_shape[:-1], self.group.order, self._channels())
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "components": self.components}
 
 
@@ -127,7 +136,7 @@ class FromRegular(_Door):
     Reference: Frobenius reciprocity.
     """
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         self._expect(input_shape, self.group.order, "channels")
         dimension, channels = self.representation.dimension, input_shape[-1]
         if channels is None or channels % dimension:
@@ -137,7 +146,7 @@ class FromRegular(_Door):
             )
         self._channels = channels
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         inputs = settle(self, inputs, {-2: self.group.order, -1: self._channels})
         dimension = self.representation.dimension
         shape = shape_of(inputs)
@@ -152,7 +161,7 @@ class FromRegular(_Door):
         copies = () if fields == 1 else (fields,)
         return (*shape[:-2], *copies, self.representation.dimension)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return self._output_shape(input_shape)
 
 
@@ -181,12 +190,12 @@ class GridLifting(keras.layers.Layer):
     Reference: Park et al. (2022), appendix (encoder of 2D Shapes and 3D Blocks), for C4.
     """
 
-    def __init__(self, group, **kwargs):
+    def __init__(self, group: GroupLike, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.group = groups.get(group)
         self._places(1, 1)  # refuses groups that do not map pixels to pixels
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         grid = tuple(input_shape[1:3])
         turns = self.group.order > 1 and finite.family(self.group)[1] == 4
         if len(input_shape) != 4 or not all(grid) or (turns and grid[0] != grid[1]):
@@ -210,18 +219,18 @@ class GridLifting(keras.layers.Layer):
         chosen = np.unique(np.stack([sizes, pixels], axis=1), axis=0)[:, 1]
         return np.stack([turned[self.group.inverse[g]][chosen] for g in self.group.elements])
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         inputs = settle(self, inputs, self._built_for, ranks=(4,))
         rows, columns, objects = inputs.shape[1:]
         # By pixels first: a gather of rows, whose gradient is one too.
         flat = ops.transpose(ops.reshape(inputs, (-1, rows * columns, objects)), (1, 0, 2))
         return ops.transpose(ops.take(flat, self._places(rows, columns), axis=0), (2, 3, 0, 1))
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         orbits = self._places(*input_shape[1:3]).shape[1]
         return (input_shape[0], input_shape[3], self.group.order, orbits)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "group": self.group.config}
 
 
@@ -243,12 +252,12 @@ class GroupFlatten(keras.layers.Layer):
         ValueError: For another group, or if the images are not square or lack the group axis.
     """
 
-    def __init__(self, group, **kwargs):
+    def __init__(self, group: GroupLike, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.group = groups.get(group)
         self._places(side=1)  # refuses groups that do not map pixels to pixels
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         _, *grid, order, _ = input_shape if len(input_shape) == 5 else (None,) * 5
         if order != self.group.order or grid[0] != grid[1] or not grid[0]:
             raise ValueError(
@@ -263,16 +272,16 @@ class GroupFlatten(keras.layers.Layer):
         elements = np.arange(self.group.order)
         return pixels[self.group.inverse] * self.group.order + elements[:, None]
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         inputs = settle(self, inputs, self._built_for, ranks=(5,))
         side, objects = inputs.shape[1], inputs.shape[4]
         flat = ops.reshape(inputs, (-1, side * side * self.group.order, objects))
         return ops.transpose(ops.take(flat, self._places(side), axis=1), (0, 3, 1, 2))
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (input_shape[0], input_shape[4], self.group.order, input_shape[1] ** 2)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "group": self.group.config}
 
 
@@ -297,13 +306,13 @@ class ToIrreps(keras.layers.Layer):
         ValueError: For other ranks and degrees, or an input of another shape.
     """
 
-    def __init__(self, rank, degree, **kwargs):
+    def __init__(self, rank: int, degree: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.rank = arguments.integer("rank", rank, least=0)
         self._basis = irreps.cartesian_basis(self.rank)  # refuses other ranks
         self.degree = arguments.integer("degree", degree, least=self.rank)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         axes = (3,) * self.rank
         if len(input_shape) < self.rank + 2 or tuple(input_shape[-1 - self.rank : -1]) != axes:
             raise ValueError(
@@ -311,7 +320,7 @@ class ToIrreps(keras.layers.Layer):
                 f"{'3, ' * self.rank}channels); received {tuple(input_shape)}."
             )
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         inputs = settle(self, inputs, {-2 - k: 3 for k in range(self.rank)})
         shape = shape_of(inputs)
         flat = ops.reshape(inputs, (*shape[: -1 - self.rank], 3**self.rank, shape[-1]))
@@ -319,10 +328,10 @@ class ToIrreps(keras.layers.Layer):
         matrix[: (self.rank + 1) ** 2] = self._basis.T
         return _times(matrix, flat)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (*input_shape[: -1 - self.rank], (self.degree + 1) ** 2, input_shape[-1])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "rank": self.rank, "degree": self.degree}
 
 
@@ -344,12 +353,12 @@ class FromIrreps(keras.layers.Layer):
         ValueError: For other ranks, or an input of another shape.
     """
 
-    def __init__(self, rank, **kwargs):
+    def __init__(self, rank: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.rank = arguments.integer("rank", rank, least=0)
         self._basis = irreps.cartesian_basis(self.rank)  # refuses other ranks
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         if (degree := highest_degree(self, input_shape)) < self.rank:
             raise ValueError(
                 f"FromIrreps `{self.name}` expected degrees up to {self.rank} or more; received an "
@@ -357,7 +366,7 @@ class FromIrreps(keras.layers.Layer):
             )
         self._built_for = dict(zip((-2, -1), input_shape[-2:], strict=True))
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         inputs = settle(self, inputs, self._built_for)
         shape = shape_of(inputs)
         parts = inputs[..., : (self.rank + 1) ** 2, :]
@@ -366,10 +375,10 @@ class FromIrreps(keras.layers.Layer):
     def _output_shape(self, shape):
         return (*shape[:-2], *(3,) * self.rank, shape[-1])
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return self._output_shape(input_shape)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "rank": self.rank}
 
 

@@ -8,6 +8,8 @@ a vector (x, y, z). `ToIrreps` and `FromIrreps` are the doors.
 
 import math
 import operator
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 from keras import ops
@@ -16,6 +18,7 @@ from sen_tf.groups import irreps
 from sen_tf.layers import arguments
 from sen_tf.layers.inputs import settle
 from sen_tf.layers.plain import plain_call, with_weights
+from sen_tf.tensors import Shape, Tensor
 
 
 class IrrepsMixing(keras.layers.Layer):
@@ -25,13 +28,19 @@ class IrrepsMixing(keras.layers.Layer):
     number for each pair of equal degrees.
     """
 
-    def __init__(self, filters, use_bias=True, kernel_initializer="glorot_uniform", **kwargs):
+    def __init__(
+        self,
+        filters: int,
+        use_bias: bool = True,
+        kernel_initializer: str | keras.Initializer = "glorot_uniform",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.filters = arguments.integer("filters", filters)
         self.use_bias = use_bias
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
 
-    def add_kernels(self, channels):
+    def add_kernels(self, channels: Sequence[int]) -> None:
         """Adds a kernel for each degree, from the number of channels of each."""
         self.kernels = [
             self.add_weight(
@@ -45,7 +54,7 @@ class IrrepsMixing(keras.layers.Layer):
         if self.use_bias:
             self.bias = self.add_weight(name="bias", shape=(self.filters,), initializer="zeros")
 
-    def mix(self, parts):
+    def mix(self, parts: Sequence[Tensor]) -> Tensor:
         """From a part (batch, ..., 2 l + 1, channels) for each degree l to the features."""
         mixed = [
             ops.matmul(part, ops.cast(kernel, part.dtype))
@@ -55,9 +64,9 @@ class IrrepsMixing(keras.layers.Layer):
             mixed[0] = mixed[0] + ops.cast(self.bias, mixed[0].dtype)
         return ops.concatenate(mixed, axis=-2)
 
-    def plain_mix(self, parts):
+    def plain_mix(self, parts: Sequence[Tensor]) -> Tensor:
         """`mix` in `Dense` layers, one per degree; see `layers.plain`."""
-        mixed = []
+        mixed: list[Tensor] = []
         for part, kernel in zip(parts, self.kernels, strict=True):
             weights = [kernel] if mixed or self.bias is None else [kernel, self.bias]
             dense = keras.layers.Dense(
@@ -66,7 +75,7 @@ class IrrepsMixing(keras.layers.Layer):
             mixed.append(with_weights(dense, weights, part))
         return ops.concatenate(mixed, axis=-2)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "filters": self.filters,
@@ -95,23 +104,23 @@ class IrrepsDense(IrrepsMixing):
     Reference: Thomas et al., *Tensor field networks* (2018).
     """
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         degree = highest_degree(self, input_shape)
         self.add_kernels([input_shape[-1]] * (degree + 1))
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         degrees, channels = len(self.kernels), self.kernels[0].shape[0]
         inputs = settle(self, inputs, {-2: degrees**2, -1: channels})
         return self.mix(self._parts(inputs))
 
-    def plain(self, inputs):
+    def plain(self, inputs: Tensor) -> Tensor:
         """A `Dense` layer a degree; see `layers.plain`."""
         return self.plain_mix(self._parts(inputs))
 
     def _parts(self, inputs):
         return [inputs[..., irreps.block(n), :] for n in range(len(self.kernels))]
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (*input_shape[:-1], self.filters)
 
 
@@ -135,11 +144,13 @@ class GatedActivation(keras.layers.Layer):
     Reference: Weiler et al., *3D steerable CNNs* (2018).
     """
 
-    def __init__(self, activation="silu", **kwargs):
+    def __init__(
+        self, activation: str | Callable[[Tensor], Tensor] | None = "silu", **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.activation = keras.activations.get(activation)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         self._built_for = {-2: (highest_degree(self, input_shape) + 1) ** 2, -1: input_shape[-1]}
         self.gates = [
             keras.layers.Dense(
@@ -150,10 +161,10 @@ class GatedActivation(keras.layers.Layer):
         for gate in self.gates:
             gate.build((*input_shape[:-2], 1, input_shape[-1]))
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         return self._gated(settle(self, inputs, self._built_for), operator.call)
 
-    def plain(self, inputs):
+    def plain(self, inputs: Tensor) -> Tensor:
         """The same with its gates anew; see `layers.plain`."""
         return self._gated(inputs, plain_call)
 
@@ -164,17 +175,17 @@ class GatedActivation(keras.layers.Layer):
             parts.append(inputs[..., irreps.block(degree), :] * apply(gate, scalars))
         return ops.concatenate(parts, axis=-2)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "activation": keras.activations.serialize(self.activation),
         }
 
 
-def highest_degree(layer, shape):
+def highest_degree(layer: keras.layers.Layer, shape: Shape) -> int:
     """L of features of shape (batch, ..., (L + 1)^2, channels), or a ValueError."""
     components = shape[-2] if len(shape) > 2 else None
     if not components or math.isqrt(components) ** 2 != components or not shape[-1]:

@@ -1,14 +1,17 @@
 """Message passing between objects, each connected with every other."""
 
 import functools
+from typing import Any, Self
 
 import keras
 import numpy as np
+import numpy.typing as npt
 from keras import ops
 
 from sen_tf.layers import arguments
 from sen_tf.layers.inputs import assert_all, fit, numbers_in, settle
 from sen_tf.layers.plain import plain_call
+from sen_tf.tensors import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable("sen_tf")
@@ -39,7 +42,13 @@ class ObjectGraph(keras.layers.Layer):
     Reference: Kipf, van der Pol and Welling (2020), section 2.2; Park et al. (2022).
     """
 
-    def __init__(self, edge_network, node_network, readout=None, **kwargs):
+    def __init__(
+        self,
+        edge_network: keras.layers.Layer,
+        node_network: keras.layers.Layer,
+        readout: keras.layers.Layer | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         networks = {"edge_network": edge_network, "node_network": node_network, "readout": readout}
         for name, network in networks.items():
@@ -52,7 +61,7 @@ class ObjectGraph(keras.layers.Layer):
         self.node_network = node_network
         self.readout = readout
 
-    def build(self, nodes_shape, condition_shape=None):
+    def build(self, nodes_shape: Shape, condition_shape: Shape | None = None) -> None:
         objects = nodes_shape[1] if len(nodes_shape) > 2 else None
         if objects is None or objects < 2 or not nodes_shape[-1]:
             raise ValueError(
@@ -86,7 +95,9 @@ class ObjectGraph(keras.layers.Layer):
         channels += condition_shape[-1] if condition_shape is not None else 0
         return pairs, messages, (*nodes_shape[:-1], channels)
 
-    def call(self, nodes, condition=None, training=None):
+    def call(
+        self, nodes: Tensor, condition: Tensor | None = None, training: bool | None = None
+    ) -> Tensor:
         nodes = settle(self, nodes, self._built_for)
         if condition is not None:
             condition = settle(self, condition, self._condition_built_for)
@@ -97,7 +108,7 @@ class ObjectGraph(keras.layers.Layer):
         )
         return _pass_messages(nodes, condition, edge_network, node_network, self.readout)
 
-    def plain(self, nodes, condition=None):
+    def plain(self, nodes: Tensor, condition: Tensor | None = None) -> Tensor:
         """The same messages between plain networks; see `layers.plain`."""
         networks = [
             network and functools.partial(plain_call, network)
@@ -105,12 +116,14 @@ class ObjectGraph(keras.layers.Layer):
         ]
         return _pass_messages(nodes, condition, *networks)
 
-    def compute_output_shape(self, nodes_shape, condition_shape=None):
+    def compute_output_shape(
+        self, nodes_shape: Shape, condition_shape: Shape | None = None
+    ) -> Shape:
         return self.node_network.compute_output_shape(
             self._shapes(nodes_shape, condition_shape)[-1]
         )
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         networks = {
             "edge_network": self.edge_network,
             "node_network": self.node_network,
@@ -120,7 +133,7 @@ class ObjectGraph(keras.layers.Layer):
         return {**super().get_config(), **saved}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         networks = ("edge_network", "node_network", "readout")
         loaded = {k: keras.saving.deserialize_keras_object(config[k]) for k in networks}
         return cls(**{**config, **loaded})
@@ -149,19 +162,19 @@ class OneHotActions(keras.layers.Layer):
             they run; what XLA compiled gives them zeros.
     """
 
-    def __init__(self, objects, moves=4, **kwargs):
+    def __init__(self, objects: int, moves: int = 4, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.objects = arguments.integer("objects", objects)
         self.moves = arguments.integer("moves", moves)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         if len(input_shape) != 1:
             raise ValueError(
                 f"OneHotActions `{self.name}` expected an input of shape (batch,); received "
                 f"{tuple(input_shape)}."
             )
 
-    def check_numbers(self, actions):
+    def check_numbers(self, actions: npt.ArrayLike) -> None:
         """Raises a ValueError unless all of an array are numbers of actions."""
         actions = np.asarray(actions)
         wrong = actions[~((actions >= 0) & (actions < self._count) & (actions % 1 == 0))]
@@ -175,7 +188,7 @@ class OneHotActions(keras.layers.Layer):
     def _count(self):
         return self.objects * self.moves
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         inputs = fit(inputs, f"OneHotActions `{self.name}`", ranks=(1,))
         actions = numbers_in(inputs)
         if actions is not None:
@@ -186,10 +199,10 @@ class OneHotActions(keras.layers.Layer):
         one_hot = ops.one_hot(inputs, self._count, dtype=self.compute_dtype)
         return ops.reshape(one_hot, (-1, self.objects, self.moves))
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (*input_shape, self.objects, self.moves)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "objects": self.objects, "moves": self.moves}
 
 

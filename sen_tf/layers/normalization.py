@@ -1,6 +1,6 @@
 """Normalization per field: one mean, one variance, one scale and one offset a channel."""
 
-import numbers
+from typing import Any
 
 import keras
 from keras import ops
@@ -9,6 +9,7 @@ from sen_tf.distribution import replicas
 from sen_tf.layers import arguments
 from sen_tf.layers.inputs import settle
 from sen_tf.layers.plain import with_weights
+from sen_tf.tensors import Shape, Tensor
 
 NARROW = 8
 """Channels up to which batch normalization does without TensorFlow's fused kernel. With 8 elements
@@ -22,17 +23,17 @@ class _FieldNormalization(keras.layers.Layer):
 
     def __init__(
         self,
-        epsilon,
-        center=True,
-        scale=True,
-        beta_initializer="zeros",
-        gamma_initializer="ones",
-        beta_regularizer=None,
-        gamma_regularizer=None,
-        beta_constraint=None,
-        gamma_constraint=None,
-        **kwargs,
-    ):
+        epsilon: float,
+        center: bool = True,
+        scale: bool = True,
+        beta_initializer: str | keras.Initializer = "zeros",
+        gamma_initializer: str | keras.Initializer = "ones",
+        beta_regularizer: str | keras.Regularizer | None = None,
+        gamma_regularizer: str | keras.Regularizer | None = None,
+        beta_constraint: str | keras.constraints.Constraint | None = None,
+        gamma_constraint: str | keras.constraints.Constraint | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.epsilon = arguments.positive("epsilon", epsilon)
         self.center = center
@@ -44,7 +45,7 @@ class _FieldNormalization(keras.layers.Layer):
         self.beta_constraint = keras.constraints.get(beta_constraint)
         self.gamma_constraint = keras.constraints.get(gamma_constraint)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         if len(input_shape) < 2 or not input_shape[-1]:
             raise ValueError(
                 f"{type(self).__name__} `{self.name}` expected an input of shape (batch, ..., "
@@ -82,7 +83,7 @@ class _FieldNormalization(keras.layers.Layer):
         beta = ops.zeros(shape, self.variable_dtype) if self.beta is None else self.beta
         return self._precise(gamma), self._precise(beta)
 
-    def plain_arguments(self):
+    def plain_arguments(self) -> dict[str, Any]:
         """Arguments of the layer of Keras that does the same."""
         return {
             "epsilon": self.epsilon,
@@ -91,10 +92,10 @@ class _FieldNormalization(keras.layers.Layer):
             "dtype": self.dtype_policy,
         }
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "epsilon": self.epsilon,
@@ -131,15 +132,11 @@ class FieldBatchNormalization(_FieldNormalization):
     Reference: Ioffe and Szegedy (2015); Cohen and Welling (2016), section 6.3.
     """
 
-    def __init__(self, momentum=0.99, epsilon=1e-3, **kwargs):
+    def __init__(self, momentum: float = 0.99, epsilon: float = 1e-3, **kwargs: Any) -> None:
         super().__init__(epsilon, **kwargs)
-        if not isinstance(momentum, numbers.Real) or not 0 <= momentum < 1:
-            raise ValueError(
-                f"Expected `momentum` to be in [0, 1); received momentum={momentum!r}."
-            )
-        self.momentum = float(momentum)
+        self.momentum = arguments.share("momentum", momentum)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         super().build(input_shape)
         for name, initializer in [("moving_mean", "zeros"), ("moving_variance", "ones")]:
             weight = self.add_weight(
@@ -151,7 +148,7 @@ class FieldBatchNormalization(_FieldNormalization):
             )
             setattr(self, name, weight)
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: Tensor, training: bool | None = False) -> Tensor:
         inputs = settle(self, inputs, {-1: self._channels})
         gamma, beta = self._scale_and_offset()
         if training and self.trainable:
@@ -169,12 +166,12 @@ class FieldBatchNormalization(_FieldNormalization):
     def _update(self, moving, batch):
         moving.assign(moving * self.momentum + ops.cast(batch, moving.dtype) * (1 - self.momentum))
 
-    def plain(self, inputs):
+    def plain(self, inputs: Tensor) -> Tensor:
         """A `BatchNormalization` over the last axis; see `layers.plain`."""
         layer = keras.layers.BatchNormalization(momentum=self.momentum, **self.plain_arguments())
         return with_weights(layer, self.get_weights(), inputs)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "momentum": self.momentum}
 
 
@@ -307,10 +304,10 @@ class FieldLayerNormalization(_FieldNormalization):
     Reference: Ba et al. (2016).
     """
 
-    def __init__(self, epsilon=1e-3, **kwargs):
+    def __init__(self, epsilon: float = 1e-3, **kwargs: Any) -> None:
         super().__init__(epsilon, **kwargs)
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         inputs = settle(self, inputs, {-1: self._channels})
         x = self._precise(inputs)
         mean = ops.mean(x, axis=-1, keepdims=True)
@@ -322,7 +319,7 @@ class FieldLayerNormalization(_FieldNormalization):
             x = x + self._precise(self.beta)
         return ops.cast(x, self.compute_dtype)
 
-    def plain(self, inputs):
+    def plain(self, inputs: Tensor) -> Tensor:
         """A `LayerNormalization` over the last axis; see `layers.plain`."""
         layer = keras.layers.LayerNormalization(**self.plain_arguments())
         return with_weights(layer, self.get_weights(), inputs)

@@ -5,12 +5,18 @@ which numbers: `GroupDense` is a `Dense` whose kernel is the expanded one. All o
 `call` says, which on symbolic tensors records operations of Keras.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import numpy as np
+import numpy.typing as npt
 from keras import ops
 
+from sen_tf.tensors import Tensor
 
-def plain(model):
+
+def plain(model: keras.Model) -> keras.Model:
     """A model that computes the same, made of Keras' own layers and `keras.ops` alone.
 
     Saved, it loads where only Keras is installed. It shares no weights with the model that it was
@@ -26,7 +32,9 @@ def plain(model):
     return _rewritten(model, model.name)
 
 
-def plain_call(layer, *inputs, training=None, **arguments):
+def plain_call(
+    layer: keras.Operation, *inputs: Tensor, training: bool | None = None, **arguments: Any
+) -> Tensor:
     """Applies the plain form of a layer, a model or an operation to symbolic tensors."""
     if hasattr(layer, "plain"):
         return layer.plain(*inputs, **arguments)
@@ -46,7 +54,9 @@ def plain_call(layer, *inputs, training=None, **arguments):
     return layer.call(*inputs, **arguments)
 
 
-def with_weights(layer, weights, *inputs, **arguments):
+def with_weights(
+    layer: keras.layers.Layer, weights: Sequence[Any], *inputs: Tensor, **arguments: Any
+) -> Tensor:
     """Applies a new layer of Keras, which is built by that, and gives it its numbers."""
     outputs = layer(*inputs, **arguments)
     if weights:
@@ -54,7 +64,7 @@ def with_weights(layer, weights, *inputs, **arguments):
     return outputs
 
 
-def reshape(x, *shape):
+def reshape(x: Tensor, *shape: int | None) -> Tensor:
     """A symbolic tensor of shape `(batch, *shape)`, all known.
 
     Raises:
@@ -67,12 +77,12 @@ def reshape(x, *shape):
     return ops.reshape(x, (-1, *shape))
 
 
-def shape_of(x):
+def shape_of(x: Tensor) -> tuple[Any, ...]:
     """`ops.shape`, with -1 for what a symbolic tensor does not know: its batch."""
     return tuple(-1 if size is None else size for size in ops.shape(x))
 
 
-def constant(array, like):
+def constant(array: npt.ArrayLike, like: Tensor) -> Tensor:
     """An array as a constant of the dtype of a tensor.
 
     Recorded operations keep an array as numbers; a tensor would be an input of the graph, which

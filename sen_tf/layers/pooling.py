@@ -1,6 +1,8 @@
 """Pooling over the group, and spatial pooling that keeps equivariance."""
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 from keras import ops
@@ -11,6 +13,7 @@ from sen_tf.layers import arguments
 from sen_tf.layers.group_conv import check_symmetric_grid, symmetric_grid
 from sen_tf.layers.inputs import require, settle
 from sen_tf.layers.plain import plain_call, reshape
+from sen_tf.tensors import Shape, Tensor
 
 MODES = ("max", "mean")
 
@@ -32,18 +35,18 @@ class GroupPooling(keras.layers.Layer):
     Reference: Cohen and Welling (2016), section 6.3.
     """
 
-    def __init__(self, mode="max", **kwargs):
+    def __init__(self, mode: str = "max", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.mode = arguments.choice("mode", mode, MODES)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         if len(input_shape) < 3 or input_shape[-2] == 0:
             raise ValueError(
                 f"GroupPooling `{self.name}` expected an input of shape (batch, ..., |group|, "
                 f"channels); received {tuple(input_shape)}."
             )
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         inputs = settle(self, inputs)
         if inputs.shape[-2] is None and not isinstance(inputs, keras.KerasTensor):
             some = ops.shape(inputs)[-2] > 0
@@ -52,10 +55,10 @@ class GroupPooling(keras.layers.Layer):
             return ops.mean(inputs, axis=-2)
         return ops.max(inputs, axis=-2, initial=-math.inf)  # without, it refuses an empty batch
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (*input_shape[:-2], input_shape[-1])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "mode": self.mode}
 
 
@@ -82,14 +85,14 @@ class SpatialPooling2D(keras.layers.Layer):
 
     def __init__(
         self,
-        group,
-        pool_size=2,
-        strides=None,
-        padding="valid",
-        mode="max",
-        data_format="channels_last",
-        **kwargs,
-    ):
+        group: groups.GroupLike,
+        pool_size: int | Sequence[int] = 2,
+        strides: int | Sequence[int] | None = None,
+        padding: str = "valid",
+        mode: str = "max",
+        data_format: str = "channels_last",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.group = groups.get(group)
         actions.kernel_indices(self.group, 1)  # refuses groups that do not act on pixels
@@ -107,7 +110,7 @@ class SpatialPooling2D(keras.layers.Layer):
             dtype=self.dtype_policy,
         )
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         if len(input_shape) not in (4, 5):
             raise ValueError(
                 f"SpatialPooling2D `{self.name}` expected an input of rank 4 or 5; received shape "
@@ -119,24 +122,24 @@ class SpatialPooling2D(keras.layers.Layer):
     def _grid(self):
         return self.pool_size, self.strides or self.pool_size, self.padding
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         inputs = settle(self, inputs, ranks=(4, 5))
         inputs = symmetric_grid(self, inputs, self.group, *self._grid)
         shape = ops.shape(inputs)
         x = self._pool(ops.reshape(inputs, (*shape[:3], math.prod(shape[3:]))))
         return ops.reshape(x, (*ops.shape(x)[:3], *shape[3:]))
 
-    def plain(self, inputs):
+    def plain(self, inputs: Tensor) -> Tensor:
         """Pooling with the group among the channels; see `layers.plain`."""
-        *grid, channels = *inputs.shape[1:3], math.prod(inputs.shape[3:])
-        x = plain_call(self._pool, reshape(inputs, *grid, channels))
+        rows, columns, *fields = inputs.shape[1:]
+        x = plain_call(self._pool, reshape(inputs, rows, columns, math.prod(fields)))
         return reshape(x, *self.compute_output_shape(inputs.shape)[1:])
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         pooled = self._pool.compute_output_shape((*input_shape[:3], 1))
         return (*pooled[:3], *input_shape[3:])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "group": self.group.config,

@@ -2,6 +2,7 @@
 
 import math
 import operator
+from typing import Any
 
 import keras
 import numpy as np
@@ -12,6 +13,7 @@ from sen_tf.layers import arguments
 from sen_tf.layers.inputs import require, settle
 from sen_tf.layers.irreps_dense import IrrepsMixing, highest_degree
 from sen_tf.layers.plain import constant, plain_call
+from sen_tf.tensors import Shape, Tensor
 
 SOFTENING = 0.01
 """Distances are sqrt(|r|^2 + (SOFTENING * radius)^2), whose gradient exists at r = 0."""
@@ -60,14 +62,22 @@ class TensorFieldConv(IrrepsMixing):
     Reference: Thomas et al., *Tensor field networks* (2018).
     """
 
-    def __init__(self, filters, degree, radius, gaussians=8, radial_width=16, **kwargs):
+    def __init__(
+        self,
+        filters: int,
+        degree: int,
+        radius: float,
+        gaussians: int = 8,
+        radial_width: int = 16,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(filters, autocast=False, **kwargs)  # positions stay in float32
         self.degree = arguments.integer("degree", degree, least=0)
         self.radius = arguments.positive("radius", radius)
         self.gaussians = arguments.integer("gaussians", gaussians, least=2)
         self.radial_width = arguments.integer("radial_width", radial_width)
 
-    def build(self, features_shape, positions_shape):
+    def build(self, features_shape: Shape, positions_shape: Shape) -> None:
         self._check_shapes(features_shape, positions_shape)
         degree, channels = highest_degree(self, features_shape), features_shape[-1]
         self._built_for = {-2: (degree + 1) ** 2, -1: channels}
@@ -89,7 +99,7 @@ class TensorFieldConv(IrrepsMixing):
                 f"{tuple(features_shape)} and {tuple(positions_shape)}."
             )
 
-    def call(self, features, positions):
+    def call(self, features: Tensor, positions: Tensor) -> Tensor:
         features = settle(self, features, self._built_for, ranks=(4,))
         positions = ops.cast(positions, self.variable_dtype)
         positions = settle(self, positions, {-1: 3}, ranks=(3,))
@@ -100,7 +110,7 @@ class TensorFieldConv(IrrepsMixing):
             features = require(features, as_many, message)
         return self.mix(self._messages(features, positions, operator.call))
 
-    def plain(self, features, positions):
+    def plain(self, features: Tensor, positions: Tensor) -> Tensor:
         """The same messages, mixed by `Dense` layers; see `layers.plain`."""
         positions = ops.cast(positions, self.variable_dtype)
         return self.plain_mix(self._messages(features, positions, plain_call))
@@ -116,7 +126,7 @@ class TensorFieldConv(IrrepsMixing):
         weights = ops.cast(self._radial_weights(distances, apply), self.compute_dtype)
         weights = ops.split(weights, len(self._paths), axis=-1)
         features = ops.cast(features, self.compute_dtype)
-        messages = [[] for _ in self.kernels]
+        messages: list[list[Tensor]] = [[] for _ in self.kernels]
         for (li, lf, lo), weight in zip(self._paths, weights, strict=True):
             senders = ops.expand_dims(features[:, :, irreps.block(li)], 1)
             senders = senders * ops.expand_dims(weight, 3)  # (batch, i, j, 2 li + 1, channels)
@@ -139,10 +149,10 @@ class TensorFieldConv(IrrepsMixing):
         x = (distances - constant(centres, like=distances)) / float(centres[1])
         return apply(self.radial_output, apply(self.radial_hidden, ops.exp(-ops.square(x) / 2)))
 
-    def compute_output_shape(self, features_shape, positions_shape):
+    def compute_output_shape(self, features_shape: Shape, positions_shape: Shape) -> Shape:
         return (*features_shape[:2], (self.degree + 1) ** 2, self.filters)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "degree": self.degree,

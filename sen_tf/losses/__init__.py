@@ -3,6 +3,7 @@
 from sen_tf.losses.contrastive import (
     ActionContrast,
     ContrastiveLoss,
+    Negatives,
     OtherSamples,
     ReversedFrames,
     SameEpisode,
@@ -15,6 +16,7 @@ from sen_tf.losses.contrastive import (
 __all__ = [
     "ActionContrast",
     "ContrastiveLoss",
+    "Negatives",
     "OtherSamples",
     "ReversedFrames",
     "SameEpisode",

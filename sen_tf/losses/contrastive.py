@@ -1,22 +1,19 @@
-"""The contrastive hinge loss of world models, its kinds of negatives, and its further terms.
+"""The contrastive hinge loss of world models, its kinds of negatives, and its further terms."""
 
-A kind of negatives is a registered class with three members:
-
-- `training_only`: whether it counts in training alone.
-- `__call__(states, seed)`: the negatives of each state, and how many of them there are.
-- `images(obs)`, if it needs further images encoded: a dict of them, whose states come back under
-  their names in `states`.
-"""
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, Self
 
 import keras
 from keras import ops
+from keras.random import SeedGenerator
 
 from sen_tf.distribution import replicas
+from sen_tf.tensors import Tensor
 
 VARIANTS = ("current", "predicted")
 
 
-def energy(x, y, sigma=0.5, object_axis=True):
+def energy(x: Tensor, y: Tensor, sigma: float = 0.5, object_axis: bool = True) -> Tensor:
     """`|x - y|^2 / (2 sigma^2)` of each sample, averaged over objects.
 
     Args:
@@ -35,15 +32,15 @@ def energy(x, y, sigma=0.5, object_axis=True):
 
 
 def contrastive_hinge(
-    predicted,
-    next_state,
-    reference,
-    negatives,
-    hinge=1.0,
-    sigma=0.5,
-    object_axis=True,
-    number=None,
-):
+    predicted: Tensor,
+    next_state: Tensor,
+    reference: Tensor,
+    negatives: Sequence[Tensor],
+    hinge: float = 1.0,
+    sigma: float = 0.5,
+    object_axis: bool = True,
+    number: Tensor | int | None = None,
+) -> tuple[Tensor, Tensor]:
     """The positive and the negative part of the loss, one number per sample.
 
     `energy(predicted, next_state)` and `max(0, hinge - mean_k energy(reference, negatives[k]))`.
@@ -68,7 +65,14 @@ def contrastive_hinge(
     return positive, nearness(reference, negatives, hinge, sigma, object_axis, number)
 
 
-def nearness(reference, negatives, hinge=1.0, sigma=0.5, object_axis=True, number=None):
+def nearness(
+    reference: Tensor,
+    negatives: Sequence[Tensor],
+    hinge: float = 1.0,
+    sigma: float = 0.5,
+    object_axis: bool = True,
+    number: Tensor | int | None = None,
+) -> Tensor:
     """The negative part of `contrastive_hinge`, with its arguments; shape `(batch,)`."""
     energies = [energy(reference, negative, sigma, object_axis) for negative in negatives]
     if number is None:
@@ -79,7 +83,14 @@ def nearness(reference, negatives, hinge=1.0, sigma=0.5, object_axis=True, numbe
     return ops.where(number > 0, near, 0.0)
 
 
-def action_contrast(predicted, wrong, next_state, unit, sigma=0.5, object_axis=True):
+def action_contrast(
+    predicted: Tensor,
+    wrong: Tensor,
+    next_state: Tensor,
+    unit: Tensor,
+    sigma: float = 0.5,
+    object_axis: bool = True,
+) -> Tensor:
     """The contrast of the prediction for the action taken with that for another one.
 
     `log(1 + exp((energy(predicted, next_state) - energy(wrong, next_state)) / unit))`: log 2 where
@@ -101,14 +112,28 @@ def action_contrast(predicted, wrong, next_state, unit, sigma=0.5, object_axis=T
     return ops.softplus((right - other) / ops.maximum(ops.stop_gradient(unit), 1e-6))
 
 
+class Negatives(Protocol):
+    """A kind of negatives: a registered class with these members, and perhaps `images(obs)`.
+
+    That gives a dict of further images to encode, whose states come back by their names. A call
+    gives the negatives of each state, and how many of them, the first, count; None for all.
+    """
+
+    training_only: bool  # whether it counts in training alone
+
+    def __call__(
+        self, states: dict[str, Tensor], seed: SeedGenerator
+    ) -> tuple[list[Tensor], Tensor | None]: ...
+
+
 class _Saved:
     """An object that Keras saves by the arguments it was made with."""
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         return cls(**config)
 
 
@@ -125,12 +150,14 @@ class OtherSamples(_Saved):
 
     training_only = False
 
-    def __init__(self, count=1):
+    def __init__(self, count: int = 1) -> None:
         if count < 1:
             raise ValueError(f"Expected `count` to be at least 1; received count={count!r}.")
         self.count = int(count)
 
-    def __call__(self, states, seed):
+    def __call__(
+        self, states: dict[str, Tensor], seed: SeedGenerator
+    ) -> tuple[list[Tensor], Tensor]:
         """A list of `count` tensors `(batch, ...)`, and how many of them, the first, are of other
         samples: a batch of n has n - 1 others."""
         gathered, own = replicas.gather(states["state"])
@@ -143,7 +170,7 @@ class OtherSamples(_Saved):
         shifted = [own(ops.roll(gathered, shifts[k], axis=0)) for k in range(self.count)]
         return shifted, ops.minimum(self.count, rows - 1)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"count": self.count}
 
 
@@ -157,7 +184,7 @@ class ReversedFrames(_Saved):
 
     training_only = True
 
-    def images(self, obs):
+    def images(self, obs: Tensor) -> dict[str, Tensor]:
         """The images with their two frames exchanged: a dict of one entry, `reversed`.
 
         Raises:
@@ -171,7 +198,7 @@ class ReversedFrames(_Saved):
         first, second = ops.split(obs, 2, axis=-1)
         return {"reversed": ops.concatenate([second, first], axis=-1)}
 
-    def __call__(self, states, seed):
+    def __call__(self, states: dict[str, Tensor], seed: SeedGenerator) -> tuple[list[Tensor], None]:
         return [states["reversed"]], None
 
 
@@ -185,7 +212,9 @@ class SameEpisode(_Saved):
 
     training_only = True
 
-    def __call__(self, states, seed):
+    def __call__(
+        self, states: dict[str, Tensor], seed: SeedGenerator
+    ) -> tuple[list[Tensor], Tensor]:
         gathered, own = replicas.gather(states["state"])
         rows = ops.shape(gathered)[0]
         places = ops.arange(rows, dtype="int32")
@@ -205,12 +234,19 @@ class ActionContrast(_Saved):
         steps: Steps of gradient descent in which it counts.
     """
 
-    def __init__(self, steps):
+    def __init__(self, steps: int) -> None:
         if steps < 1:
             raise ValueError(f"Expected `steps` to be at least 1; received steps={steps!r}.")
         self.steps = int(steps)
 
-    def __call__(self, loss, batch, states, step, predict):
+    def __call__(
+        self,
+        loss: "ContrastiveLoss",
+        batch: dict[str, Tensor],
+        states: dict[str, Tensor],
+        step: Tensor,
+        predict: Callable[[Tensor, Tensor], Tensor],
+    ) -> Tensor:
         """The term of each sample, `(batch,)`; 0 from step `steps` on.
 
         Args:
@@ -233,7 +269,7 @@ class ActionContrast(_Saved):
 
         return ops.cond(step < self.steps, contrast, lambda: ops.zeros_like(moved))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"steps": self.steps}
 
 
@@ -269,13 +305,13 @@ class ContrastiveLoss:
 
     def __init__(
         self,
-        negatives=None,
-        terms=(),
-        hinge=1.0,
-        sigma=0.5,
-        variant="current",
-        object_axis=True,
-    ):
+        negatives: Sequence[Negatives] | None = None,
+        terms: Sequence[Callable[..., Tensor]] = (),
+        hinge: float = 1.0,
+        sigma: float = 0.5,
+        variant: str = "current",
+        object_axis: bool = True,
+    ) -> None:
         self.negatives = [OtherSamples()] if negatives is None else list(negatives)
         if not self.negatives or self.negatives[0].training_only:
             raise ValueError(
@@ -296,19 +332,27 @@ class ContrastiveLoss:
         self.variant = variant
         self.object_axis = bool(object_axis)
 
-    def energy(self, x, y):
+    def energy(self, x: Tensor, y: Tensor) -> Tensor:
         """`energy` with the loss's own length scale."""
         return energy(x, y, self.sigma, self.object_axis)
 
-    def images(self, obs):
+    def images(self, obs: Tensor) -> dict[str, Tensor]:
         """The images that training encodes beside `obs`, a dict."""
-        images = {}
+        images: dict[str, Tensor] = {}
         for kind in self.negatives:
             if hasattr(kind, "images"):
                 images |= kind.images(obs)
         return images
 
-    def __call__(self, batch, states, step, predict, seed, training=True):
+    def __call__(
+        self,
+        batch: dict[str, Tensor],
+        states: dict[str, Tensor],
+        step: Tensor,
+        predict: Callable[[Tensor, Tensor], Tensor],
+        seed: SeedGenerator,
+        training: bool = True,
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """The loss of each sample.
 
         Args:
@@ -324,7 +368,7 @@ class ContrastiveLoss:
         """
         predicted = states["predicted"]
         reference = states["state"] if self.variant == "current" else predicted
-        parts = []
+        parts: list[Tensor] = []
         for kind in self.negatives:
             if training or not kind.training_only:
                 drawn, number = kind(states, seed)
@@ -338,7 +382,7 @@ class ContrastiveLoss:
             losses += term(self, batch, states, step, predict)
         return losses, positive, parts[0]
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         listed = {
             name: [keras.saving.serialize_keras_object(each) for each in getattr(self, name)]
             for name in ("negatives", "terms")
@@ -347,7 +391,7 @@ class ContrastiveLoss:
         return {**listed, **{name: getattr(self, name) for name in names}}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         listed = {
             name: [keras.saving.deserialize_keras_object(each) for each in config[name]]
             for name in ("negatives", "terms")

@@ -8,12 +8,15 @@ them (space and group axis alike).
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 COLLAPSED_SPREAD = 1e-2
 BLOCK = 64  # samples worked on at a time
 
 
-def equivariance_error(transformed_output, output_of_transformed) -> float:
+def equivariance_error(
+    transformed_output: npt.ArrayLike, output_of_transformed: npt.ArrayLike
+) -> float:
     """EE = mean |g S(o) - S(g o)| / mean |S(o)|: 0 if S commutes with g, 1.4 if unrelated to it.
 
     Args:
@@ -57,7 +60,7 @@ class Deviation(NamedTuple):
     expected: float
     actual: float
 
-    def __str__(self):
+    def __str__(self) -> str:
         return (
             f"relative error {self.mean:.2g}; sample {self.sample} is off by {self.of_sample:.2g} "
             f"of its norm, and the number at {self.place} is {self.actual:.4g} where "
@@ -65,7 +68,7 @@ class Deviation(NamedTuple):
         )
 
 
-def deviation(transformed_output, output_of_transformed) -> Deviation:
+def deviation(transformed_output: npt.ArrayLike, output_of_transformed: npt.ArrayLike) -> Deviation:
     """The equivariance error, and the sample and the number where it is largest.
 
     Args:
@@ -90,7 +93,9 @@ def deviation(transformed_output, output_of_transformed) -> Deviation:
     )
 
 
-def distance_invariance_error(x, y, gx, gy) -> float:
+def distance_invariance_error(
+    x: npt.ArrayLike, y: npt.ArrayLike, gx: npt.ArrayLike, gy: npt.ArrayLike
+) -> float:
     """DIE = mean | |x - y| - |gx - gy| | / mean |x|: 0 if the group keeps distances of outputs.
 
     Unlike the equivariance error it needs no action on the outputs, so it compares models of any
@@ -114,13 +119,13 @@ def distance_invariance_error(x, y, gx, gy) -> float:
     return _ratio(np.abs(_distances(x, y) - _distances(gx, gy)).mean(), _norms(x).mean())
 
 
-def spread(z) -> float:
+def spread(z: npt.ArrayLike) -> float:
     """Root of the variance over the N samples of z (N, ...), averaged over coordinates."""
     (z,) = _same_shape(z=z)
     return float(np.sqrt(z.var(axis=0, dtype=np.float64).mean()))
 
 
-def is_collapsed(z, threshold: float = COLLAPSED_SPREAD) -> bool:
+def is_collapsed(z: npt.ArrayLike, threshold: float = COLLAPSED_SPREAD) -> bool:
     """True if the latent states z (N, ...) are practically one point: spread below `threshold`.
 
     The threshold is absolute, for the contrastive hinge sets the scale: with its defaults (hinge 1,
@@ -129,7 +134,7 @@ def is_collapsed(z, threshold: float = COLLAPSED_SPREAD) -> bool:
     return spread(z) < threshold
 
 
-def _same_shape(**arrays) -> list[np.ndarray]:
+def _same_shape(**arrays: npt.ArrayLike) -> list[np.ndarray]:
     """The arrays, checked to hold samples and to agree in shape."""
     values = [np.asarray(array) for array in arrays.values()]
     first = next(iter(arrays))

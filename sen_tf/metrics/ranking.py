@@ -12,6 +12,7 @@ published code of Park et al. (2022) ranks this way, and gives a collapsed model
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 TIE_TOLERANCE = 1e-9  # relative difference of squared distances below which two distances are equal
 HITS = (1, 5, 10)
@@ -24,7 +25,7 @@ class Ranks(NamedTuple):
     ties_for: np.ndarray
 
 
-def rank_against(true, predicted, block: int = 256) -> Ranks:
+def rank_against(true: npt.ArrayLike, predicted: npt.ArrayLike, block: int = 256) -> Ranks:
     """Ranks every prediction among all predictions, by Euclidean distance to the true state.
 
     Args:
@@ -69,17 +70,17 @@ def rank_against(true, predicted, block: int = 256) -> Ranks:
     return Ranks(against, favour)
 
 
-def hits_at(ranks, k: int) -> float:
+def hits_at(ranks: npt.ArrayLike, k: int) -> float:
     """Fraction of 0-based ranks below `k`: how often the prediction is among the k nearest."""
     return float(np.mean(np.asarray(ranks) < k))
 
 
-def mrr(ranks) -> float:
+def mrr(ranks: npt.ArrayLike) -> float:
     """Mean reciprocal rank, mean of 1 / (rank + 1) over 0-based ranks, in (0, 1]."""
     return float(np.mean(1.0 / (np.asarray(ranks) + 1.0)))
 
 
-def ranking_metrics(true, predicted) -> dict[str, float]:
+def ranking_metrics(true: npt.ArrayLike, predicted: npt.ArrayLike) -> dict[str, float]:
     """Hits@1, 5, 10 and MRR of predicted latent states, as fractions in [0, 1].
 
     Args:
@@ -94,14 +95,14 @@ def ranking_metrics(true, predicted) -> dict[str, float]:
         ValueError: see `rank_against`.
     """
     ranks = rank_against(true, predicted)
-    metrics = {}
+    metrics: dict[str, float] = {}
     for suffix, values in (("", ranks.ties_against), ("_ties_for", ranks.ties_for)):
         metrics |= {f"hits@{k}{suffix}": hits_at(values, k) for k in HITS}
         metrics[f"mrr{suffix}"] = mrr(values)
     return metrics
 
 
-def hard_hits(true, predicted, negatives) -> float:
+def hard_hits(true: npt.ArrayLike, predicted: npt.ArrayLike, negatives: npt.ArrayLike) -> float:
     """HH@1: how often a prediction lies nearer to its true state than to every hard negative.
 
     Args:
@@ -123,7 +124,7 @@ def hard_hits(true, predicted, negatives) -> float:
     return float(np.mean(_nearest(candidates, np.asarray(predicted)[:, None])[:, 0] == 0))
 
 
-def traversal_hits(views, predicted) -> np.ndarray:
+def traversal_hits(views: npt.ArrayLike, predicted: npt.ArrayLike) -> np.ndarray:
     """TH@1: how often the k-th step of a predicted traversal lies nearest to the k-th view.
 
     Args:
@@ -169,7 +170,7 @@ def _nearest(candidates, predicted):
     return np.where(alone, distance.argmin(axis=-1), -1)
 
 
-def _as_points(true, predicted) -> tuple[np.ndarray, np.ndarray]:
+def _as_points(true: npt.ArrayLike, predicted: npt.ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     """Both arguments as (N, D) float64, moved together so that the true states have mean zero."""
     true, predicted = np.asarray(true), np.asarray(predicted)
     if true.shape != predicted.shape:

@@ -1,10 +1,13 @@
 """Pieces of networks: lists of layers, and makers and dtypes of them."""
 
 import functools
+from collections.abc import Callable, Sequence
 
 import keras
 
+from sen_tf.groups import GroupLike
 from sen_tf.layers import FieldBatchNormalization, FieldLayerNormalization, GroupDense
+from sen_tf.tensors import DTypePolicy
 
 EPSILON = 1e-5
 
@@ -12,7 +15,7 @@ conv2d = functools.partial(keras.layers.Conv2D, data_format="channels_last")
 """A maker of Keras' convolutions, whatever its default layout is."""
 
 
-def norm_relu(dtype):
+def norm_relu(dtype: DTypePolicy) -> list[keras.layers.Layer]:
     """Batch normalization a field, then ReLU: a list of layers."""
     return [
         FieldBatchNormalization(momentum=0.9, epsilon=EPSILON, dtype=dtype),
@@ -20,7 +23,7 @@ def norm_relu(dtype):
     ]
 
 
-def state_dtype(dtype):
+def state_dtype(dtype: DTypePolicy) -> str:
     """The dtype of states: the policy's variable dtype, float32 under mixed precision.
 
     A state differs from the next by little and may lie far from zero: bfloat16, with its 8 bits,
@@ -29,7 +32,13 @@ def state_dtype(dtype):
     return keras.dtype_policies.get(dtype or keras.config.dtype_policy()).variable_dtype
 
 
-def mlp(dense, hidden, outputs, dtype=None, changes_states=False):
+def mlp(
+    dense: Callable[..., keras.layers.Layer],
+    hidden: Sequence[int],
+    outputs: int,
+    dtype: DTypePolicy = None,
+    changes_states: bool = False,
+) -> list[keras.layers.Layer]:
     """`dense(width) ReLU, dense(width) LayerNorm ReLU, ..., dense(outputs)`: a list of layers.
 
     Args:
@@ -51,6 +60,6 @@ def mlp(dense, hidden, outputs, dtype=None, changes_states=False):
     return [*layers, dense(outputs, dtype=state_dtype(dtype), kernel_initializer=start)]
 
 
-def group_dense(group):
+def group_dense(group: GroupLike) -> Callable[..., GroupDense]:
     """A maker of `GroupDense` layers of one group, for `mlp`."""
     return functools.partial(GroupDense, group)

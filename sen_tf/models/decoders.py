@@ -6,13 +6,21 @@ from it, such as a thin arm before a wide background.
 """
 
 import math
+from collections.abc import Sequence
 
 import keras
 
+from sen_tf.tensors import DTypePolicy
+
 
 def object_decoder(
-    state_shape, image_shape, hidden=(512, 512), filters=(32, 32, 32), dtype=None, name="decoder"
-):
+    state_shape: Sequence[int],
+    image_shape: Sequence[int],
+    hidden: Sequence[int] = (512, 512),
+    filters: Sequence[int] = (32, 32, 32),
+    dtype: DTypePolicy = None,
+    name: str = "decoder",
+) -> keras.Model:
     """Dense layers that draw one map per object, then transposed convolutions over all of them.
 
     Args:
@@ -29,7 +37,7 @@ def object_decoder(
 
     Reference: Park et al. (2022), appendix, decoder of 3D Blocks.
     """
-    objects, rows, columns = state_shape[0], *image_shape[:2]
+    objects, (rows, columns, channels) = state_shape[0], image_shape
     layers = [
         *_dense_layers(state_shape, (objects, math.prod(state_shape[1:])), hidden, dtype),
         keras.layers.Dense(rows * columns, dtype=dtype),
@@ -38,18 +46,18 @@ def object_decoder(
     ]
     for width in filters:
         layers += _hidden_convolution(width, dtype)
-    layers += _output_layers(image_shape[-1])
+    layers += _output_layers(channels)
     return keras.Sequential(layers, name=name)
 
 
 def image_decoder(
-    state_shape,
-    image_shape,
-    hidden=(512, 512),
-    filters=(64, 64, 32, 32),
-    dtype=None,
-    name="decoder",
-):
+    state_shape: Sequence[int],
+    image_shape: Sequence[int],
+    hidden: Sequence[int] = (512, 512),
+    filters: Sequence[int] = (64, 64, 32, 32),
+    dtype: DTypePolicy = None,
+    name: str = "decoder",
+) -> keras.Model:
     """Dense layers that draw one small image, then transposed convolutions that double its size.
 
     Args:

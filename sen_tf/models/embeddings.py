@@ -8,6 +8,9 @@ dilated embedding, which sees no objects, are maps of any numbers. The group `"C
 plain.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 
 from sen_tf import groups
@@ -19,11 +22,19 @@ from sen_tf.layers import (
     SpatialPooling2D,
 )
 from sen_tf.models.blocks import conv2d, mlp, norm_relu, state_dtype
+from sen_tf.tensors import DTypePolicy
 
 DILATIONS = (2, 4, 8, 16, 32)
 
 
-def conv_embedding(group, image_shape, objects, filters=(32, 32, 32), dtype=None, name="embedding"):
+def conv_embedding(
+    group: groups.GroupLike,
+    image_shape: Sequence[int],
+    objects: int,
+    filters: Sequence[int] = (32, 32, 32),
+    dtype: DTypePolicy = None,
+    name: str = "embedding",
+) -> keras.Model:
     """3x3 convolutions that learn to tell objects apart at full resolution.
 
     They go from trivial to regular features and back to one trivial map per object.
@@ -53,15 +64,15 @@ def conv_embedding(group, image_shape, objects, filters=(32, 32, 32), dtype=None
 
 
 def cell_embedding(
-    group,
-    image_shape,
-    objects,
-    cell=10,
-    filters=16,
-    declared=None,
-    dtype=None,
-    name="embedding",
-):
+    group: groups.GroupLike,
+    image_shape: Sequence[int],
+    objects: int,
+    cell: int = 10,
+    filters: int = 16,
+    declared: groups.GroupLike | None = None,
+    dtype: DTypePolicy = None,
+    name: str = "embedding",
+) -> keras.Model:
     """One convolution per board cell, then one 1x1 convolution: one pixel per cell.
 
     Args:
@@ -73,7 +84,7 @@ def cell_embedding(
 
     Reference: Park et al. (2022), appendix, 2D Shapes.
     """
-    last = {"activation": "sigmoid", "dtype": dtype}
+    last: dict[str, Any] = {"activation": "sigmoid", "dtype": dtype}
     layers = [
         keras.Input(image_shape, dtype=state_dtype(dtype)),
         LiftingConv2D(group, filters, cell, strides=cell, dtype=dtype),
@@ -89,8 +100,14 @@ def cell_embedding(
 
 
 def pooled_embedding(
-    group, image_shape, filters=(32, 32), channels=16, smallest=10, dtype=None, name="embedding"
-):
+    group: groups.GroupLike,
+    image_shape: Sequence[int],
+    filters: Sequence[int] = (32, 32),
+    channels: int = 16,
+    smallest: int = 10,
+    dtype: DTypePolicy = None,
+    name: str = "embedding",
+) -> keras.Model:
     """3x3 convolutions, each before a pooling that halves the image, down to a small one.
 
     Args:
@@ -123,8 +140,14 @@ def _halving(group, size, dtype):
 
 
 def dilated_embedding(
-    group, image_shape, channels=8, filters=32, regular=False, dtype=None, name="embedding"
-):
+    group: groups.GroupLike,
+    image_shape: Sequence[int],
+    channels: int = 8,
+    filters: int = 32,
+    regular: bool = False,
+    dtype: DTypePolicy = None,
+    name: str = "embedding",
+) -> keras.Model:
     """3x3 convolutions whose dilations let each feature see the whole image.
 
     Args:
@@ -140,7 +163,7 @@ def dilated_embedding(
     Reference: Park et al. (2022), appendix, Reacher. The published kernels of D4 are band-limited
     (6 of 9 dimensions of each 3x3 kernel); these are full.
     """
-    same = {"padding": "same", "dtype": dtype}
+    same: dict[str, Any] = {"padding": "same", "dtype": dtype}
     layers = [
         keras.Input(image_shape, dtype=state_dtype(dtype)),
         LiftingConv2D(group, filters, 3, strides=2, **same),
@@ -154,8 +177,12 @@ def dilated_embedding(
 
 
 def rotation_embedding(
-    image_shape, filters=(32, 32, 32, 32), hidden=(256, 256), dtype=None, name="embedding"
-):
+    image_shape: Sequence[int],
+    filters: Sequence[int] = (32, 32, 32, 32),
+    hidden: Sequence[int] = (256, 256),
+    dtype: DTypePolicy = None,
+    name: str = "embedding",
+) -> keras.Model:
     """3x3 convolutions of stride 2, then dense layers to two vectors, then their rotation.
 
     Args:

@@ -4,6 +4,8 @@ Where features show objects, one network encodes each of them; else it encodes t
 group `"C1"` makes a network plain.
 """
 
+from collections.abc import Sequence
+
 import keras
 
 from sen_tf import groups
@@ -15,12 +17,20 @@ from sen_tf.layers import (
     SpatialPooling2D,
 )
 from sen_tf.models.blocks import group_dense, mlp, norm_relu, state_dtype
+from sen_tf.tensors import DTypePolicy
 
 SIDE = 33
 """Pixels that the image encoder halves four times, always about a centre pixel: 17, 9, 5, 3."""
 
 
-def object_encoder(group, features_shape, hidden=(256, 256), latent=2, dtype=None, name="encoder"):
+def object_encoder(
+    group: groups.GroupLike,
+    features_shape: Sequence[int],
+    hidden: Sequence[int] = (256, 256),
+    latent: int = 2,
+    dtype: DTypePolicy = None,
+    name: str = "encoder",
+) -> keras.Model:
     """Pixels as a function on the group, then dense layers that commute with it.
 
     Args:
@@ -52,8 +62,13 @@ def object_encoder(group, features_shape, hidden=(256, 256), latent=2, dtype=Non
 
 
 def features_encoder(
-    group, features_shape, hidden=(256, 256), latent=4, dtype=None, name="encoder"
-):
+    group: groups.GroupLike,
+    features_shape: Sequence[int],
+    hidden: Sequence[int] = (256, 256),
+    latent: int = 4,
+    dtype: DTypePolicy = None,
+    name: str = "encoder",
+) -> keras.Model:
     """All pixels and channels together as a function on the group, then dense layers.
 
     Args:
@@ -76,7 +91,14 @@ def features_encoder(
     return keras.Sequential(layers + mlp(group_dense(group), hidden, latent, dtype), name=name)
 
 
-def image_encoder(group, features_shape, hidden=181, latent=4, dtype=None, name="encoder"):
+def image_encoder(
+    group: groups.GroupLike,
+    features_shape: Sequence[int],
+    hidden: int = 181,
+    latent: int = 4,
+    dtype: DTypePolicy = None,
+    name: str = "encoder",
+) -> keras.Model:
     """Convolutions that commute with the group down to one pixel, then dense layers at it.
 
     Args:
@@ -120,7 +142,9 @@ def image_encoder(group, features_shape, hidden=181, latent=4, dtype=None, name=
     return keras.Sequential(layers, name=name)
 
 
-def identity_encoder(features_shape, dtype=None, name="encoder"):
+def identity_encoder(
+    features_shape: Sequence[int], dtype: DTypePolicy = None, name: str = "encoder"
+) -> keras.Model:
     """Features that are the latent states already.
 
     Args:

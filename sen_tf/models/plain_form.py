@@ -6,7 +6,7 @@ from sen_tf.layers.plain import plain
 from sen_tf.models.world_model import ContrastiveWorldModel
 
 
-def to_plain(model):
+def to_plain(model: keras.Model) -> keras.Model:
     """A model that computes the same, made of Keras' own layers and operations alone.
 
     Saved, it loads where only Keras is installed (a `ContrastiveWorldModel` is a class of ours: of
@@ -26,8 +26,13 @@ def to_plain(model):
         >>> to_plain(classifier).save("plain.keras")
     """
     if isinstance(model, ContrastiveWorldModel):
-        parts = map(plain, (model.embedding, model.encoder, model.transition))
-        return ContrastiveWorldModel(*parts, seed=model.seed, dtype=model.dtype_policy)
+        return ContrastiveWorldModel(
+            plain(model.embedding),
+            plain(model.encoder),
+            plain(model.transition),
+            seed=model.seed,
+            dtype=model.dtype_policy,
+        )
     if not isinstance(model, keras.Model) or not getattr(model, "inputs", None):
         raise ValueError(
             "Expected `model` to be a functional or sequential Keras model that is built, whose "

@@ -5,14 +5,17 @@ change of the state (batch, 3, 3). SO(3) turns a state to g z and an action to g
 in the dtype of states; those with weights start at "nothing moves", as `transitions` says.
 """
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from sen_tf.layers import FromIrreps, GatedActivation, IrrepsDense, TensorFieldConv, ToIrreps
 from sen_tf.models.blocks import mlp, state_dtype
+from sen_tf.tensors import DTypePolicy
 
 
-def product_transition(dtype=None, name="transition"):
+def product_transition(dtype: DTypePolicy = None, name: str = "transition") -> keras.Model:
     """The product of rotations: the next state is a z, the change a z - z. It has no weights.
 
     Args:
@@ -25,7 +28,9 @@ def product_transition(dtype=None, name="transition"):
     return keras.Model([state, action], ops.matmul(action, state) - state, name=name)
 
 
-def tensor_field_transition(filters=32, dtype=None, name="transition"):
+def tensor_field_transition(
+    filters: int = 32, dtype: DTypePolicy = None, name: str = "transition"
+) -> keras.Model:
     """Tensor-field convolutions of four points, the origin and the columns of z.
 
     The action is a feature of every point: as a matrix it has parts of degree 0, 1 and 2. The
@@ -37,7 +42,7 @@ def tensor_field_transition(filters=32, dtype=None, name="transition"):
 
     Reference: Thomas et al., *Tensor field networks* (2018); Park et al. (2022), section 5.
     """
-    precise = {"dtype": state_dtype(dtype)}
+    precise: dict[str, Any] = {"dtype": state_dtype(dtype)}
     state, action = _inputs(dtype)
     columns = keras.layers.Permute((2, 1), **precise)(state)
     positions = keras.layers.ZeroPadding1D((1, 0), data_format="channels_last", **precise)(columns)
@@ -53,7 +58,9 @@ def tensor_field_transition(filters=32, dtype=None, name="transition"):
     return keras.Model([state, action], changes, name=name)
 
 
-def dense_transition(hidden=256, dtype=None, name="transition"):
+def dense_transition(
+    hidden: int = 256, dtype: DTypePolicy = None, name: str = "transition"
+) -> keras.Model:
     """Plain dense layers on all numbers of z and a, which commute with nothing.
 
     Args:

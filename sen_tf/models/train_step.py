@@ -3,12 +3,17 @@
 Everywhere a step is that of Keras' trainer, which calls the model, then its `compute_loss`.
 """
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
 import keras
+import numpy as np
 from keras import ops
 
 from sen_tf.distribution import replicas
 from sen_tf.losses import ContrastiveLoss
 from sen_tf.models.transition_batches import looked_at
+from sen_tf.tensors import Tensor
 
 NO_TARGETS = "The model learns from transitions alone"
 
@@ -18,13 +23,13 @@ class _Trained(keras.Model):
 
     def compile(
         self,
-        optimizer="rmsprop",
-        loss=None,
-        loss_weights=None,
-        metrics=None,
-        weighted_metrics=None,
-        **arguments,
-    ):
+        optimizer: str | keras.Optimizer = "rmsprop",
+        loss: ContrastiveLoss | None = None,
+        loss_weights: None = None,
+        metrics: None = None,
+        weighted_metrics: None = None,
+        **arguments: Any,
+    ) -> None:
         """As in Keras, without the arguments that are about targets.
 
         Args:
@@ -46,18 +51,25 @@ class _Trained(keras.Model):
         super().compile(optimizer, **arguments)
         self.loss = loss
 
-    def get_compile_config(self):
+    def get_compile_config(self) -> dict[str, Any]:
         """As in Keras, with the loss."""
         loss = keras.saving.serialize_keras_object(self.loss)
         return {**super().get_compile_config(), "loss": loss}
 
-    def compile_from_config(self, config):
+    def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compiles a loaded model as it was when it was saved."""
         self.compile(**keras.saving.deserialize_keras_object(config))
         if self.built:
             self.optimizer.build(self.trainable_variables)
 
-    def fit(self, x=None, y=None, batch_size=None, epochs=1, **arguments):
+    def fit(
+        self,
+        x: Any = None,
+        y: None = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        **arguments: Any,
+    ) -> keras.callbacks.History:
         """As in Keras, without targets and weights of samples; the first batch is looked at."""
         unused = {name: arguments.pop(name, None) for name in ("class_weight", "sample_weight")}
         _refuse(NO_TARGETS, y=y, **unused)
@@ -71,19 +83,23 @@ class _Trained(keras.Model):
             arguments["validation_data"] = looked_at(validation, size, self.check)
         return super().fit(x, batch_size=batch_size, epochs=epochs, **arguments)
 
-    def evaluate(self, x=None, y=None, batch_size=None, **arguments):
+    def evaluate(
+        self, x: Any = None, y: None = None, batch_size: int | None = None, **arguments: Any
+    ) -> Any:
         """As in Keras, without targets and weights of samples; the first batch is looked at."""
         _refuse(NO_TARGETS, y=y, sample_weight=arguments.pop("sample_weight", None))
         if not arguments.get("_use_cached_eval_dataset"):  # `fit` has looked at it
             x = looked_at(x, batch_size, self.check)
         return super().evaluate(x, batch_size=batch_size, **arguments)
 
-    def predict(self, x, batch_size=None, **arguments):
+    def predict(
+        self, x: Any, batch_size: int | None = None, **arguments: Any
+    ) -> dict[str, np.ndarray]:
         """As in Keras; the first batch is looked at."""
         return super().predict(looked_at(x, batch_size, self.check), batch_size, **arguments)
 
     @property
-    def steps_trained(self):
+    def steps_trained(self) -> Tensor:
         """The number of steps of gradient descent so far, as `compute_loss` needs it."""
         return self.optimizer.iterations
 
@@ -94,10 +110,12 @@ class _TrainedByJax(_Trained):
     _step = None
 
     @property
-    def steps_trained(self):
+    def steps_trained(self) -> Tensor:
         return self.optimizer.iterations if self._step is None else self._step
 
-    def compute_loss_and_updates(self, *arguments, optimizer_variables=None, **keywords):
+    def compute_loss_and_updates(
+        self, *arguments: Any, optimizer_variables: Sequence[Tensor] | None = None, **keywords: Any
+    ) -> Any:
         # Keras gives `compute_loss` the state of all but the optimizer, whose own number of steps
         # would be compiled in as the constant that it was.
         if optimizer_variables is not None:
@@ -115,7 +133,7 @@ class _TrainedByJax(_Trained):
 class _TrainedByTensorFlow(_Trained):
     """Training on one replica, or on several that speak to each other."""
 
-    def train_step(self, data):
+    def train_step(self, data: Any) -> dict[str, Tensor]:
         """One step of gradient descent on a batch of transitions."""
         import tensorflow as tf
 
@@ -131,7 +149,7 @@ class _TrainedByTensorFlow(_Trained):
         self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
         return self._results()
 
-    def test_step(self, data):
+    def test_step(self, data: Any) -> dict[str, Tensor]:
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         self.compute_loss(x, y, self(x, training=False), sample_weight, training=False)
         return self._results()
@@ -171,6 +189,9 @@ def _spoil_everywhere(gradients):
     return [gradient + ops.cast(infinite, gradient.dtype) for gradient in gradients]
 
 
-TrainedModel = {"tensorflow": _TrainedByTensorFlow, "jax": _TrainedByJax}.get(
-    keras.backend.backend(), _Trained
-)
+if TYPE_CHECKING:  # which class it is, only a running Keras knows
+    TrainedModel = _Trained
+else:
+    TrainedModel = {"tensorflow": _TrainedByTensorFlow, "jax": _TrainedByJax}.get(
+        keras.backend.backend(), _Trained
+    )

@@ -2,6 +2,8 @@
 
 import inspect
 import itertools
+from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -9,13 +11,14 @@ from keras import ops
 
 from sen_tf.layers import OneHotActions
 from sen_tf.layers.inputs import fit, numbers_in
+from sen_tf.tensors import Shape, Tensor
 
 KEYS = ("obs", "action", "next_obs")
 BRIGHTEST = 1.5
 """A float image may go above 1 where it was sharpened or resized; in 0..255 it goes far beyond."""
 
 
-def check_keys(x):
+def check_keys(x: Any) -> None:
     """Raises a ValueError unless `x` is a dict of the three parts of transitions."""
     missing = [key for key in KEYS if key not in x] if isinstance(x, dict) else KEYS
     if missing:
@@ -36,7 +39,7 @@ def check_keys(x):
         )
 
 
-def images_of(obs, expected):
+def images_of(obs: Tensor, expected: Shape) -> Tensor:
     """Images as a tensor of the shape `expected`, whose first size, the batch, may be any.
 
     Unknown sizes are taken from it.
@@ -80,7 +83,7 @@ def _check_range(numbers, floats):
         )
 
 
-def check_actions(actions, transition):
+def check_actions(actions: Tensor, transition: keras.Model) -> None:
     """Raises a ValueError for actions out of the range, or of another shape, than it takes."""
     actions = np.asarray(ops.convert_to_numpy(actions))
     expected = getattr(transition, "input_shape", None)
@@ -94,7 +97,7 @@ def check_actions(actions, transition):
             layer.check_numbers(actions)
 
 
-def check_transitions(x, model):
+def check_transitions(x: Any, model: keras.Model) -> None:
     """Raises a ValueError for a batch of transitions that a world model cannot be trained on."""
     check_keys(x)
     for key in ("obs", "next_obs"):
@@ -102,7 +105,7 @@ def check_transitions(x, model):
     check_actions(x["action"], model.transition)
 
 
-def looked_at(x, batch_size, look):
+def looked_at(x: Any, batch_size: int | None, look: Callable[[Any], object]) -> Any:
     """`x`, whose first batch `look` was called with: arrays, a pipeline, or a generator.
 
     Of arrays all actions are looked at. Datasets of other kinds are taken as they are.
@@ -127,7 +130,7 @@ def looked_at(x, batch_size, look):
     return x
 
 
-def check_parts(embedding, encoder, transition):
+def check_parts(embedding: keras.Model, encoder: keras.Model, transition: keras.Model) -> None:
     """Raises a ValueError where the parts of a world model do not fit each other.
 
     What a part does not say of itself, such as a subclass of `keras.Model`, is not checked.

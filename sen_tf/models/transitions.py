@@ -7,20 +7,29 @@ docs/notes/plateau.md). The published code starts at random. The group `"C1"` ma
 plain.
 """
 
+from typing import Any
+
 import keras
 
 from sen_tf import groups
 from sen_tf.groups import representations
 from sen_tf.layers import ObjectGraph, OneHotActions, ToRegular
 from sen_tf.models.blocks import group_dense, mlp, state_dtype
+from sen_tf.tensors import DTypePolicy
 
 MOVES_CLOCKWISE = "permutation(3,0,1,2)"
 """The action of a quarter turn counter-clockwise on the moves up, right, down, left."""
 
 
 def object_transition(
-    group, objects, hidden=256, latent=2, moves=None, dtype=None, name="transition"
-):
+    group: groups.GroupLike,
+    objects: int,
+    hidden: int = 256,
+    latent: int = 2,
+    moves: groups.RepresentationLike | None = None,
+    dtype: DTypePolicy = None,
+    name: str = "transition",
+) -> keras.Model:
     """An object graph that commutes with the group, which acts on the states and on the moves.
 
     Args:
@@ -66,14 +75,14 @@ def object_transition(
 
 
 def vector_transition(
-    group,
-    representation,
-    hidden=181,
-    latent=4,
-    discrete=False,
-    dtype=None,
-    name="transition",
-):
+    group: groups.GroupLike,
+    representation: groups.RepresentationLike,
+    hidden: int = 181,
+    latent: int = 4,
+    discrete: bool = False,
+    dtype: DTypePolicy = None,
+    name: str = "transition",
+) -> keras.Model:
     """Dense layers that commute with the group, from a state and an action that is a vector.
 
     Args:
@@ -95,7 +104,7 @@ def vector_transition(
     """
     group = groups.get(group)
     representation = representations.get(representation, group)
-    precise = {"dtype": state_dtype(dtype)}
+    precise: dict[str, Any] = {"dtype": state_dtype(dtype)}
     state = keras.Input((group.order, latent), name="state", **precise)
     size = representation.dimension
     if discrete:

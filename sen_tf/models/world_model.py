@@ -1,7 +1,10 @@
 """The contrastive world model: embedding, encoder, transition, and how they are trained."""
 
 import math
+import os
 import warnings
+from collections.abc import Sequence
+from typing import Any, Self
 
 import keras
 from keras import ops
@@ -14,6 +17,7 @@ from sen_tf.models.transition_batches import (
     check_transitions,
     images_of,
 )
+from sen_tf.tensors import Shape, Tensor
 
 
 class Skill(keras.metrics.Metric):
@@ -22,16 +26,16 @@ class Skill(keras.metrics.Metric):
     Where nothing does move, since the states have collapsed to a point, there is no skill: 0.
     """
 
-    def __init__(self, name="skill", **kwargs):
+    def __init__(self, name: str = "skill", **kwargs: Any) -> None:
         super().__init__(name=name, **kwargs)
         self.error = self.add_weight(name="error", initializer="zeros", dtype=self.dtype)
         self.movement = self.add_weight(name="movement", initializer="zeros", dtype=self.dtype)
 
-    def update_state(self, state, predicted, next_state):
+    def update_state(self, state: Tensor, predicted: Tensor, next_state: Tensor) -> None:
         self.error.assign_add(ops.sum(ops.square(predicted - next_state)))
         self.movement.assign_add(ops.sum(ops.square(state - next_state)))
 
-    def result(self):
+    def result(self) -> Tensor:
         error, movement = map(ops.convert_to_tensor, (self.error, self.movement))
         moves = movement > 1e-6
         return ops.where(moves, 1.0 - error / ops.where(moves, movement, 1.0), 0.0)
@@ -74,12 +78,12 @@ class ContrastiveWorldModel(TrainedModel):
 
     def __init__(
         self,
-        embedding,
-        encoder,
-        transition,
-        seed=0,
-        **kwargs,
-    ):
+        embedding: keras.Model,
+        encoder: keras.Model,
+        transition: keras.Model,
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(autocast=False, **kwargs)  # the parts know their dtypes
         check_parts(embedding, encoder, transition)
         self.embedding = embedding
@@ -95,7 +99,7 @@ class ContrastiveWorldModel(TrainedModel):
         # Parts that have their weights leave nothing to build.
         self.built = all(part.built for part in (embedding, encoder, transition))
 
-    def embed(self, obs, training=False):
+    def embed(self, obs: Tensor, training: bool = False) -> Tensor:
         """Symmetric features of images; see the class for what images may be."""
         obs = images_of(obs, self.image_shape)
         images = ops.cast(obs, self.embedding.compute_dtype)
@@ -104,11 +108,11 @@ class ContrastiveWorldModel(TrainedModel):
         return self.embedding(images, training=training)
 
     @property
-    def image_shape(self):
+    def image_shape(self) -> Shape:
         """The shape of a batch of images, as the embedding states it; None where any will do."""
         return getattr(self.embedding, "input_shape", (None,) * 4)
 
-    def check(self, x):
+    def check(self, x: dict[str, Tensor]) -> None:
         """Raises a ValueError for transitions that the model cannot take, and says what it takes.
 
         Args:
@@ -116,16 +120,16 @@ class ContrastiveWorldModel(TrainedModel):
         """
         check_transitions(x, self)
 
-    def encode(self, obs, training=False):
+    def encode(self, obs: Tensor, training: bool = False) -> Tensor:
         """Latent states `(batch, ...)` of images `(batch, rows, columns, channels)`."""
         return self.encoder(self.embed(obs, training=training), training=training)
 
-    def step(self, state, action, training=False):
+    def step(self, state: Tensor, action: Tensor, training: bool = False) -> Tensor:
         """The predicted next states of `state` `(batch, ...)` under `action` `(batch, ...)`."""
         inputs = [ops.convert_to_tensor(state), ops.convert_to_tensor(action)]
         return inputs[0] + self.transition(inputs, training=training)
 
-    def rollout(self, state, actions):
+    def rollout(self, state: Tensor, actions: Tensor) -> Tensor:
         """Predicted states `(batch, steps, ...)` under `actions` `(batch, steps, ...)`."""
         states = []
         for action in ops.unstack(actions, axis=1):
@@ -133,7 +137,7 @@ class ContrastiveWorldModel(TrainedModel):
             states.append(state)
         return ops.stack(states, axis=1)
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: dict[str, Tensor], training: bool = False) -> dict[str, Tensor]:
         check_keys(inputs)
         # All frames in one pass: fewer calls, and batch statistics over their union.
         frames = [images_of(inputs[key], self.image_shape) for key in ("obs", "next_obs")]
@@ -147,7 +151,14 @@ class ContrastiveWorldModel(TrainedModel):
         predicted = self.step(states["state"], inputs["action"], training=training)
         return {**states, "predicted": predicted}
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: None = None,
+        y_pred: Any = None,
+        sample_weight: None = None,
+        training: bool = True,
+    ) -> Tensor:
         """The mean loss of `y_pred`, what `call` returned; also updates the metrics.
 
         The metric `loss` is the contrastive loss alone; regularization losses join the result. On
@@ -197,10 +208,16 @@ class ContrastiveWorldModel(TrainedModel):
         self._skill.update_state(state, y_pred["predicted"], y_pred["next_state"])
 
     @property
-    def metrics(self):
+    def metrics(self) -> list[keras.Metric]:
         return [*self._means.values(), self._skill]
 
-    def export(self, filepath, format="tf_saved_model", input_signature=None, **arguments):
+    def export(
+        self,
+        filepath: str | os.PathLike[str],
+        format: str = "tf_saved_model",
+        input_signature: Sequence[Any] | None = None,
+        **arguments: Any,
+    ) -> None:
         """As in Keras: a file or folder that computes what calling the model does.
 
         Endpoints for `encode`, `step` and others are made by `sen_tf.export`.
@@ -215,7 +232,7 @@ class ContrastiveWorldModel(TrainedModel):
             input_signature = [{"obs": images, "action": action, "next_obs": images}]
         super().export(filepath, format, input_signature=input_signature, **arguments)
 
-    def quantize(self, mode, **arguments):
+    def quantize(self, mode: str, **arguments: Any) -> None:
         """As in Keras; one warning says which layers with weights stay as they are."""
         with warnings.catch_warnings(action="ignore"):  # Keras warns of those without weights too
             super().quantize(mode, **arguments)
@@ -229,7 +246,7 @@ class ContrastiveWorldModel(TrainedModel):
         if names:
             warnings.warn(f"`quantize({mode!r})` leaves in float: {', '.join(names)}", stacklevel=2)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         parts = {
             "embedding": self.embedding,
             "encoder": self.encoder,
@@ -242,7 +259,7 @@ class ContrastiveWorldModel(TrainedModel):
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         parts = ("embedding", "encoder", "transition")
         loaded = {k: keras.saving.deserialize_keras_object(config[k]) for k in parts}
         return cls(**{**config, **loaded})

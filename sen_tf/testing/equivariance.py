@@ -1,15 +1,24 @@
 """Checks of groups, and of functions that should commute with one."""
 
+from collections.abc import Callable
+from typing import NoReturn, TypeAlias
+
 import keras
 import numpy as np
+import numpy.typing as npt
 
 from sen_tf import groups, metrics
+from sen_tf.groups.actions import Action
+from sen_tf.tensors import Tensor
+
+Inputs: TypeAlias = tuple[int, ...] | np.ndarray | list[np.ndarray]
+"""The shape of an array, the array itself, or a list of arrays."""
 
 SINGLE = 10
 """Factor by which a single sample or number may be farther off than the mean over samples."""
 
 
-def assert_is_group(group):
+def assert_is_group(group: groups.FiniteGroup | str | npt.ArrayLike) -> None:
     """Checks the axioms: products are elements, associative, with identity 0 and with inverses.
 
     Args:
@@ -39,7 +48,14 @@ def assert_is_group(group):
     _no_exception(left != right, "(g h) k is not g (h k) for g, h, k = {}, {}, {}")
 
 
-def assert_equivariant(function, inputs, group, act_in, act_out, rtol=1e-5):
+def assert_equivariant(
+    function: Callable[..., Tensor],
+    inputs: Inputs,
+    group: groups.GroupLike,
+    act_in: Action | list[Action],
+    act_out: Action,
+    rtol: float = 1e-5,
+) -> float:
     """Checks `function(g x) = g function(x)` for every element g.
 
     Args:
@@ -130,14 +146,14 @@ def _with_moved_weights(layer, function):
     return moved
 
 
-def as_arrays(inputs):
+def as_arrays(inputs: Inputs) -> list[np.ndarray]:
     """A shape, an array or a list of arrays as a list of arrays."""
     if isinstance(inputs, tuple):
         inputs = np.random.default_rng(0).standard_normal(inputs).astype("float32")
     return [np.asarray(x) for x in (inputs if isinstance(inputs, list) else [inputs])]
 
 
-def to_numpy(x):
+def to_numpy(x: Tensor) -> np.ndarray:
     return np.asarray(keras.ops.convert_to_numpy(x), dtype=np.float64)
 
 
@@ -146,5 +162,5 @@ def _no_exception(wrong, message):
         fail(message.format(*np.argwhere(wrong)[0]))
 
 
-def fail(message):
+def fail(message: str) -> NoReturn:
     raise AssertionError(message)

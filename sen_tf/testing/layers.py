@@ -5,13 +5,15 @@ import inspect
 import pathlib
 import tempfile
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import keras
 import numpy as np
 
 from sen_tf import groups
-from sen_tf.testing.equivariance import as_arrays, assert_equivariant, fail, to_numpy
+from sen_tf.groups.actions import Action
+from sen_tf.tensors import Tensor
+from sen_tf.testing.equivariance import Inputs, as_arrays, assert_equivariant, fail, to_numpy
 
 MIXED_TOLERANCES = {"mixed_bfloat16": 2e-2, "mixed_float16": 3e-3}
 """Relative error allowed by dtype policy: a few times half the distance between its numbers."""
@@ -23,38 +25,38 @@ class LayerCase(NamedTuple):
     """A layer and what to try it on; see `assert_layer_contract`."""
 
     make_layer: Callable[[], keras.layers.Layer]
-    inputs: Any
-    group: groups.FiniteGroup | str
-    act_in: Any
-    act_out: Callable
+    inputs: Inputs
+    group: groups.GroupLike
+    act_in: Action | list[Action]
+    act_out: Action
     training: bool = False
 
     @property
-    def arrays(self):
+    def arrays(self) -> list[np.ndarray]:
         return as_arrays(self.inputs)
 
-    def made(self, policy="float32"):
+    def made(self, policy: str = "float32") -> keras.layers.Layer:
         """A fresh layer whose global dtype policy, when made, was `policy`."""
         with _dtype_policy(policy):
             return self.make_layer()
 
-    def built(self, policy="float32"):
+    def built(self, policy: str = "float32") -> keras.layers.Layer:
         """A fresh layer with weights as `randomize_weights` leaves them."""
         layer = self.made(policy)
         self.call(layer)
         randomize_weights(layer)
         return layer
 
-    def symbolic(self):
+    def symbolic(self) -> list[keras.KerasTensor]:
         """Inputs of a `keras.Model`, their batch unknown."""
         return [keras.Input(x.shape[1:], dtype=x.dtype.name) for x in self.arrays]
 
-    def call(self, layer, *arrays):
+    def call(self, layer: keras.layers.Layer, *arrays: Tensor) -> Tensor:
         """The layer's output on `arrays`, else on this case's own."""
         return layer(*(arrays or self.arrays), training=self.training)
 
 
-def randomize_weights(layer, seed=0):
+def randomize_weights(layer: keras.layers.Layer, seed: int = 0) -> None:
     """Adds noise, uniform in [-0.2, 0.2), to every weight: zero biases and unit scales hide errors.
 
     Meant for new weights: a trained variance may be smaller than the noise.
@@ -65,7 +67,14 @@ def randomize_weights(layer, seed=0):
             weight.assign_add(rng.uniform(-0.2, 0.2, weight.shape).astype("float32"))
 
 
-def assert_layer_contract(make_layer, inputs, group, act_in, act_out, training=False):
+def assert_layer_contract(
+    make_layer: Callable[[], keras.layers.Layer],
+    inputs: Inputs,
+    group: groups.GroupLike,
+    act_in: Action | list[Action],
+    act_out: Action,
+    training: bool = False,
+) -> None:
     """Checks all that a layer of this package promises; see `LAYER_CHECKS` for the single ones.
 
     Args:
@@ -85,12 +94,12 @@ def assert_layer_contract(make_layer, inputs, group, act_in, act_out, training=F
         check(case)
 
 
-def check_equivariance(case):
+def check_equivariance(case: LayerCase) -> None:
     """The layer commutes with every element of the group, to 1e-5 in float32."""
     _assert_commutes(case, case.built(), 1e-5)
 
 
-def check_config(case):
+def check_config(case: LayerCase) -> None:
     """`get_config` holds the constructor's arguments, and makes an equal layer."""
     layer = case.built()
     config = layer.get_config()
@@ -106,7 +115,7 @@ def check_config(case):
     _assert_equal(case.call(layer), case.call(copy), "layer made by from_config")
 
 
-def check_shapes(case):
+def check_shapes(case: LayerCase) -> None:
     """The stated output shape and dtype are the real ones, symbolically too."""
     outputs = case.call(case.made())
     real = tuple(outputs.shape)
@@ -121,7 +130,7 @@ def check_shapes(case):
         fail(f"a symbolic call gives dtype {symbol.dtype}, the output has dtype {dtype}")
 
 
-def check_saving(case):
+def check_saving(case: LayerCase) -> None:
     """A model under mixed precision, saved and loaded under float32, is bit-equal."""
     inputs = case.symbolic()
     model = keras.Model(inputs, case.call(case.made("mixed_bfloat16"), *inputs))
@@ -131,13 +140,13 @@ def check_saving(case):
         model.save(path)
         loaded = keras.models.load_model(path)
     arrays = case.arrays
-    outputs = [m(arrays, training=case.training) for m in (model, loaded)]
-    _assert_equal(*outputs, "model saved and loaded")
+    expected, actual = (each(arrays, training=case.training) for each in (model, loaded))
+    _assert_equal(expected, actual, "model saved and loaded")
     for weight, copy in zip(model.weights, loaded.weights, strict=True):
         _assert_equal(weight, copy, f"model saved and loaded, weight {weight.path}")
 
 
-def check_compilation(case):
+def check_compilation(case: LayerCase) -> None:
     """XLA compiles the layer, to the same numbers up to rounding (not on PyTorch)."""
     if keras.backend.backend() == "torch":
         return
@@ -146,7 +155,7 @@ def check_compilation(case):
     _assert_near(case.call(layer), compiled(*case.arrays), 1e-5, "compiled layer")
 
 
-def check_mixed_precision(case):
+def check_mixed_precision(case: LayerCase) -> None:
     """Outputs have the compute dtype, are near those in float32, and keep the symmetry."""
     reference = case.built()
     for policy, tolerance in MIXED_TOLERANCES.items():
@@ -160,7 +169,7 @@ def check_mixed_precision(case):
         _assert_commutes(case, layer, tolerance)
 
 
-def check_regularizers(case):
+def check_regularizers(case: LayerCase) -> None:
     """Every regularizer that the constructor takes adds its loss, that of outputs per sample."""
     config = case.made().get_config()
     names = [name for name in config if name.endswith("_regularizer")]
@@ -180,7 +189,7 @@ def check_regularizers(case):
         fail(f"regularizers {names} give a loss of {found:.6g}, expected {expected:.6g}")
 
 
-def check_inputs(case):
+def check_inputs(case: LayerCase) -> None:
     """Inputs of other sizes and ranks are taken, or refused by an error that names the layer."""
     layer = case.built()
     names = [part.name for part in layer._flatten_layers()]
@@ -194,7 +203,7 @@ def check_inputs(case):
             fail(f"inputs of {shapes} raise {type(error).__name__}, expected ValueError: {error}")
 
 
-def check_unknown_sizes(case):
+def check_unknown_sizes(case: LayerCase) -> None:
     """Traced by TensorFlow without known sizes, the layer takes and refuses what it does else."""
     if keras.backend.backend() != "tensorflow":
         return
@@ -213,7 +222,7 @@ def check_unknown_sizes(case):
             fail(f"inputs of {shapes} are {said[taken]}, but {said[found]} in a graph")
 
 
-def check_integers(case):
+def check_integers(case: LayerCase) -> None:
     """Integers are read as the same floats, and the output has the compute dtype."""
     if not all(np.issubdtype(x.dtype, np.floating) for x in case.arrays):
         return
@@ -226,7 +235,7 @@ def check_integers(case):
     _assert_near(floats, outputs, 1e-5, "layer called with integers")
 
 
-def check_global_settings(case):
+def check_global_settings(case: LayerCase) -> None:
     """The layer computes the same, to the bit, whatever keras.json says."""
     reference = case.built()
     expected = case.call(reference)

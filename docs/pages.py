@@ -45,7 +45,8 @@ def expanded(nav, pages):
                     entries.append({title: target if len(target) > 1 else target[0]})
             case str() if "*" in entry:
                 entries += sorted(
-                    fnmatch.filter(pages, entry), key=lambda page: (not page.endswith("/index.md"), page)
+                    fnmatch.filter(pages, entry),
+                    key=lambda page: (not page.endswith("/index.md"), page),
                 )
             case _:
                 entries.append(entry)

@@ -1,4 +1,4 @@
-"""Clients of an exported model, those of docs/guides/serving.md too, get answers or clear errors."""
+"""Clients of exported models, as docs/guides/serving.md has them, get answers or clear errors."""
 
 import json
 import pathlib

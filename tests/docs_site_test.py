@@ -3,6 +3,7 @@
 import fnmatch
 import pathlib
 import re
+import runpy
 
 import pytest
 import yaml
@@ -51,6 +52,37 @@ def test_every_image_that_is_shown_exists_and_every_image_is_shown():
     shown = set().union(*map(images_in, WRITTEN))
     assert not [path for path in shown if not path.is_file()]
     assert {path for path in DOCS.glob("images/**/*") if path.is_file()} <= shown
+
+
+@pytest.fixture(scope="module")
+def made_pages():
+    """The names of docs/pages.py, which needs what builds the site."""
+    pytest.importorskip("mkdocs")
+    return runpy.run_path(str(DOCS / "pages.py"))
+
+
+def test_a_pattern_of_the_navigation_becomes_its_pages_the_index_first(made_pages):
+    nav = [{"Results": "results/*"}, {"Notes": "notes/*"}, {"API": ["api/index.md"]}, "index.md"]
+    found = ["results/a.md", "results/index.md", "api/index.md", "index.md"]
+    assert made_pages["expanded"](nav, found) == [
+        {"Results": ["results/index.md", "results/a.md"]},
+        {"API": "api/index.md"},
+        "index.md",
+    ]
+
+
+def test_a_tutorial_becomes_prose_and_code(made_pages):
+    program = "# %% [markdown]\n# # A title\n#\n# Words.\n\n# %%\nx = 1\n"
+    assert made_pages["as_markdown"](program) == "# A title\n\nWords.\n\n```python\nx = 1\n```"
+
+
+def test_docstrings_are_read_as_they_are_meant(made_pages):
+    griffe = pytest.importorskip("griffe")
+    text = "It adds.\n\nReturns:\n    Sums: one\n    per row.\n\nExample:\n    >>> add(1)\n"
+    added = griffe.Function("add", docstring=griffe.Docstring(text))
+    made_pages["Sections"]().on_object(obj=added)
+    expected = "It adds.\n\n**Returns:** Sums: one\nper row.\n\nExamples:\n    >>> add(1)"
+    assert added.docstring.value == expected
 
 
 def test_links_of_contributing_lead_somewhere():

@@ -9,25 +9,22 @@ from matplotlib import pyplot
 from PIL import Image
 
 DOCS = pathlib.Path(__file__).parents[1] / "docs"
-SMALLER = {
-    "layer_in_your_classifier": {"SEEDS": (0,), "EPOCHS": 1},
-    "serve_an_encoder": {"EPISODES": 5, "EPOCHS": 1},
-}
+SMALLER = {"SEEDS": (0,), "EPISODES": 100, "EPOCHS": 1, "TRIALS": 2}
+"""What constants of these names at the top of a tutorial become here."""
 
 
 @pytest.mark.parametrize("path", DOCS.glob("tutorials/*.py"), ids=lambda path: path.stem)
 def test_tutorial_runs_and_draws_its_image(path, tmp_path, monkeypatch):
     program = path.read_text(encoding="utf-8")
-    for name, value in SMALLER[path.stem].items():
-        program, count = re.subn(rf"^{name} = .*$", f"{name} = {value}", program, flags=re.M)
-        assert count == 1, name
+    for name, value in SMALLER.items():
+        program = re.sub(rf"^{name} = .*$", f"{name} = {value}", program, flags=re.MULTILINE)
+    assert "\nEPOCHS = 1\n" in program
     monkeypatch.chdir(tmp_path)
     pyplot.switch_backend("agg")
     exec(compile(program, path, "exec"), {"__name__": path.stem})
     pyplot.close("all")
-    name = f"images/tutorials/{path.stem}.png"
-    with Image.open(tmp_path / "docs" / name) as drawn, Image.open(DOCS / name) as kept:
-        assert drawn.size == kept.size
+    with Image.open(tmp_path / "docs/images/tutorials" / f"{path.stem}.png") as drawn:
+        assert drawn.format == "PNG" and min(drawn.size) > 200
 
 
 def test_images_of_the_concepts_are_drawn(tmp_path):

@@ -1,4 +1,4 @@
-"""Clients of an exported model, those of docs/serving.md too, get answers or clear errors."""
+"""Clients of exported models, as docs/guides/serving.md has them, get answers or clear errors."""
 
 import json
 import pathlib
@@ -211,7 +211,7 @@ def test_a_newer_version_answers_once_it_is_whole(served, tmp_path):
 
 def blocks(language, addresses):
     """The programs of the section on clients, for the ports of the test."""
-    document = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
+    document = (ROOT / "docs" / "guides" / "serving.md").read_text(encoding="utf-8")
     section = re.search(r"\n### Clients\n(.*?)\n### ", document, re.DOTALL)[1]
     for port, address in (("8500", addresses.grpc), ("8501", addresses.rest)):
         section = section.replace(f"localhost:{port}", address)
@@ -223,7 +223,7 @@ def test_the_documented_clients(served, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     names = {}
     for block in blocks("python", addresses):
-        exec(compile(block, "docs/serving.md", "exec"), names)
+        exec(compile(block, "docs/guides/serving.md", "exec"), names)
     names["channel"].close()
     expected = np.asarray(model.encode(names["images"]))
     atol = serving.tolerance(expected)

@@ -8,16 +8,19 @@ from sen_tf.datasets.reading import Episodes, read_episodes, verify_episodes
 from sen_tf.datasets.runners import RUNNERS
 from sen_tf.datasets.shards import matching_files, shard_paths
 from sen_tf.datasets.store import write_episodes
+from sen_tf.datasets.streaming import EpisodeStream, open_episodes
 
 __all__ = [
     "RUNNERS",
     "DatasetError",
     "EpisodeBlock",
+    "EpisodeStream",
     "Episodes",
     "Subset",
     "Twin",
     "collect",
     "matching_files",
+    "open_episodes",
     "read_episodes",
     "shard_paths",
     "split",

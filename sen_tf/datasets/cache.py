@@ -15,6 +15,7 @@ from sen_tf.datasets.reading import read_episodes, verify_episodes
 from sen_tf.datasets.runners import RUNNERS
 from sen_tf.datasets.shards import matching_files, shard_paths
 from sen_tf.datasets.store import write_episodes
+from sen_tf.datasets.streaming import open_episodes
 from sen_tf.envs import ENVS, gym_id, load
 from sen_tf.settings import UsageError, setting
 
@@ -72,6 +73,12 @@ class TrainingSet:
         False,
         "Take a --dataset that does not say its environment, such as a file of C-SWM, for one of "
         "--env, on whose episodes the model is scored.",
+    )
+    memory: float | None = setting(
+        None,
+        "Memory that training episodes may take, in GiB, beyond which they are streamed from disk; "
+        "half of what is free if none.",
+        at_least=0.0,
     )
     train_episodes: int = setting(1000, "Training episodes.", at_least=2)
     train_steps: int = setting(100, "Steps per training episode.", at_least=1)
@@ -236,8 +243,11 @@ def to_minari(environment, dataset, name):
     return write_minari(name, episodes, env)
 
 
-def training_episodes(environment, training_set, evaluation_set, seed):
+def training_episodes(environment, training_set, evaluation_set, seed, memory=None, workers=1):
     """The episodes to train on: `dataset`, or those of the settings, generated where need be.
+
+    They are in memory, or streamed where they would take more than `memory` bytes of it; `workers`
+    processes then read a part each.
 
     If those that a run is scored on are there already, they are opened, too, so that what is wrong
     with them is said before the training and not after it.
@@ -247,8 +257,8 @@ def training_episodes(environment, training_set, evaluation_set, seed):
     if scored.exists():
         read_episodes(scored, name, steps=(0,), episodes=1)
     path = training_set.dataset or _made_for(environment, training_set, evaluation_set, seed)
-    episodes = read_episodes(path, env=name)
-    check_episodes(episodes, make_env(environment), path)
+    check = functools.partial(check_episodes, env=make_env(environment), path=path)
+    episodes = open_episodes(path, name, check, memory, workers)
     if episodes.env is None and not training_set.trust_dataset:
         raise DatasetError(
             f"Cannot use {path}: it does not say its environment, and what is trained on it would "

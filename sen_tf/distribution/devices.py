@@ -74,6 +74,11 @@ def make_strategy(strategy):
     return tf.distribute.get_strategy()
 
 
+def workers(strategy):
+    """The number of processes that train together."""
+    return strategy.num_replicas_in_sync // len(strategy.extended.worker_devices)
+
+
 def is_chief(strategy):
     """True if this process is the one that writes what the run leaves."""
     resolver = strategy.cluster_resolver

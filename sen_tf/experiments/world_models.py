@@ -10,9 +10,10 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
-from sen_tf import datasets, export, figures, settings
+from sen_tf import export, figures, settings
 from sen_tf.datasets import cache
 from sen_tf.datasets.cache import Environment, EvaluationSet, TrainingSet
+from sen_tf.datasets.members import available_memory
 from sen_tf.distribution import devices
 from sen_tf.envs import ENVS, load
 from sen_tf.experiments import drawing, networks
@@ -236,11 +237,30 @@ def in_pairs(chosen):
     return chosen.loss.episode_negatives and bool(ENVS[chosen.environment.env].start_names)
 
 
-def training_episodes(chosen):
-    """The episodes that `Settings` ask to train on."""
+def training_episodes(chosen, memory=None, workers=1):
+    """The episodes that `Settings` ask to train on; see `cache.training_episodes`."""
     return cache.training_episodes(
-        chosen.environment, chosen.training_set, chosen.evaluation_set, chosen.training.seed
+        chosen.environment,
+        chosen.training_set,
+        chosen.evaluation_set,
+        chosen.training.seed,
+        memory,
+        workers,
     )
+
+
+def memory_for(chosen):
+    """Bytes that the training episodes of `Settings` may take now."""
+    asked = chosen.training_set.memory
+    return available_memory() // 2 if asked is None else int(asked * 2**30)
+
+
+def _memory_of_run(chosen, directory, workers):
+    """Bytes as `memory_for`, those that the run began with; None where no limit was agreed on."""
+    if chosen.training_set.memory is not None:
+        return memory_for(chosen)
+    # Each of several machines has some other amount free, and all must decide alike.
+    return runs.keep_memory(directory, memory_for(chosen)) if workers == 1 else None
 
 
 def choose(arguments, default_preset=lambda: "paper"):
@@ -292,8 +312,10 @@ def _train(chosen, directory, strategy, begun):
     training, seconds = chosen.training, {}
     keras.utils.set_random_seed(training.seed)
     with stage("data", seconds):
-        subset, held_out = fitting.hold_out(training_episodes(chosen), training)
-    steps = training.epochs * datasets.steps_per_epoch(subset, training.batch_size)
+        workers = devices.workers(strategy)
+        episodes = training_episodes(chosen, _memory_of_run(chosen, directory, workers), workers)
+        subset, held_out = fitting.hold_out(episodes, training)
+    steps = training.epochs * subset.steps_per_epoch(training.batch_size)
     precision = devices.resolve_precision(training.precision)
     with strategy.scope():
         model = build(chosen, precision, steps)

@@ -9,6 +9,7 @@ serving/        the model as a versioned SavedModel
 figures/        figures as PNG files
 logs/           TensorBoard
 checkpoint/     what training resumes from; see checkpoints.py
+memory.json     the bytes that its training episodes may take
 .lock           which process has it
 """
 
@@ -28,6 +29,7 @@ MODEL = "model.keras"
 METRICS = "metrics.json"
 EVALUATION = "evaluation.json"
 FLAGS = "flags.cfg"
+MEMORY = "memory.json"
 LOCK = ".lock"
 # Settings that may differ when a run is taken up again.
 _FREE = {"data_dir"}
@@ -56,6 +58,7 @@ def open_run(directory, *settings_of_run):
         if known:
             _check_flags(directory, settings_of_run)
         else:
+            (directory / MEMORY).unlink(missing_ok=True)
             with aside(path) as temporary:
                 settings.save(temporary, *settings_of_run)
         try:
@@ -70,7 +73,7 @@ def open_run(directory, *settings_of_run):
 
 def _only_prepared(directory):
     """True for a run of no more than its flags: nothing was trained, and nothing can be lost."""
-    prepared = {LOCK, FLAGS, _aside(directory / FLAGS).name}
+    prepared = {LOCK, FLAGS, MEMORY, *(_aside(directory / name).name for name in (FLAGS, MEMORY))}
     return all(entry.name in prepared for entry in directory.iterdir())
 
 
@@ -98,6 +101,18 @@ def _check_flags(directory, settings_of_run):
                     f"{directory} holds a run with --{name}={known}, not {value}; choose another "
                     "--output to start a new one"
                 )
+
+
+def keep_memory(directory, memory):
+    """The bytes of memory that a run's episodes may take: `memory`, or as many as it began with.
+
+    The order of episodes that are streamed depends on them; a run that is taken up again goes on in
+    the same order, however much is free by then.
+    """
+    path = directory / MEMORY
+    if not path.exists():
+        write_json(path, memory)
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def open_model(run, model_file=None):

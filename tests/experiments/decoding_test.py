@@ -40,7 +40,8 @@ def test_a_decoder_draws_what_the_state_says(channels, objects, monkeypatch):
     monkeypatch.setattr(decoding, "BATCH", 8)  # enough steps for statistics of batches to settle
     latents, training = Mean(objects), episodes(channels)
     options = types.SimpleNamespace(epochs=40, learning_rate=3e-3, seed=0)
-    decoder = decoding.train_decoder(latents, training, options, bool(objects))
+    subset = datasets.Subset.of_all(training)
+    decoder = decoding.train_decoder(latents, subset, options, bool(objects))
     drawn_by_object = any(isinstance(layer, keras.layers.Permute) for layer in decoder.layers)
     assert drawn_by_object == bool(objects)
     imagined = decoding.imagine(latents, decoder, training)
@@ -55,7 +56,8 @@ def test_without_epochs_a_decoder_sees_a_fixed_number_of_frames(monkeypatch):
     monkeypatch.setattr(decoding, "FRAMES_SEEN", 300)
     for count, epochs in ((20, None), (200, None), (20, 3)):
         options = types.SimpleNamespace(epochs=epochs, learning_rate=1e-3, seed=0)
-        decoding.train_decoder(Mean(None), episodes(3, count), options, by_object=False)
+        subset = datasets.Subset.of_all(episodes(3, count))
+        decoding.train_decoder(Mean(None), subset, options, by_object=False)
     assert seen == [5, 1, 3]  # passes over 60, 600 and 60 frames
 
 

@@ -60,6 +60,8 @@ class Subset:
         times = self.episodes.observations.shape[1]
         flat = self.episodes.observations.reshape(-1, *self.episodes.observations.shape[2:])
         count, wanted = len(self) * times, most // flat[0].nbytes
+        if wanted >= len(flat) == count:
+            return flat
         numbers = np.arange(count)
         if wanted < count:
             numbers = np.random.default_rng(seed).choice(count, wanted, replace=False)

@@ -118,7 +118,7 @@ class _Exiting(Exception):
 class _Exit:
     """The end of the process, before which threads of TensorFlow's have to leave Python.
 
-    One that has not would be ended there by force, while others wait for it.
+    One that has not is ended there by force, while others wait for it: the process hung.
     """
 
     def __init__(self):

@@ -76,7 +76,9 @@ def make_strategy(strategy):
 
 def workers(strategy):
     """The number of processes that train together."""
-    return strategy.num_replicas_in_sync // len(strategy.extended.worker_devices)
+    resolver = strategy.cluster_resolver
+    cluster = {} if resolver is None else resolver.cluster_spec().as_dict()
+    return max(1, sum(len(cluster.get(job, ())) for job in ("chief", "worker")))
 
 
 def is_chief(strategy):

@@ -9,6 +9,7 @@ import pytest
 from sen_tf.datasets import (
     EpisodeBlock,
     Episodes,
+    Subset,
     read_episodes,
     split,
     transitions,
@@ -150,6 +151,20 @@ def test_split_by_episode_shares_the_frames():
 def test_every_part_of_a_split_has_an_episode():
     train, validation = split(make(episodes=2), 0.01, seed=0)
     assert len(train) == len(validation) == 1
+
+
+def test_frames_are_as_many_as_memory_allows():
+    data = make()
+    subset = Subset.of_all(data)
+    every = subset.frames(10**6, seed=0)
+    assert np.shares_memory(every, data.observations)
+    some = subset.frames(10 * every[0].nbytes, seed=0)
+    assert some.shape == (10, *every.shape[1:])
+    assert len(np.unique(some[:, 0, 0, 0])) == 10
+    assert not np.array_equal(some, subset.frames(10 * every[0].nbytes, seed=1))
+    _, held_out = subset.split(0.3, seed=0)
+    expected = data.observations[held_out.index].reshape(-1, 2, 2, 1)
+    np.testing.assert_array_equal(held_out.frames(10**6, seed=0), expected)
 
 
 def test_errors():

@@ -110,7 +110,7 @@ class EpisodeStream:
 
         Args:
             fraction: share of the blocks that goes into the second part, in (0, 1); each part gets
-                at least one block.
+                at least one block per worker, where there are as many.
             seed: seed of the choice.
 
         Returns:
@@ -121,6 +121,8 @@ class EpisodeStream:
                 small for two streams.
         """
         self._check_memory(streams=2)
+        if 0 < fraction < 1:  # a block for each worker
+            fraction = max(fraction, min(self.workers / len(self.blocks), 0.5))
         parts = split_numbers(len(self.blocks), fraction, seed, "blocks")
         second = min(max(int(fraction * self.memory), self._least), self.memory - self._least)
         return tuple(
@@ -182,17 +184,18 @@ class EpisodeStream:
                 ),
             )
 
-        def gather(frames, first, actions):
-            return tf.data.Dataset.from_tensor_slices((first, actions)).map(
-                lambda first, actions: {
+        def batches_of(frames, first, actions):
+            def gather(first, actions):
+                return {
                     "obs": tf.gather(frames, first),
                     "action": actions,
                     "next_obs": tf.gather(frames, first + 1),
-                },
-                num_parallel_calls=PREFETCHED_BATCHES,
-            )
+                }
 
-        batches = windows.prefetch(WINDOWS - 1).flat_map(gather)
+            shares = tf.data.Dataset.from_tensor_slices((first, actions))
+            return shares.map(gather, num_parallel_calls=PREFETCHED_BATCHES)
+
+        batches = windows.prefetch(WINDOWS - 1).flat_map(batches_of)
         return batches.prefetch(PREFETCHED_BATCHES).with_options(plain_options()), steps
 
     def frames(self, most: int, seed: int) -> np.ndarray:

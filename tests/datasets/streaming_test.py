@@ -229,7 +229,7 @@ def test_workers_together_read_everything(write):
         stream.transitions(8, 0, shares=2)
 
 
-def test_split_holds_out_whole_blocks(write):
+def test_split_holds_out_whole_blocks(write, tmp_path):
     stream = open_stream(write(2, episodes=32), memory=2 * MEMORY)
     training, validation = stream.split(0.2, seed=0)
     assert (len(training), len(validation)) == (26, 6)
@@ -244,6 +244,8 @@ def test_split_holds_out_whole_blocks(write):
     assert not np.array_equal(validation.blocks, stream.split(0.2, seed=1)[1].blocks)
     least = stream.split(0.001, seed=0)[1]
     assert len(least) == 2 and least.memory == 8 * EPISODE_BYTES
+    shared = open_stream(tmp_path / "set-*.h5", memory=2 * MEMORY, workers=3).split(0.001, seed=0)
+    assert [part.count for part in shared] == [13 // 3 * 3 * 2 * STEPS, 3 * 2 * STEPS]
 
 
 def test_damage_is_named_and_stops_the_pipeline(write, tmp_path):

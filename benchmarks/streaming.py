@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from benchmarks import step
 from benchmarks.table import Measured, Row
-from benchmarks.timing import OwnProcess, alternate, once_apart, time_in_turn
+from benchmarks.timing import OwnProcess, alternate, once_apart, status_mib, time_in_turn
 from sen_tf.datasets import cache, open_episodes, read_episodes, transitions
 from sen_tf.datasets.reading import open_files
 from sen_tf.distribution import devices
@@ -74,8 +74,8 @@ def make_limited(env, path):
     train_step(iter(warm))
 
     def train():
-        data = _status_bytes("VmData")
-        resource.setrlimit(resource.RLIMIT_DATA, (data + stream.memory + SPARE, -1))
+        most = int(2**20 * status_mib("VmData")) + stream.memory + SPARE
+        resource.setrlimit(resource.RLIMIT_DATA, (most, -1))
         try:
             fits = len(read_episodes(path, env)) > 0
         except ValueError:
@@ -87,11 +87,6 @@ def make_limited(env, path):
         return stream.memory, fits
 
     return train
-
-
-def _status_bytes(field):
-    lines = pathlib.Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    return 1024 * int(next(line for line in lines if line.startswith(field)).split()[1])
 
 
 def make_worker(env, path, worker, workers):

@@ -26,7 +26,14 @@ from sen_tf.datasets.pipeline import (
     split_numbers,
     whole_batches,
 )
-from sen_tf.datasets.reading import Episodes, Files, aligned_empty, open_files, read_episodes
+from sen_tf.datasets.reading import (
+    Episodes,
+    Files,
+    aligned_empty,
+    named,
+    open_files,
+    read_episodes,
+)
 from sen_tf.datasets.source import Problem, as_actions
 from sen_tf.datasets.windows import WindowReader, check_exit, episodes_in
 
@@ -221,10 +228,11 @@ class EpisodeStream:
 
         Raises:
             DatasetError: a file was replaced since it was opened, a block does not match its
-                checksum, or it is not what `check` takes.
+                checksum, or it is not what `check` takes; or less memory is free than it takes.
         """
         files, times = self.files, self.files.shape[0]
-        flat = aligned_empty((room + episodes_in(blocks) * times, *files.shape[1:]))
+        with named(files.path, files.env, {}):
+            flat = aligned_empty((room + episodes_in(blocks) * times, *files.shape[1:]))
         frames = flat[room:].reshape(-1, *files.shape)
         actions = [self.actions[:0]]
         done = 0

@@ -17,6 +17,7 @@ from sen_tf.datasets import (
     EpisodeBlock,
     EpisodeStream,
     Subset,
+    members,
     open_episodes,
     read_episodes,
     shard_paths,
@@ -269,6 +270,14 @@ def test_a_file_that_was_replaced_is_not_read_on(write, tmp_path):
     write(episodes=28)
     with pytest.raises(DatasetError, match="set-00000-of-00001.h5: it was replaced while"):
         stream.read(stream.blocks[:1])
+
+
+def test_no_more_is_read_than_there_is_memory_for(write, monkeypatch):
+    stream = open_stream(write())
+    monkeypatch.setattr(members, "SMALL", 0)
+    monkeypatch.setattr(members, "available_memory", lambda: 100)
+    with pytest.raises(DatasetError, match="GiB, and 0.0 GiB of memory are free"):
+        stream.read(stream.blocks)
 
 
 def test_every_block_is_checked(write):

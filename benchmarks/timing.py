@@ -95,13 +95,13 @@ def _make(make, arguments):
 def _call():
     with contextlib.suppress(OSError):  # where that is not allowed, an earlier peak may count
         pathlib.Path("/proc/self/clear_refs").write_text("5")
-    before = _mib("VmRSS")
+    before = status_mib("VmRSS")
     start = time.perf_counter()
     result = _function()
-    return Cost(time.perf_counter() - start, _mib("VmHWM") - before, result)
+    return Cost(time.perf_counter() - start, status_mib("VmHWM") - before, result)
 
 
-def _mib(field):
+def status_mib(field):
     """A field of this process's /proc status, in MiB."""
     lines = pathlib.Path("/proc/self/status").read_text().splitlines()
     return int(next(line for line in lines if line.startswith(field)).split()[1]) / 1024

@@ -55,7 +55,7 @@ def main(arguments):
     latents = scoring.Latents(model)
     decoder = decoding.train_decoder(
         latents,
-        world_models.training_episodes(chosen),
+        world_models.training_episodes(chosen, world_models.memory_for(chosen)),
         asked,
         by_object=ENVS[chosen.environment.env].objects is not None,
     )

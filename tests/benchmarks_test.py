@@ -19,6 +19,7 @@ from benchmarks import (
     run,
     startup,
     step,
+    streaming,
     table,
     timing,
 )
@@ -151,6 +152,7 @@ SMALL = {
     "building": (2, functools.partial(building.rows, names=("cubes", "shapes"))),
     "startup": (2, startup.rows),
     "pipeline": (2, functools.partial(pipeline.rows, episodes=2, steps=2)),
+    "streaming": (4, functools.partial(streaming.rows, episodes=20, steps=2, limited=20)),
     "step": (2, lambda rounds: step.compare(rounds, "shapes", 8, 4, 8)),
     "by episodes": (2, functools.partial(growth.generation_by_episodes, numbers=(1, 2), drawn=1)),
     "by objects": (4, functools.partial(growth.transition_by_objects, numbers=(2, 3), hidden=2)),

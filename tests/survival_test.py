@@ -13,6 +13,7 @@ import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from sen_tf.datasets import store
 from sen_tf.experiments import world_models
 from sen_tf.training import runs
 
@@ -63,12 +64,15 @@ def start_and_kill(command, directory, rng):
 
 
 @pytest.mark.parametrize(
-    "kills, epochs", [(2, 8), pytest.param(10, 60, marks=pytest.mark.slow)], ids=["two", "ten"]
+    "kills, epochs, flags",
+    [(2, 8, []), (1, 5, ["--memory=0.0006"]), pytest.param(10, 60, [], marks=pytest.mark.slow)],
+    ids=["two", "streamed", "ten"],
 )
-def test_a_run_killed_again_and_again_ends_bit_equal(tmp_path, monkeypatch, kills, epochs):
+def test_a_run_killed_again_and_again_ends_bit_equal(tmp_path, monkeypatch, kills, epochs, flags):
     """In all that is trained; what is drawn and written of it in the end is left out, for time."""
     monkeypatch.setattr(world_models, "finish", lambda *_: None)
-    command = [*TINY, f"--epochs={epochs}"]
+    monkeypatch.setattr(store, "CHUNK_FRAMES", 8)  # an episode in a block
+    command = [*TINY, f"--epochs={epochs}", *flags]
     train.main([*command, *places(tmp_path, "whole")])
     whole, parts, rng = tmp_path / "whole", tmp_path / "parts", random.Random(kills)
     for _ in range(kills):

@@ -9,14 +9,14 @@ import pathlib
 import gymnasium
 
 from sen_tf.datasets.collect import collect, uniform_policy
-from sen_tf.datasets.members import DatasetError
+from sen_tf.datasets.members import DatasetError, available_memory
 from sen_tf.datasets.minari_format import write_minari
-from sen_tf.datasets.pipeline import split
 from sen_tf.datasets.reading import read_episodes, verify_episodes
 from sen_tf.datasets.recorded import Recorded
 from sen_tf.datasets.runners import RUNNERS
 from sen_tf.datasets.shards import matching_files, shard_paths
 from sen_tf.datasets.store import write_episodes
+from sen_tf.datasets.streaming import open_episodes
 from sen_tf.envs import ENVS, gym_id, load
 from sen_tf.settings import UsageError, setting
 
@@ -75,6 +75,12 @@ class TrainingSet:
         False,
         "Take a --dataset that does not say its environment, such as a file of C-SWM, for one of "
         "--env, on whose episodes the model is scored.",
+    )
+    memory: float | None = setting(
+        None,
+        "Memory that training episodes may take, in GiB, beyond which they are streamed from disk; "
+        "half of what is free if none.",
+        at_least=0.0,
     )
     train_episodes: int = setting(1000, "Training episodes.", at_least=2)
     train_steps: int = setting(100, "Steps per training episode.", at_least=1)
@@ -245,25 +251,29 @@ def to_minari(environment, dataset, name):
     return write_minari(name, episodes, env)
 
 
-def training_episodes(environment, training_set, evaluation_set, seed):
+def training_episodes(environment, training_set, evaluation_set, seed, memory=None, workers=1):
     """The episodes to train on: `dataset`, or those of the settings, generated where need be.
+
+    They are in memory, or streamed where they would take more than `memory` bytes of it; `workers`
+    processes then read a part each.
 
     If those that a run is scored on are there already, they are opened, too, so that what is wrong
     with them is said before the training and not after it. Of a dataset that is all there is of
     its environment, those to be scored on are left out.
 
     Returns:
-        `Episodes`, or a `Subset` of them.
+        A `Subset` or an `EpisodeStream`.
     """
     name = environment.env
     if is_recorded(environment):
-        return _divided(environment, evaluation_set, training_set.dataset)[0]
+        whole = _recorded(environment, training_set.dataset, memory, workers)
+        return next(whole.divided(evaluation_set.held_out))
     scored = _evaluation_path(environment, evaluation_set)
     if scored.exists():
         read_episodes(scored, name, steps=(0,), episodes=1)
     path = training_set.dataset or _made_for(environment, training_set, evaluation_set, seed)
-    episodes = read_episodes(path, env=name)
-    check_episodes(episodes, make_env(environment), path)
+    check = functools.partial(check_episodes, env=make_env(environment), path=path)
+    episodes = open_episodes(path, name, check, memory, workers)
     if episodes.env is None and not training_set.trust_dataset:
         raise DatasetError(
             f"Cannot use {path}: it does not say its environment, and what is trained on it would "
@@ -278,11 +288,10 @@ def is_recorded(environment):
     return issubclass(ENVS[environment.env], Recorded)
 
 
-def _divided(environment, evaluation_set, dataset):
-    """The episodes to train on and those to score on, whatever the seed of the training is."""
-    episodes = read_episodes(dataset)
-    check_episodes(episodes, make_env(environment), dataset)
-    return split(episodes, evaluation_set.held_out, seed=0)
+def _recorded(environment, dataset, memory, workers=1):
+    """All episodes of a dataset, as `open_episodes` gives them."""
+    check = functools.partial(check_episodes, env=make_env(environment), path=dataset)
+    return open_episodes(dataset, None, check, memory, workers)
 
 
 def evaluation_reader(environment, evaluation_set, dataset=None):
@@ -290,11 +299,13 @@ def evaluation_reader(environment, evaluation_set, dataset=None):
 
     Args:
         environment, evaluation_set: Their settings; episodes are generated where need be.
-        dataset: The dataset that is all there is of the environment, where that is so.
+        dataset: The dataset that is all there is of the environment, where that is so: the last of
+            its episodes, as many as half of the free memory holds.
     """
     if is_recorded(environment):
-        held_out = _divided(environment, evaluation_set, dataset)[1]
-        return held_out.episodes.take(held_out.index).select
+        memory = available_memory() // 2
+        _, last = _recorded(environment, dataset, memory).divided(evaluation_set.held_out)
+        return last.load(memory).select
     return functools.partial(
         read_episodes, evaluation_file(environment, evaluation_set), environment.env
     )

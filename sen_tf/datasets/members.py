@@ -6,12 +6,15 @@ for among the libraries of the machine, or a size that no memory holds. None of 
 
 import math
 import os
+import pathlib
 
 import h5py
 
 # Those of HDF5 itself: deflate, shuffle, Fletcher32, szip, N-bit, scale-offset; and h5py's LZF.
 FILTERS = {1, 2, 3, 4, 5, 6, 32000}
 SMALL = 2**26  # bytes for which it is not worth asking how much memory is free
+MEMBERSHIP = pathlib.Path("/proc/self/cgroup")
+CONTROL_GROUPS = pathlib.Path("/sys/fs/cgroup")
 
 
 class DatasetError(ValueError):
@@ -68,10 +71,49 @@ def check_memory(size, what):
 
 
 def available_memory():
-    """Bytes of memory that can be had without swapping; where that is unknown, all there is."""
+    """Bytes of memory that can be had without swapping; where that is unknown, all there is.
+
+    It is what the machine has, or what a control group of this process leaves, such as that of a
+    container.
+    """
     try:
         with open("/proc/meminfo", encoding="ascii") as lines:
             sizes = dict(line.split(":") for line in lines)
-        return 1024 * int(sizes["MemAvailable"].split()[0])
+        free = 1024 * int(sizes["MemAvailable"].split()[0])
     except (OSError, KeyError):
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        free = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return min([free, *_left_by_control_groups()])
+
+
+def _left_by_control_groups():
+    """Bytes that each control group with a limit leaves, of version 1 or 2, parents included."""
+    try:
+        lines = MEMBERSHIP.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers == "memory":
+            root = CONTROL_GROUPS / "memory"
+            names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+        elif controllers == "":
+            root, names = CONTROL_GROUPS, ("memory.max", "memory.current", "inactive_file")
+        else:
+            continue
+        # In a container the path may be that of the host, and the root be the container's own.
+        group = root / path.strip("/")
+        for folder in (group, *group.parents):
+            if folder.is_relative_to(root):
+                yield from _left_by(folder, *names)
+
+
+def _left_by(folder, limit, usage, reclaimable):
+    """Bytes that one control group leaves; nothing where it has no limit."""
+    try:
+        most = int((folder / limit).read_text(encoding="ascii"))
+        used = int((folder / usage).read_text(encoding="ascii"))
+        lines = (folder / "memory.stat").read_text(encoding="ascii").splitlines()
+        cached = int(dict(line.split() for line in lines)[reclaimable])
+    except (OSError, KeyError, ValueError):  # there is none, or it is "max"
+        return
+    yield max(0, most - used + cached)

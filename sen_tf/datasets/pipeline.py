@@ -11,17 +11,72 @@ import numpy as np
 from sen_tf.datasets.episodes import ALIGNMENT, Episodes
 
 PREFETCHED_BATCHES = 2
+ENDLESS = np.iinfo(np.int64).max
 
 
 @dataclasses.dataclass(frozen=True)
 class Subset:
-    """Some of the episodes of a dataset: their numbers `index`, (n,) int; frames are shared."""
+    """Some of the episodes of a dataset in memory: their numbers `index`, (n,) int.
+
+    Frames are shared. It has what `streaming.EpisodeStream` has, so that a training takes either.
+    """
 
     episodes: Episodes
     index: np.ndarray
+    failures = ()  # nothing is read any more
+
+    @classmethod
+    def of_all(cls, episodes: Episodes):
+        """The subset of all episodes."""
+        return cls(episodes, np.arange(len(episodes)))
 
     def __len__(self):
         return len(self.index)
+
+    @property
+    def env(self) -> str | None:
+        """Name of the environment; None if the file does not say."""
+        return self.episodes.env
+
+    @property
+    def count(self) -> int:
+        """Number of transitions in an epoch."""
+        return len(self) * self.episodes.actions.shape[1]
+
+    def split(self, fraction: float, seed: int):
+        """`split` of these episodes."""
+        return split(self, fraction, seed)
+
+    def divided(self, fraction: float):
+        """The first episodes, and the last ones, which are this share of all."""
+        last = held_out_of(len(self), fraction)
+        first = len(self) - last
+        return (Subset(self.episodes, part) for part in (self.index[:first], self.index[first:]))
+
+    def load(self, most: int) -> Episodes:
+        """A copy of the first `Episodes`: as many as `most` bytes of frames hold, one at least."""
+        size = self.episodes.observations[0].nbytes
+        return self.episodes.take(self.index[: max(1, most // size)])
+
+    def steps_per_epoch(self, batch_size: int) -> int:
+        """`steps_per_epoch` of whole batches."""
+        return steps_per_epoch(self, batch_size)
+
+    def transitions(self, batch_size: int, seed: int, **order):
+        """`transitions` of these episodes."""
+        return transitions(self, batch_size, seed, **order)
+
+    def frames(self, most: int, seed: int) -> np.ndarray:
+        """Frames (n, H, W, C), at most `most` bytes of them, drawn where there are more."""
+        times = self.episodes.observations.shape[1]
+        flat = self.episodes.observations.reshape(-1, *self.episodes.observations.shape[2:])
+        count, wanted = len(self) * times, most // flat[0].nbytes
+        if wanted >= len(flat) == count:
+            return flat
+        numbers = np.arange(count)
+        if wanted < count:
+            numbers = np.random.default_rng(seed).choice(count, wanted, replace=False)
+        return flat[self.index[numbers // times] * times + numbers % times]
 
 
 def split(data: Episodes | Subset, fraction: float, seed: int) -> tuple[Subset, Subset]:
@@ -39,26 +94,30 @@ def split(data: Episodes | Subset, fraction: float, seed: int) -> tuple[Subset, 
     Raises:
         ValueError: `fraction` is not in (0, 1), or there are fewer than two episodes.
     """
+    subset = data if isinstance(data, Subset) else Subset.of_all(data)
+    first, second = split_numbers(len(subset), fraction, seed, "episodes")
+    return (
+        Subset(subset.episodes, subset.index[first]),
+        Subset(subset.episodes, subset.index[second]),
+    )
+
+
+def split_numbers(count: int, fraction: float, seed: int, what: str):
+    """Divides the numbers 0, ..., count - 1 of `what` as `split` does; each part ascends."""
     if not 0 < fraction < 1:
         raise ValueError(
             f"Expected `fraction` to lie between 0 and 1; received fraction={fraction}."
         )
-    if len(data) < 2:
-        raise ValueError(
-            f"Expected `data` to hold at least 2 episodes to be split; received {len(data)}."
-        )
-    whole = as_subset(data)
-    order = np.random.default_rng(seed).permutation(whole.index)
-    held_out = min(max(round(fraction * len(order)), 1), len(order) - 1)
-    return (
-        Subset(whole.episodes, np.sort(order[held_out:])),
-        Subset(whole.episodes, np.sort(order[:held_out])),
-    )
+    if count < 2:
+        raise ValueError(f"Expected `{what}` to hold at least 2 to be split; received {count}.")
+    order = np.random.default_rng(seed).permutation(count)
+    held_out = held_out_of(count, fraction)
+    return np.sort(order[held_out:]), np.sort(order[:held_out])
 
 
-def as_subset(data: Episodes | Subset) -> Subset:
-    """All episodes of a dataset as a `Subset`; one is returned as it is."""
-    return data if isinstance(data, Subset) else Subset(data, np.arange(len(data)))
+def held_out_of(count: int, fraction: float) -> int:
+    """How many of `count` a share is: one at least, and not all."""
+    return min(max(round(fraction * count), 1), count - 1)
 
 
 def steps_per_epoch(subset: Subset, batch_size: int, drop_remainder: bool = True) -> int:
@@ -70,11 +129,15 @@ def steps_per_epoch(subset: Subset, batch_size: int, drop_remainder: bool = True
             f"Expected `data` to hold the frames of all times 0 to {every_time[-1]}; "
             f"it was read with steps={episodes.steps}."
         )
+    return whole_batches(subset.count, batch_size, drop_remainder)
+
+
+def whole_batches(count: int, batch_size: int, drop_remainder: bool = True) -> int:
+    """Number of batches of so many transitions; a ValueError if there is none."""
     if batch_size < 1:
         raise ValueError(
             f"Expected `batch_size` to be at least 1; received batch_size={batch_size}."
         )
-    count = len(subset) * episodes.actions.shape[1]
     steps = count // batch_size if drop_remainder else -(-count // batch_size)
     if steps == 0:
         raise ValueError(
@@ -84,18 +147,33 @@ def steps_per_epoch(subset: Subset, batch_size: int, drop_remainder: bool = True
     return steps
 
 
+def check_shares(batch_size: int, shares: int, pairs: bool) -> None:
+    """Raises a ValueError unless a batch can be cut into equal shares, of pairs if so."""
+    if batch_size % shares:
+        raise ValueError(
+            f"Expected `batch_size` to be a multiple of the {shares} replicas; received "
+            f"batch_size={batch_size}."
+        )
+    if pairs and batch_size // shares % 2:
+        raise ValueError(
+            f"Expected `batch_size` to be an even number for each of {shares} replicas, for pairs "
+            f"of transitions of one episode; received batch_size={batch_size}."
+        )
+
+
 def transitions(
     data: Episodes | Subset,
     batch_size: int,
     seed: int,
     start_epoch: int = 0,
+    stop_epoch: int = ENDLESS,
     shuffle: bool = True,
     drop_remainder: bool = True,
     shares: int = 1,
     own: slice = slice(None),
     pairs: bool = False,
 ):
-    """An endless `tf.data.Dataset` of batches of transitions.
+    """A `tf.data.Dataset` of batches of transitions, epoch after epoch.
 
     The order of epoch e is a function of `seed` and e alone, so a training that resumes with
     `start_epoch` sees the batches it would have seen.
@@ -105,6 +183,7 @@ def transitions(
         batch_size: number of transitions B in a batch.
         seed: seed of the order, at least 0.
         start_epoch: epoch at which the first batch begins.
+        stop_epoch: epoch before which the last one ends; endless without.
         shuffle: whether to permute the transitions in each epoch; else they come in order.
         drop_remainder: whether to leave out the transitions of an epoch that fill no whole batch.
         shares: number of equal shares, one per replica, into which each batch is cut: they are the
@@ -125,24 +204,15 @@ def transitions(
     """
     import tensorflow as tf
 
-    subset = as_subset(data)
+    subset = data if isinstance(data, Subset) else Subset.of_all(data)
     steps = steps_per_epoch(subset, batch_size, drop_remainder)
-    if batch_size % shares:
-        raise ValueError(
-            f"Expected `batch_size` to be a multiple of the {shares} replicas; received "
-            f"batch_size={batch_size}."
-        )
-    if pairs and batch_size // shares % 2:
-        raise ValueError(
-            f"Expected `batch_size` to be an even number for each of {shares} replicas, for pairs "
-            f"of transitions of one episode; received batch_size={batch_size}."
-        )
+    check_shares(batch_size, shares, pairs)
     episodes, length = subset.episodes, subset.episodes.actions.shape[1]
     with tf.device("/CPU:0"):  # where pipelines run, also beside an accelerator
         frames = _frames_tensor(episodes.observations)
-        actions = tf.constant(_device_actions(episodes.actions))
+        actions = tf.constant(device_actions(episodes.actions))
         members = tf.constant(subset.index, tf.int64)
-    count = len(subset) * length
+    count = subset.count
 
     def order(epoch):
         numbers = tf.range(count, dtype=tf.int64)
@@ -168,12 +238,21 @@ def transitions(
             "next_obs": tf.gather(frames, first + 1),
         }
 
-    epochs = tf.data.Dataset.range(start_epoch, np.iinfo(np.int64).max)
+    epochs = tf.data.Dataset.range(start_epoch, stop_epoch)
     batches = epochs.flat_map(order).map(gather, num_parallel_calls=PREFETCHED_BATCHES)
-    # The optimizer of pipelines has nothing to do here, and it would copy all frames.
+    return batches.prefetch(PREFETCHED_BATCHES).with_options(plain_options()), steps
+
+
+def plain_options():
+    """Options of a pipeline that runs as it is written.
+
+    The optimizer of pipelines has nothing to do in ours, and it would copy all frames.
+    """
+    import tensorflow as tf
+
     options = tf.data.Options()
     options.experimental_optimization.apply_default_optimizations = False
-    return batches.prefetch(PREFETCHED_BATCHES).with_options(options), steps
+    return options
 
 
 def _frames_tensor(frames):
@@ -189,7 +268,7 @@ def _frames_tensor(frames):
     return tf.experimental.dlpack.from_dlpack(flat.__dlpack__())
 
 
-def _device_actions(actions):
+def device_actions(actions):
     """Actions (E, T, ...) as (E * T, ...), int32 if they are whole numbers."""
     flat = actions.reshape(-1, *actions.shape[2:])
     return flat.astype(np.int32) if np.issubdtype(flat.dtype, np.integer) else flat

@@ -5,6 +5,7 @@ of Minari, `arrays` folders of NumPy files, and `shards` are files that are one 
 """
 
 import contextlib
+import dataclasses
 import math
 import os
 from collections.abc import Sequence
@@ -52,32 +53,97 @@ def read_episodes(
             that do not continue its obs; it lies elsewhere in part, or is larger than the memory;
             or the files are not all shards of one dataset.
     """
+    files = open_files(path, env, twin)
+    total = len(files)
+    wanted = total if episodes is None else min(episodes, total)
+    with named(path, env or files.env, {}):
+        times = checked_steps(steps, files.shape[0])
+        check_memory(8 * wanted * math.prod(files.action_shape), "what was asked for")
+        frames = aligned_empty((wanted, len(times), *files.shape[1:]))
+    actions, start = [], 0
+    for number, count in enumerate(files.counts):
+        out = frames[start : start + count]
+        with files.reopened(number) as source:
+            actions.append(_load(source, times, out))
+        start += len(out)
+    with named(path, env, files.attrs):
+        actions = as_actions(np.concatenate(actions))
+    return Episodes(frames, actions, files.twins, files.env, files.attrs, times)
+
+
+@dataclasses.dataclass(frozen=True)
+class Files:
+    """The files of one dataset, all closed, and what their headers say.
+
+    path, asked, twin: the name or pattern, the environment and the twin that were asked for.
+    paths: its files, in order.
+    headers: the `Contents` of each, of which nothing can be read any more.
+    """
+
+    path: object
+    asked: str | None
+    twin: int | None
+    paths: list
+    headers: list[Contents]
+
+    def __len__(self):
+        return sum(self.counts)
+
+    @property
+    def counts(self) -> list[int]:
+        """The number of episodes of each file."""
+        return [len(header.part(self.twin)) for header in self.headers]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(T + 1, H, W, C) of the frames of an episode."""
+        return self.headers[0].part(self.twin).shape[1:]
+
+    @property
+    def action_shape(self) -> tuple[int, ...]:
+        """(T, ...) of the actions of an episode."""
+        return self.headers[0].part(self.twin).action_shape[1:]
+
+    @property
+    def attrs(self) -> dict:
+        """The attributes of the first file, as in `Episodes`."""
+        return self.headers[0].attrs
+
+    @property
+    def env(self) -> str | None:
+        """Name of the environment; None if the files do not say."""
+        return self.attrs.get("env")
+
+    @property
+    def twins(self) -> dict:
+        """The group elements of the twins, as in `Episodes`."""
+        return self.headers[0].twins
+
+    @contextlib.contextmanager
+    def reopened(self, number: int):
+        """The `Source` of a file, while it is open; problems are named.
+
+        Raises:
+            DatasetError: as `read_episodes`, or the file was replaced since its header was read.
+        """
+        with _opened(self.paths[number], self.asked) as contents:
+            source, header = contents.part(self.twin), self.headers[number]
+            if contents.attrs != header.attrs or source.shape != header.part(self.twin).shape:
+                raise Problem("it was replaced while it was read")
+            yield source
+
+
+def open_files(path, env: str | None = None, twin: int | None = None) -> Files:
+    """Reads the headers of a dataset's files; arguments and errors as in `read_episodes`."""
     paths = shards.matching_files(path)
     headers = [_header(each, env) for each in paths]
-    attrs = headers[0].attrs
-    with named(path, env, attrs):
+    with named(path, env, headers[0].attrs):
         if paths != [path]:
             shards.check([header.attrs for header in headers])
         sources = [header.part(twin) for header in headers]
         if len({source.shape[1:] + source.action_shape[1:] for source in sources}) > 1:
             raise Problem("the episodes of its files are of different shapes")
-    total = sum(map(len, sources))
-    wanted = total if episodes is None else min(episodes, total)
-    with named(path, env or attrs.get("env"), {}):
-        times = checked_steps(steps, sources[0].shape[1])
-        check_memory(8 * wanted * math.prod(sources[0].action_shape[1:]), "what was asked for")
-        frames = _aligned_empty((wanted, len(times), *sources[0].shape[2:]))
-    actions, start = [], 0
-    for each, header, source in zip(paths, headers, sources, strict=True):
-        out = frames[start : start + len(source)]
-        with _opened(each, env) as contents:
-            if contents.attrs != header.attrs or contents.part(twin).shape != source.shape:
-                raise Problem("it was replaced while it was read")
-            actions.append(_load(contents.part(twin), times, out))
-        start += len(out)
-    with named(path, env, attrs):
-        actions = as_actions(np.concatenate(actions))
-    return Episodes(frames, actions, headers[0].twins, attrs.get("env"), attrs, times)
+    return Files(path, env, twin, paths, headers)
 
 
 def read_actions(path, env: str | None = None) -> np.ndarray:
@@ -197,7 +263,7 @@ def named(path, env, attrs):
     raise DatasetError(f"Cannot use {path}: {problem}.{shards.remedy(path, env, attrs)}") from cause
 
 
-def _aligned_empty(shape):
+def aligned_empty(shape):
     """An uninitialized uint8 array that starts on a multiple of `ALIGNMENT` bytes."""
     size = math.prod(shape)
     check_memory(size + ALIGNMENT, "what was asked for")

@@ -74,6 +74,13 @@ def make_strategy(strategy: str) -> tf.distribute.Strategy:
     return tf.distribute.get_strategy()
 
 
+def workers(strategy: tf.distribute.Strategy) -> int:
+    """The number of processes that train together."""
+    resolver = strategy.cluster_resolver
+    cluster = {} if resolver is None else resolver.cluster_spec().as_dict()
+    return max(1, sum(len(cluster.get(job, ())) for job in ("chief", "worker")))
+
+
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
     """True if this process is the one that writes what the run leaves."""
     resolver = strategy.cluster_resolver

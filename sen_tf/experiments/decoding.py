@@ -17,12 +17,6 @@ MEAN_FRAMES = 1000
 """Frames from which it knows mean and deviation of each pixel, before it is trained."""
 
 
-def sample_frames(episodes, seed):
-    """Frames `(n, H, W, C)` of all times of the episodes: all, or as many as memory allows."""
-    frames = episodes.observations.reshape(-1, *episodes.observations.shape[2:])
-    return at_most(FRAME_BYTES // frames[0].nbytes, frames, seed)
-
-
 def at_most(count, frames, seed):
     """All of the frames, or `count` drawn without replacement where there are more."""
     if count >= len(frames):
@@ -48,13 +42,13 @@ def train_decoder(latents, episodes, options, by_object):
 
     Args:
         latents: `scoring.Latents` of the model.
-        episodes: The `Episodes` it was trained on.
+        episodes: What it was trained on: a `datasets.Subset` or `datasets.EpisodeStream`.
         options: `learning_rate`, `seed` and `epochs`, passes over the frames; `None` for as many as
             come to about `FRAMES_SEEN` frames.
         by_object: Whether axis 1 of a state counts objects, each of which is drawn by itself.
     """
     keras.utils.set_random_seed(options.seed)
-    frames = sample_frames(episodes, options.seed)
+    frames = episodes.frames(FRAME_BYTES, options.seed)
     states = latents.encode(frames)
     model = latents.model
     make = decoders.object_decoder if by_object else decoders.image_decoder

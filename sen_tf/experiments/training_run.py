@@ -157,9 +157,12 @@ def _train(chosen, directory, strategy, begun):
     chief, alone = devices.is_chief(strategy), strategy.cluster_resolver is None
     keras.utils.set_random_seed(training.seed)
     with stage("data", seconds):
-        subset, held_out = fitting.hold_out(world_models.training_episodes(chosen), training)
+        workers = devices.workers(strategy)
+        memory = world_models.memory_of_run(chosen, directory, workers)
+        episodes = world_models.training_episodes(chosen, memory, workers)
+        subset, held_out = fitting.hold_out(episodes, training)
         read = cache.evaluation_reader(*_evaluation(chosen)) if chief else None
-    steps = training.epochs * datasets.steps_per_epoch(subset, training.batch_size)
+    steps = training.epochs * subset.steps_per_epoch(training.batch_size)
     precision = devices.resolve_precision(training.precision)
     with strategy.scope():
         model = world_models.build(chosen, precision, steps)

@@ -12,6 +12,7 @@ import gymnasium
 from sen_tf import datasets, envs, settings
 from sen_tf.datasets import cache
 from sen_tf.datasets.cache import Environment, EvaluationSet, TrainingSet
+from sen_tf.datasets.members import available_memory
 from sen_tf.distribution import devices
 from sen_tf.envs import ENVS
 from sen_tf.experiments import networks
@@ -282,11 +283,30 @@ def in_pairs(chosen):
     return chosen.loss.episode_negatives and bool(ENVS[chosen.environment.env].start_names)
 
 
-def training_episodes(chosen):
-    """The episodes that `Settings` ask to train on."""
+def training_episodes(chosen, memory=None, workers=1):
+    """The episodes that `Settings` ask to train on; see `cache.training_episodes`."""
     return cache.training_episodes(
-        chosen.environment, chosen.training_set, chosen.evaluation_set, chosen.training.seed
+        chosen.environment,
+        chosen.training_set,
+        chosen.evaluation_set,
+        chosen.training.seed,
+        memory,
+        workers,
     )
+
+
+def memory_for(chosen):
+    """Bytes that the training episodes of `Settings` may take now."""
+    asked = chosen.training_set.memory
+    return available_memory() // 2 if asked is None else int(asked * 2**30)
+
+
+def memory_of_run(chosen, directory, workers):
+    """Bytes as `memory_for`, those that the run began with; None where no limit was agreed on."""
+    if chosen.training_set.memory is not None:
+        return memory_for(chosen)
+    # Each of several machines has some other amount free, and all must decide alike.
+    return runs.keep_memory(directory, memory_for(chosen)) if workers == 1 else None
 
 
 def choose(arguments, default_preset=lambda: "paper"):

@@ -3,8 +3,8 @@
 import dataclasses
 
 import keras
+import tensorflow as tf
 
-from sen_tf import datasets
 from sen_tf.distribution import devices
 from sen_tf.settings import setting
 from sen_tf.training import callbacks, runs
@@ -51,10 +51,13 @@ def make_optimizer(training, steps):
 
 
 def hold_out(episodes, training):
-    """The episodes to train on and those held out: two `datasets.Subset`s, or one and None."""
+    """The episodes to train on and those held out, or all and None.
+
+    Each is a `datasets.Subset`, in memory, or a `datasets.EpisodeStream`.
+    """
     if training.validation:
-        return datasets.split(episodes, training.validation, training.seed)
-    return datasets.as_subset(episodes), None
+        return episodes.split(training.validation, training.seed)
+    return episodes, None
 
 
 def fit(
@@ -74,6 +77,9 @@ def fit(
 
     Returns:
         The run's `Checkpoint`.
+
+    Raises:
+        DatasetError: For a file that cannot be streamed on.
     """
     writes = devices.is_chief(strategy)
     checkpoint = callbacks.Checkpoint(directory, writes)
@@ -83,7 +89,7 @@ def fit(
     if done >= training.epochs:
         return checkpoint
     size, seed = training.batch_size, training.seed
-    order = {"start_epoch": done, "pairs": pairs}
+    order = {"start_epoch": done, "stop_epoch": training.epochs, "pairs": pairs}
     batches, steps = _share_batches(strategy, subset, size, seed, **order)
     count = steps * size
     print(f"training {model.name} on {count:,} transitions per epoch, {steps} steps each")
@@ -97,7 +103,9 @@ def fit(
         callbacks.EpochSummaries(directory / "logs", settings or vars(training), look),
         callbacks.HistoryFile(directory / runs.HISTORY, checkpoint),
     ]
-    model.fit(
+    _fit(
+        model,
+        subset.failures,
         batches,
         epochs=training.epochs,
         initial_epoch=done,
@@ -111,25 +119,34 @@ def fit(
     return checkpoint
 
 
+def _fit(model, failures, batches, **arguments):
+    """Calls `model.fit`; raises what went wrong in a pipeline, not TensorFlow's account of it."""
+    try:
+        model.fit(batches, **arguments)
+    except tf.errors.OpError:
+        for failure in failures:
+            raise failure from None
+        raise
+
+
 def _validation(strategy, held_out, size, seed):
     """The arguments of `fit` for the episodes held out; none where there are none."""
     if held_out is None:
         return {}
     replicas = strategy.num_replicas_in_sync
-    available = len(held_out) * held_out.episodes.actions.shape[1]
-    size = min(size, available // replicas * replicas)
-    batches, steps = _share_batches(strategy, held_out, size, seed, shuffle=False)
+    size = min(size, held_out.count // replicas * replicas)
+    batches, steps = _share_batches(strategy, held_out, size, seed, stop_epoch=1, shuffle=False)
     return {"validation_data": batches, "validation_steps": steps}
 
 
 def _share_batches(strategy, subset, batch_size, seed, **order):
-    """`datasets.transitions`, each batch cut into one share per replica; the steps per epoch."""
-    steps = datasets.steps_per_epoch(subset, batch_size)
+    """Batches of transitions, each cut into one share per replica; the steps per epoch."""
+    steps = subset.steps_per_epoch(batch_size)
 
     def feed(context):
         shares = context.num_replicas_in_sync
         here = shares // context.num_input_pipelines
         own = slice(context.input_pipeline_id * here, (context.input_pipeline_id + 1) * here)
-        return datasets.transitions(subset, batch_size, seed, shares=shares, own=own, **order)[0]
+        return subset.transitions(batch_size, seed, shares=shares, own=own, **order)[0]
 
     return strategy.distribute_datasets_from_function(feed), steps

@@ -11,6 +11,7 @@ history.csv     the logs of each epoch, as metrics.json has them
 report.html     all of it on one page
 logs/           TensorBoard
 checkpoint/     what training resumes from; see checkpoints.py
+memory.json     the bytes that its training episodes may take
 .lock           which process has it
 """
 
@@ -32,6 +33,7 @@ EVALUATION = "evaluation.json"
 FLAGS = "flags.cfg"
 HISTORY = "history.csv"
 REPORT = "report.html"
+MEMORY = "memory.json"
 LOCK = ".lock"
 # Settings that may differ when a run is taken up again.
 _FREE = {"data_dir"}
@@ -60,6 +62,7 @@ def open_run(directory, *settings_of_run):
         if known:
             _check_flags(directory, settings_of_run)
         else:
+            (directory / MEMORY).unlink(missing_ok=True)
             with aside(path) as temporary:
                 settings.save(temporary, *settings_of_run)
         try:
@@ -74,7 +77,7 @@ def open_run(directory, *settings_of_run):
 
 def _only_prepared(directory):
     """True for a run of no more than its flags: nothing was trained, and nothing can be lost."""
-    prepared = {LOCK, FLAGS, _aside(directory / FLAGS).name}
+    prepared = {LOCK, FLAGS, MEMORY, *(_aside(directory / name).name for name in (FLAGS, MEMORY))}
     return all(entry.name in prepared for entry in directory.iterdir())
 
 
@@ -102,6 +105,18 @@ def _check_flags(directory, settings_of_run):
                     f"{directory} holds a run with --{name}={known}, not {value}; choose another "
                     "--output to start a new one"
                 )
+
+
+def keep_memory(directory, memory):
+    """The bytes of memory that a run's episodes may take: `memory`, or as many as it began with.
+
+    The order of episodes that are streamed depends on them; a run that is taken up again goes on in
+    the same order, however much is free by then.
+    """
+    path = directory / MEMORY
+    if not path.exists():
+        write_json(path, memory)
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def open_model(run, model_file=None):

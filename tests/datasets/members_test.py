@@ -137,3 +137,35 @@ def test_actions_that_no_memory_holds(path, monkeypatch):
 def test_available_memory():
     total = 1024 * int(pathlib.Path("/proc/meminfo").read_text().split()[1])
     assert 2**20 < members.available_memory() <= total
+
+
+@pytest.mark.parametrize(
+    "membership, folder, limit, usage, cached",
+    [
+        (
+            "4:memory:/outer/inner",
+            "memory/outer",
+            "memory.limit_in_bytes",
+            "memory.usage_in_bytes",
+            "total_inactive_file",
+        ),
+        ("0::/outer/inner", "outer", "memory.max", "memory.current", "inactive_file"),
+        ("0::/of/the/host", "", "memory.max", "memory.current", "inactive_file"),
+    ],
+)
+def test_control_groups_leave_less(tmp_path, monkeypatch, membership, folder, limit, usage, cached):
+    """The limit may be that of a group around this one, or of a container that is all we see."""
+    monkeypatch.setattr(members, "CONTROL_GROUPS", tmp_path)
+    monkeypatch.setattr(members, "MEMBERSHIP", tmp_path / "membership")
+    (tmp_path / "membership").write_text(f"9:cpu:/else\n{membership}\n")
+    inner = tmp_path / folder / "inner"
+    inner.mkdir(parents=True)
+    for group, most in ((inner, "max"), (tmp_path / folder, 3000)):
+        (group / limit).write_text(f"{most}\n")
+        (group / usage).write_text("2500\n")
+        (group / "memory.stat").write_text(f"active_file 7\n{cached} 200\n")
+    assert members.available_memory() == 700
+    (tmp_path / folder / usage).write_text("4000\n")
+    assert members.available_memory() == 0
+    (tmp_path / folder / limit).write_text("max\n")
+    assert members.available_memory() > 2**20

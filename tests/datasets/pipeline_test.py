@@ -9,6 +9,7 @@ import pytest
 from sen_tf.datasets import (
     EpisodeBlock,
     Episodes,
+    Subset,
     read_episodes,
     split,
     transitions,
@@ -152,6 +153,20 @@ def test_every_part_of_a_split_has_an_episode():
     assert len(train) == len(validation) == 1
 
 
+def test_frames_are_as_many_as_memory_allows():
+    data = make()
+    subset = Subset.of_all(data)
+    every = subset.frames(10**6, seed=0)
+    assert np.shares_memory(every, data.observations)
+    some = subset.frames(10 * every[0].nbytes, seed=0)
+    assert some.shape == (10, *every.shape[1:])
+    assert len(np.unique(some[:, 0, 0, 0])) == 10
+    assert not np.array_equal(some, subset.frames(10 * every[0].nbytes, seed=1))
+    _, held_out = subset.split(0.3, seed=0)
+    expected = data.observations[held_out.index].reshape(-1, 2, 2, 1)
+    np.testing.assert_array_equal(held_out.frames(10**6, seed=0), expected)
+
+
 def test_errors():
     data = make()
     with pytest.raises(
@@ -169,5 +184,5 @@ def test_errors():
         transitions(some, batch_size=2, seed=0)
     with pytest.raises(ValueError, match="`fraction` to lie between 0 and 1; received fraction=1"):
         split(data, 1, seed=0)
-    with pytest.raises(ValueError, match="at least 2 episodes to be split; received 1"):
+    with pytest.raises(ValueError, match="at least 2 to be split; received 1"):
         split(make(episodes=1), 0.5, seed=0)

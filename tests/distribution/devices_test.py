@@ -25,7 +25,9 @@ def test_one_process_is_chief(jobs, task, chief):
     )
     strategy = types.SimpleNamespace(cluster_resolver=resolver)
     assert devices.is_chief(strategy) == chief
+    assert devices.workers(strategy) == sum(map(len, jobs.values()))
 
 
 def test_a_process_without_a_cluster_is_chief():
     assert devices.is_chief(tf.distribute.get_strategy())
+    assert devices.workers(tf.distribute.get_strategy()) == 1

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import pytest
 
+from sen_tf import generate
 from sen_tf.training import runs
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -136,6 +137,21 @@ def test_training_resumes_when_a_worker_was_killed(alone):
     for process in start_workers(alone, "--epochs=40", "--output=killed"):
         finish(process)
     assert_same_training(alone / "whole", alone / "killed")
+
+
+@pytest.mark.slow
+def test_two_machines_stream_a_shard_each(tmp_path):
+    size = ("--env=shapes", "--episodes=80", "--steps=20", "--shards=2")
+    generate.main([*size, f"--output={tmp_path}/set.h5"])
+    flags = ("--dataset=set-*.h5", "--memory=0.006", "--epochs=2", "--output=run")
+    for process in start_workers(tmp_path, *flags):
+        out, _ = process.communicate(timeout=300)
+        assert process.returncode == 0, out[-3000:]
+        assert "streaming 0.0117 GiB of frames from 2 files" in out
+    summary = json.loads((tmp_path / "run" / runs.METRICS).read_text())
+    # Of 20 blocks of four episodes each machine holds out one; a batch of 32 is shared by both.
+    assert summary["transitions_seen"] == 2 * (72 * 20 // 32 * 32)
+    assert np.isfinite(summary["history"][-1]["val_loss"])
 
 
 def test_several_machines_need_to_know_each_other(tmp_path):

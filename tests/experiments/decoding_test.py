@@ -40,7 +40,8 @@ def test_a_decoder_draws_what_the_state_says(channels, objects, monkeypatch):
     monkeypatch.setattr(decoding, "BATCH", 8)  # enough steps for statistics of batches to settle
     latents, training = Mean(objects), episodes(channels)
     options = types.SimpleNamespace(epochs=40, learning_rate=3e-3, seed=0)
-    decoder = decoding.train_decoder(latents, training, options, bool(objects))
+    subset = datasets.Subset.of_all(training)
+    decoder = decoding.train_decoder(latents, subset, options, bool(objects))
     drawn_by_object = any(isinstance(layer, keras.layers.Permute) for layer in decoder.layers)
     assert drawn_by_object == bool(objects)
     imagined = decoding.imagine(latents, decoder, training)
@@ -55,7 +56,8 @@ def test_without_epochs_a_decoder_sees_a_fixed_number_of_frames(monkeypatch):
     monkeypatch.setattr(decoding, "FRAMES_SEEN", 300)
     for count, epochs in ((20, None), (200, None), (20, 3)):
         options = types.SimpleNamespace(epochs=epochs, learning_rate=1e-3, seed=0)
-        decoding.train_decoder(Mean(None), episodes(3, count), options, by_object=False)
+        subset = datasets.Subset.of_all(episodes(3, count))
+        decoding.train_decoder(Mean(None), subset, options, by_object=False)
     assert seen == [5, 1, 3]  # passes over 60, 600 and 60 frames
 
 
@@ -72,20 +74,9 @@ def test_a_decoder_starts_at_the_mean_picture(monkeypatch):
     monkeypatch.setattr(keras.Model, "fit", lambda *args, **_: None)
     options = types.SimpleNamespace(epochs=1, learning_rate=1e-3, seed=0)
     training = episodes(3)
-    decoder = decoding.train_decoder(Mean(None), training, options, by_object=False)
+    subset = datasets.Subset.of_all(training)
+    decoder = decoding.train_decoder(Mean(None), subset, options, by_object=False)
     frames = training.observations / 255
     mean, deviation = frames.mean(axis=(0, 1)), frames.std(axis=(0, 1)).mean()
     images = decoder.predict(np.full((1, 3), 0.5), verbose=0)
     assert np.abs(images[0] - mean).mean() < 0.5 * deviation < 0.2 < mean.mean()
-
-
-def test_frames_are_as_many_as_memory_allows(monkeypatch):
-    training = episodes(3)
-    every = decoding.sample_frames(training, seed=0)
-    assert np.shares_memory(every, training.observations)
-    monkeypatch.setattr(decoding, "FRAME_BYTES", 10 * every[0].nbytes)
-    some = decoding.sample_frames(training, seed=0)
-    assert some.shape == (10, *every.shape[1:])
-    numbers = [np.flatnonzero((every == frame).all(axis=(1, 2, 3)))[0] for frame in some]
-    assert len(set(numbers)) == 10
-    assert not np.array_equal(some, decoding.sample_frames(training, seed=1))

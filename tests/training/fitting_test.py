@@ -1,0 +1,96 @@
+"""Training on episodes that are streamed, as users run it."""
+
+import pathlib
+import subprocess
+import sys
+
+import h5py
+import numpy as np
+import pytest
+
+from sen_tf import decode, export, train
+from sen_tf.datasets import EpisodeStream
+from sen_tf.experiments import decoding, world_models
+from sen_tf.training import checkpoints, runs
+
+ROOT = pathlib.Path(__file__).parents[2]
+TINY = [
+    *("--env=shapes", "--preset=quick", "--train_episodes=40", "--train_steps=5"),
+    *("--eval_episodes=10", "--eval_steps=1", "--validation=0.1"),
+    *("--hidden=4", "--filters=4", "--batch_size=16", "--epochs=2"),
+]
+EPISODE_BYTES = 6 * 50 * 50 * 3
+MEMORY = 14 * EPISODE_BYTES
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    """Files have an episode in a block, and runs are not exported."""
+    monkeypatch.setattr("sen_tf.datasets.store.CHUNK_FRAMES", 8)
+    monkeypatch.setattr(export, "export_model", lambda model, directory: directory)
+
+
+def places(folder, name):
+    return [f"--data_dir={folder}/data", f"--output={folder}/{name}"]
+
+
+def weights(directory):
+    """What the last checkpoint holds: weights, moments and statistics."""
+    with np.load(max(directory.glob("checkpoint/*.npz"))) as arrays:
+        return [arrays[name] for name in arrays]
+
+
+def test_a_streamed_run_resumes_bit_equal_whatever_is_free_by_then(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(world_models, "finish", lambda *_: None)
+    monkeypatch.setattr(world_models, "available_memory", lambda: 2 * MEMORY)
+    train.main([*TINY, *places(tmp_path, "whole")])
+    assert "streaming 0.00168 GiB of frames from 1 file, 0.000587 GiB" in capsys.readouterr().out
+    save = checkpoints.Checkpoint.on_epoch_end
+
+    def interrupt(self, epoch, logs=None):
+        save(self, epoch, logs)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints.Checkpoint, "on_epoch_end", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            train.main([*TINY, *places(tmp_path, "parts")])
+    monkeypatch.setattr(world_models, "available_memory", lambda: 2**40)
+    train.main([*TINY, *places(tmp_path, "parts")])
+    whole, parts = (weights(tmp_path / name) for name in ("whole", "parts"))
+    assert len(whole) > 50
+    for a, b in zip(whole, parts, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_streamed_run_is_decoded_within_its_memory(tmp_path, monkeypatch):
+    command = [*TINY, "--epochs=1", f"--memory={MEMORY / 2**30}", *places(tmp_path, "run")]
+    train.main(command)
+    with pytest.raises(ValueError, match="holds a run with --memory"):
+        train.main([*command, "--memory=1"])
+    monkeypatch.setattr(decoding, "FRAME_BYTES", 10 * EPISODE_BYTES)
+    read, sizes = EpisodeStream.read, []
+
+    def note(self, blocks, room=0):
+        frames, actions = read(self, blocks, room)
+        sizes.append(frames.nbytes)
+        return frames, actions
+
+    monkeypatch.setattr(EpisodeStream, "read", note)
+    decode.main([f"--run={tmp_path / 'run'}", "--epochs=1"])
+    assert sizes == [10 * EPISODE_BYTES]
+    assert (tmp_path / "run" / "decoder.keras").exists()
+
+
+def test_damage_that_training_comes_upon_is_one_line(tmp_path):
+    world_models.training_episodes(world_models.choose([*TINY, *places(tmp_path, "run")[:1]]))
+    (file,) = (tmp_path / "data").iterdir()
+    with h5py.File(file, "a") as opened:
+        opened["actions"][30, 2] ^= 1
+    command = ["-m", "sen_tf.train", *TINY, f"--memory={MEMORY / 2**30}", *places(tmp_path, "run")]
+    done = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2, done.stderr[-2000:]
+    assert "Traceback" not in done.stderr
+    line = done.stderr.strip().splitlines()[-1]
+    assert line.startswith(f"error: Cannot use {file}: block 30 of / (episodes 30..30) does not ")
+    assert not (tmp_path / "run" / runs.MODEL).exists()

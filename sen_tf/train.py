@@ -17,7 +17,7 @@ from sen_tf.distribution import devices
 from sen_tf.envs import ENVS
 from sen_tf.experiments import naming, training_run, world_models
 from sen_tf.settings import setting
-from sen_tf.training import runs, scoring
+from sen_tf.training import scoring
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,13 +73,9 @@ def explain_environment(environment):
         return
     symmetry = f"symmetry {env.group}" if env.group.order > 1 else "no symmetry"
     objects = "images as a whole" if env.objects is None else f"{env.objects} objects"
-    where = "its class states `group` and `objects` where there are some"
+    print(f"{env.name}: {symmetry}, {objects} (a class may state `group` and `objects`)")
     if cache.is_recorded(environment):
-        where = f"--env=module:Class with such facts goes with --dataset; scored on {HELD_OUT}"
-    print(f"{env.name}: {symmetry}, {objects} ({where})")
-
-
-HELD_OUT = "episodes that are held out"
+        print("it is scored on the last episodes, which are not trained on (--held_out)")
 
 
 def report(run):
@@ -115,7 +111,6 @@ def main(arguments):
         report(done)
     elif done:
         print(f"{directory} holds this run, finished; choose another --output to train again")
-        print(directory / runs.REPORT)
 
 
 def run():

@@ -1,5 +1,6 @@
 """Pages of results are those of their JSON, and notes are short, listed, and can be repeated."""
 
+import importlib
 import json
 import os
 import pathlib
@@ -8,9 +9,11 @@ import shlex
 
 import pytest
 
-from sen_tf import decode, experiments, generate, reproduce, settings, train
+from sen_tf import decode, experiments, generate, reproduce, settings
 from sen_tf.experiments import comparison, pages, world_models
 from sen_tf.experiments.experiment import published
+
+train = importlib.import_module("sen_tf.train")
 
 ROOT = pathlib.Path(__file__).parents[1]
 DOCS = ROOT / "docs"

@@ -1,4 +1,5 @@
-"""Every command and every program in README runs, on experiments of seconds."""
+"""README is short, its programs run on experiments of seconds, and every command of the guides is
+one that the programs take."""
 
 import importlib
 import pathlib
@@ -7,74 +8,80 @@ import shlex
 
 import pytest
 
-from sen_tf import decode, generate, reproduce
+from sen_tf import decode, generate, reproduce, settings
+from sen_tf.experiments import world_models
 from sen_tf.export import __main__ as export
 
 evaluate = importlib.import_module("sen_tf.evaluate")
 train = importlib.import_module("sen_tf.train")
 
-README = (pathlib.Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
-PROGRAMS = {
-    **{"train": train, "evaluate": evaluate, "decode": decode, "generate": generate},
-    **{"export": export, "reproduce": reproduce},
+ROOT = pathlib.Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+GUIDES = sorted((ROOT / "docs" / "guides").glob("*.md"))
+LONGEST = 600
+"""Words of README beside its programs and commands."""
+PARSE = {
+    "train": lambda words: train.parse(words, *train.GROUPS),
+    "evaluate": lambda words: world_models.parse(words, *evaluate.GROUPS),
+    "decode": lambda words: settings.parse(words, decode.Decoding),
+    "generate": lambda words: world_models.parse(words, *generate.GROUPS),
+    "export": lambda words: settings.parse(words, export.Export),
+    "reproduce": lambda words: reproduce.parse(words),
 }
-TINY = (
-    *("--train_episodes=120", "--eval_episodes=30", "--epochs=1"),
-    *("--hidden=8", "--filters=4", "--batch_size=32"),
-)
-SMALLER = {
-    "train": ["--preset=quick", *TINY],
-    "decode": ["--epochs=1"],
-    "reproduce": ["--seeds=1", "--preset=quick", *TINY],
-    "generate": ["--episodes=3"],
-    "evaluate": [],
-    "export": [],
-}
+TINY = {"train_episodes": 120, "eval_episodes": 30, "epochs": 1, "hidden": 8, "filters": 4}
+TINY |= {"batch_size": 32}
 
 
-def blocks(language):
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+def blocks(text, language):
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 
 
-def commands():
-    lines = [line for block in blocks("bash") for line in block.splitlines()]
-    pattern = r"python -m sen_tf\.(\w+)(.*)"
-    return [match.groups() for line in lines if (match := re.search(pattern, line))]
+def commands(text):
+    """The programs and arguments of commands of ours."""
+    lines = "".join(blocks(text, "bash")).replace("\\\n", " ").splitlines()
+    found = (re.search(r"python -m sen_tf\.(\w+)([^#]*)", line) for line in lines)
+    return [match.groups() for match in found if match]
 
 
-@pytest.fixture(scope="module")
-def workplace(tmp_path_factory):
-    """A folder in which the commands have run, in their order."""
-    folder = tmp_path_factory.mktemp("readme")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        # The programs that it runs are found from elsewhere too.
-        patch.setenv("PYTHONPATH", str(pathlib.Path(reproduce.__file__).parents[1]))
-        for program, arguments in commands():
-            words = shlex.split(arguments)
-            if program == "train" and "--output" not in arguments:
-                # Where the command itself, without flags that make it smaller, writes.
-                words.append("--output=runs/cubes-sen-quick-seed1")
-            PROGRAMS[program].main([*words, *SMALLER[program]])
-    return folder
+def test_it_is_short():
+    prose = re.sub(r"```.*?```", "", README, flags=re.DOTALL)
+    assert len(prose.split()) < LONGEST
 
 
-def test_commands(workplace):
-    assert {program for program, _ in commands()} == set(PROGRAMS)
-    assert (workplace / "runs" / "mine" / "model.keras").exists()
-    assert (workplace / "serving" / "cubes" / "1" / "saved_model.pb").exists()
+def test_commands_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ((program, arguments),) = commands(README)
+    assert program == "train"
+    sizes = [f"--{name}={value}" for name, value in TINY.items()]
+    train.main([*shlex.split(arguments), "--preset=quick", "--output=run", *sizes])
+    assert (tmp_path / "run" / "report.html").exists()
 
 
-def test_python_blocks(workplace, monkeypatch):
-    monkeypatch.chdir(workplace)
+def test_python_blocks_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     names = {}
-    for block in blocks("python"):
+    for block in blocks(README, "python"):
+        smaller = ", ".join(f"{name}={value}" for name, value in TINY.items())
+        block = block.replace("epochs=2", smaller)
         exec(compile(block, "README.md", "exec"), names)
     assert names["states"].shape == (8, 3, 5, 4, 2)
     assert names["state"].shape == (8, 5, 4, 2)
+    assert 0 <= names["run"].scores["steps"]["10"]["hits@1"] <= 1
+
+
+@pytest.mark.parametrize("path", GUIDES, ids=lambda path: path.stem)
+def test_commands_of_the_guides_are_those_of_the_programs(path, tmp_path, monkeypatch):
+    """Flags that are wrong, or of another program, are found; nothing is run."""
+    monkeypatch.chdir(tmp_path)  # where no run and no dataset is
+    for program, arguments in commands(path.read_text(encoding="utf-8")):
+        words = [
+            word
+            for word in shlex.split(arguments)
+            if not word.startswith(("--env=my_", "--env=package.", "--env=facts:", "--dataset="))
+        ]
+        PARSE[program](words)
 
 
 def test_links_lead_somewhere():
-    root = pathlib.Path(__file__).parents[1]
     for target in re.findall(r"\]\((?!https?:)([^)]+)\)", README):
-        assert (root / target).exists(), target
+        assert (ROOT / target).exists(), target

@@ -16,6 +16,8 @@ RECORDED = "recorded"
 class Recorded:
     """An environment as a dataset tells it: of such images, with the actions that occur in it."""
 
+    group = own.NOTHING_SPECIAL["group"]
+
     def __init__(self):
         self.observation_space, self.action_space = self.spaces
 

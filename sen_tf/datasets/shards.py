@@ -76,7 +76,8 @@ def remedy(path, env: str | None, attrs: dict) -> str:
     if str(path).startswith("minari:"):
         return ""
     settings = attrs.get("settings")
-    ours = isinstance(settings, dict) and env in (None, attrs.get("env"))
+    generated = isinstance(settings, dict) and "sha256" not in settings  # not saved from memory
+    ours = generated and env in (None, attrs.get("env"))
     if os.path.lexists(path) and not ours:
         return ""
     flags = {"env": env or "ENV"}

@@ -121,8 +121,13 @@ def save_episodes(path, episodes, env: str = "recorded", overwrite: bool = False
     blocks = (
         EpisodeBlock(episodes.observations[each], episodes.actions[each], {}) for each in rows
     )
+    digest = integrity.BlockChecksums(len(episodes))  # of other episodes it is another file
+    digest.add(episodes.observations, episodes.actions)
+    settings = {"sha256": digest.values().tobytes().hex()}
     about = {"env": episodes.env or env, "split": "train", "seed": 0, "group": "C1"}
-    write_episodes(path, blocks, episodes=len(episodes), settings={}, overwrite=overwrite, **about)
+    write_episodes(
+        path, blocks, episodes=len(episodes), settings=settings, overwrite=overwrite, **about
+    )
 
 
 def _was_made_with(path, attributes):

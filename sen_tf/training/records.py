@@ -80,11 +80,10 @@ class EpochLines(keras.callbacks.Callback):
         words = [f"epoch {self.epoch + 1}/{self.params['epochs']}"]
         words += [share] if share else []
         words.append(f"loss {short(logs['loss'])}")
-        skill = short(logs["skill"])
         if "val_loss" in logs:
             words.append(f"val {short(logs['val_loss'])}")
-            skill += f"/{short(logs['val_skill'])}"
-        words.append(f"skill {skill}")
+        skills = [short(logs[name]) for name in ("skill", "val_skill") if name in logs]
+        words += [f"skill {'/'.join(skills)}"] if skills else []
         if self.timed:
             seconds = (time.perf_counter() - self.begun) / self.timed  # per step, all included
             words.append(f"{self.transitions / self.params['steps'] / seconds:.0f}/s")

@@ -218,10 +218,13 @@ def test_python_trains_and_scores_what_is_in_memory(tmp_path, monkeypatch):
     done = training_run.train(episodes=ours, preset="quick", output="run", **sizes)
     assert done.directory == pathlib.Path("run") and done.scores["episodes"] == 4
     assert (tmp_path / "run.h5").exists()
-    scores = training_run.evaluate(done.model, ours)
+    scores = training_run.evaluate(done.model, Episodes.from_arrays(*episodes()))
     assert scores["episodes"] == 40 and 0 <= scores["steps"]["1"]["mrr"] <= 1
     again = training_run.train(episodes=ours, preset="quick", output="run", **sizes)
     assert again.written == [] and again.scores == done.scores
+    other = Episodes.from_arrays(*episodes(30), env="ring_in_memory")
+    with pytest.raises(datasets.DatasetError, match="was not made with these settings"):
+        training_run.train(episodes=other, preset="quick", output="run", **sizes)
     with pytest.raises(UsageError, match="--epoch is not a flag.*--epochs"):
         training_run.train("shapes", epoch=3)
     with pytest.raises(UsageError, match="give the run an `output`"):

@@ -13,16 +13,20 @@ ROOT = pathlib.Path(__file__).parents[1]
 
 # Rooms, and single files of others, whose public signatures state every type.
 TYPED = [
+    "datasets",
     "distribution",
+    "envs",
     "export",
-    "figures/latents",
+    "figures",
     "groups",
     "layers",
     "losses",
     "metrics",
     "models",
+    "pretrained",
     "tensors",
     "testing",
+    "training",
 ]
 
 

@@ -30,6 +30,7 @@ import numpy as np
 
 from sen_tf.datasets import integrity
 from sen_tf.datasets.collect import EpisodeBlock, Twin
+from sen_tf.datasets.episodes import Episodes
 from sen_tf.datasets.members import DatasetError, Problem, member
 from sen_tf.datasets.progress import progress
 from sen_tf.datasets.source import Contents, Source, check_counts, names_in, numbers
@@ -45,7 +46,7 @@ CHUNK_FRAMES = 128  # a chunk, the unit that is compressed and read, holds up to
 
 
 def write_episodes(
-    path,
+    path: str | pathlib.Path,
     blocks: Iterable,
     *,
     episodes: int,
@@ -105,7 +106,9 @@ def write_episodes(
             temporary.unlink(missing_ok=True)
 
 
-def save_episodes(path, episodes, env: str = "recorded", overwrite: bool = False) -> None:
+def save_episodes(
+    path: str | pathlib.Path, episodes: Episodes, env: str = "recorded", overwrite: bool = False
+) -> None:
     """Writes `Episodes` with the frames of all times to an HDF5 file, with checksums.
 
     Args:
@@ -216,7 +219,7 @@ def _write_checksums(file, checksums):
     file.attrs[integrity.CHECKSUM] = _storable(integrity.seal(file, groups))
 
 
-def own_contents(file, env: str | None) -> Contents:
+def own_contents(file: h5py.File, env: str | None) -> Contents:
     """The contents of a file in our own format.
 
     Args:

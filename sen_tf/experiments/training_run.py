@@ -107,7 +107,7 @@ def evaluate(model: keras.Model, episodes: Episodes | str | pathlib.Path, env=No
     else:
         read = functools.partial(datasets.read_episodes, episodes)
         name = read(episodes=1, steps=(0,)).env
-    env = ENVS.get(name, datasets.Recorded) if env is None else env
+    env = ENVS.get(name or "", datasets.Recorded) if env is None else env
     env = ENVS[env]() if isinstance(env, str) else env
     return scoring.evaluate(scoring.Latents(model), read, env)
 

@@ -350,7 +350,7 @@ def _made_for(environment, training_set, evaluation_set, seed):
     return path
 
 
-def check_episodes(episodes: Subset | Episodes, env: EnvLike, path: str | pathlib.Path) -> None:
+def check_episodes(episodes: Episodes, env: EnvLike, path: str | pathlib.Path) -> None:
     """Raises a `DatasetError` unless images and actions are those of the environment."""
     expected, came = env.observation_space.shape, episodes.observations.shape[2:]
     if came != expected:

@@ -30,7 +30,7 @@ class BlockChecksums:
 
     def __init__(self, block: int) -> None:
         self.block = block
-        self._digests = []
+        self._digests: list[bytes] = []
         self._hash, self._count = hashlib.sha256(), 0
 
     def add(self, observations: np.ndarray, actions: np.ndarray) -> None:

@@ -81,7 +81,7 @@ class Files:
     headers: the `Contents` of each, of which nothing can be read any more.
     """
 
-    path: object
+    path: str | pathlib.Path
     asked: str | None
     twin: int | None
     paths: list
@@ -219,7 +219,7 @@ def verify_episodes(path: str | pathlib.Path) -> str:
 @contextlib.contextmanager
 def _opened(path, env):
     """The `Contents` of a file or of a Minari dataset, while it is open; problems are named."""
-    attrs = {}
+    attrs: dict = {}
     with named(path, env, attrs):
         if minari_format.is_name(path):
             with minari_format.opened(path, env) as contents:

@@ -38,7 +38,7 @@ def recorded(dataset: str | pathlib.Path, facts: type[Any] | None = None) -> typ
     image = gymnasium.spaces.Box(0, 255, first.observations.shape[2:], np.uint8)
     actions = read_actions(dataset)
     if actions.dtype.kind == "i" and actions.ndim == 2:
-        space = gymnasium.spaces.Discrete(int(actions.max()) + 1)
+        space: gymnasium.spaces.Space = gymnasium.spaces.Discrete(int(actions.max()) + 1)
     else:
         actions = actions.reshape(-1, *actions.shape[2:]).astype(np.float32)
         space = gymnasium.spaces.Box(actions.min(axis=0), actions.max(axis=0))

@@ -9,6 +9,7 @@ import os
 import pathlib
 import re
 import shlex
+from typing import Any
 
 from sen_tf.datasets.members import DatasetError, Problem
 
@@ -80,7 +81,7 @@ def remedy(path: str | pathlib.Path, env: str | None, attrs: dict) -> str:
     ours = generated and env in (None, attrs.get("env"))
     if os.path.lexists(path) and not ours:
         return ""
-    flags = {"env": env or "ENV"}
+    flags: dict[str, Any] = {"env": env or "ENV"}
     if ours:
         flags = {"env": attrs.get("env"), "split": attrs.get("split"), "seed": attrs.get("seed")}
         flags |= settings

@@ -24,6 +24,7 @@ import pathlib
 import shutil
 import socket
 from collections.abc import Iterable
+from typing import Any
 
 import h5py
 import numpy as np
@@ -127,7 +128,7 @@ def save_episodes(
     digest = integrity.BlockChecksums(len(episodes))  # of other episodes it is another file
     digest.add(episodes.observations, episodes.actions)
     settings = {"sha256": digest.values().tobytes().hex()}
-    about = {"env": episodes.env or env, "split": "train", "seed": 0, "group": "C1"}
+    about: dict[str, Any] = {"env": episodes.env or env, "split": "train", "seed": 0, "group": "C1"}
     write_episodes(
         path, blocks, episodes=len(episodes), settings=settings, overwrite=overwrite, **about
     )
@@ -142,7 +143,7 @@ def _was_made_with(path, attributes):
         return False
 
 
-def environment_version(env: str) -> int:
+def environment_version(env: str | None) -> int:
     """The version of an environment's images and dynamics; 1 of one that is not ours."""
     return ENVS[env].version if env in ENVS else 1
 

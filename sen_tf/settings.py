@@ -62,10 +62,7 @@ def setting(
 def parse(
     arguments: Sequence[str],
     *groups: type[typing.Any],
-    files: Callable[
-        [dict[str, typing.Any]], tuple[Sequence[str | pathlib.Path], dict[str, typing.Any]]
-    ]
-    | None = None,
+    files: Callable[[dict[str, typing.Any]], tuple[Sequence, dict]] | None = None,
     others: Sequence[type[typing.Any]] = (),
 ) -> tuple[typing.Any, ...]:
     """Instances of dataclasses of settings, from a command line.

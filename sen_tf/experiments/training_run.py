@@ -161,7 +161,8 @@ def run(
 
 
 def _train(chosen, directory, strategy, begun):
-    training, seconds = chosen.training, {}
+    training = chosen.training
+    seconds: dict[str, float] = {}
     chief, alone = devices.is_chief(strategy), strategy.cluster_resolver is None
     keras.utils.set_random_seed(training.seed)
     with stage("data", seconds):

@@ -91,7 +91,7 @@ class Settings(NamedTuple):
     loss: Loss
 
 
-# That of the environment is made at run time, where no annotation can name it.
+# The class of the environment is made at run time, so that the annotation cannot name it.
 GROUPS = (Environment, *list(Settings.__annotations__.values())[1:])
 
 

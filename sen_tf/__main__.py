@@ -16,7 +16,8 @@ def describe(name):
     folder = pathlib.Path(__file__).parent
     path = folder / f"{name}.py"
     path = path if path.exists() else folder / name / "__main__.py"
-    return ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))).splitlines()[0]
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return str(ast.get_docstring(tree)).splitlines()[0]
 
 
 def run():

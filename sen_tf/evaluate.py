@@ -11,6 +11,7 @@ import dataclasses
 import functools
 import pathlib
 import time
+from collections.abc import Callable
 
 from sen_tf import datasets, settings
 from sen_tf.datasets import cache
@@ -54,7 +55,9 @@ def main(arguments):
     )
     latents, env = scoring.Latents(model), cache.make_env(environment)
     if asked.dataset:
-        read = functools.partial(datasets.read_episodes, asked.dataset, _name_of(environment))
+        read: Callable[..., datasets.Episodes] = functools.partial(
+            datasets.read_episodes, asked.dataset, _name_of(environment)
+        )
     else:
         trained = world_models.of_run(asked.run).training_set.dataset if asked.run else None
         read = cache.evaluation_reader(environment, evaluation_set, trained)

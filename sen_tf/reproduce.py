@@ -62,7 +62,7 @@ def run_all(arguments, asked, experiment, arms, directory, typed):
     """Runs every arm with every seed; returns the results, a list per arm."""
     seeds = range(asked.seed, asked.seed + asked.seeds)
     jobs = [(arm, seed) for seed in seeds for arm in arms]
-    results = {arm: [] for arm in arms}
+    results: dict[str, list] = {arm: [] for arm in arms}
     begun, done = time.perf_counter(), 0
     for number, (arm, seed) in enumerate(jobs):
         folder = directory / f"{arm}-seed{seed}"

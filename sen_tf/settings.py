@@ -24,6 +24,7 @@ import sys
 import textwrap
 import types
 import typing
+from collections.abc import Callable, Sequence
 
 import gymnasium
 from absl import flags
@@ -36,7 +37,14 @@ class UsageError(ValueError):
     """The command line asks for something that cannot be done; the message is one line."""
 
 
-def setting(default, help, *, choices=(), at_least=None, at_most=None):
+def setting(
+    default: typing.Any,
+    help: str,
+    *,
+    choices: Sequence[str] = (),
+    at_least: float | None = None,
+    at_most: float | None = None,
+) -> typing.Any:
     """A field of a dataclass of settings, which is the flag of the same name.
 
     Args:
@@ -51,7 +59,12 @@ def setting(default, help, *, choices=(), at_least=None, at_most=None):
     return dataclasses.field(default=default, metadata=about)
 
 
-def parse(arguments, *groups, files=None, others=()):
+def parse(
+    arguments: Sequence[str],
+    *groups: type[typing.Any],
+    files: Callable[[dict[str, typing.Any]], tuple[Sequence, dict]] | None = None,
+    others: Sequence[type[typing.Any]] = (),
+) -> tuple[typing.Any, ...]:
     """Instances of dataclasses of settings, from a command line.
 
     Args:
@@ -89,7 +102,7 @@ def parse(arguments, *groups, files=None, others=()):
     )
 
 
-def typed(arguments, *groups):
+def typed(arguments: Sequence[str], *groups: type[typing.Any]) -> set[str]:
     """The names of the flags that are typed on a command line, those in flagfiles left out.
 
     Raises:
@@ -102,7 +115,7 @@ def typed(arguments, *groups):
 
 def _fields(groups):
     """The fields of dataclasses by name; of two of one name the first."""
-    fields = {}
+    fields: dict[str, typing.Any] = {}
     for group in groups:
         for field in dataclasses.fields(group):
             fields.setdefault(field.name, field)
@@ -112,7 +125,7 @@ def _fields(groups):
 class _Flags(flags.FlagValues):
     """Flags whose files may start with the byte order mark that some editors write."""
 
-    def read_flags_from_files(self, argv, force_gnu=True):
+    def read_flags_from_files(self, argv: Sequence[str], force_gnu: bool = True) -> list[str]:
         words = super().read_flags_from_files(argv, force_gnu)
         words = [word.removeprefix("\ufeff") for word in words]
         return [word for word in words if not word.startswith("#")]
@@ -131,14 +144,14 @@ def _define(field, values):
             "lower_bound": field.metadata["at_least"],
             "upper_bound": field.metadata["at_most"],
         }
-    define = {
+    kinds: dict[typing.Any, Callable[..., object]] = {
         bool: flags.DEFINE_boolean,
         int: flags.DEFINE_integer,
         float: flags.DEFINE_float,
         str: flags.DEFINE_string,
         list: flags.DEFINE_list,
-    }[kind]
-    define(name, default, help, flag_values=values, **bounds)
+    }
+    kinds[kind](name, default, help, flag_values=values, **bounds)
 
 
 def _kind(field):
@@ -149,10 +162,11 @@ def _kind(field):
     return typing.get_origin(kind) or kind
 
 
-def default_of(field):
+def default_of(field: dataclasses.Field) -> typing.Any:
     """The default of a field."""
-    made = field.default_factory is not dataclasses.MISSING
-    return field.default_factory() if made else field.default
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return field.default
 
 
 def _values(words, fields):
@@ -201,7 +215,7 @@ def _flags_in(path, known):
     return [word for word in words if word[2:].split("=")[0] in known]
 
 
-def save(path, *instances):
+def save(path: str | pathlib.Path, *instances: typing.Any) -> None:
     """Writes settings as a flagfile, so that `--flagfile` repeats what was done with them."""
     lines = []
     for instance in instances:
@@ -212,19 +226,19 @@ def save(path, *instances):
     pathlib.Path(path).write_text("".join(lines), encoding="utf-8")
 
 
-def load(path, *groups):
+def load(path: str | pathlib.Path, *groups: type[typing.Any]) -> tuple[typing.Any, ...]:
     """Instances of dataclasses of settings, from a flagfile that `save` wrote."""
     return parse([], *groups, files=lambda values: ([path], {}))
 
 
-def words_of(path):
+def words_of(path: str | pathlib.Path) -> dict[str, str]:
     """The flags that a flagfile of ours holds, a dict of text by name."""
     lines = pathlib.Path(path).read_text(encoding="utf-8").splitlines()
     words = (line.strip()[2:].partition("=") for line in lines if line.strip().startswith("--"))
     return {name: value for name, _, value in words}
 
 
-def flagfiles(env, preset, recipe):
+def flagfiles(env: str, preset: str, recipe: str) -> list[pathlib.Path]:
     """Paths of the flagfiles of an environment, a recipe and a preset, the stronger one last.
 
     `flags/<env>.cfg` holds the paper's settings, `flags/recipes/<recipe>.cfg` how another recipe
@@ -243,7 +257,7 @@ def flagfiles(env, preset, recipe):
     return files
 
 
-def describe(description, *instances, first=()):
+def describe(description: str, *instances: typing.Any, first: Sequence[str] = ()) -> str:
     """The text of --help: what a program does, and its flags in groups.
 
     Args:
@@ -251,16 +265,16 @@ def describe(description, *instances, first=()):
         *instances: Its settings; their values are shown as the defaults.
         first: Names of the flags that are shown before all others, which most users need.
     """
-    sections = {"Flags to start with": first} if first else {}
+    sections: dict[str, Sequence[str]] = {"Flags to start with": first} if first else {}
     for instance in instances:
-        title = type(instance).__doc__.splitlines()[0].rstrip(".")
+        title = str(type(instance).__doc__).splitlines()[0].rstrip(".")
         names = [name for name in vars(instance) if name not in first]
         sections |= {title: names} if names else {}
     owners = {name: instance for instance in instances for name in vars(instance)}
     lines = [description.strip(), "", FLAGS_ARE]
-    for title, names in sections.items():
+    for title, shown in sections.items():
         lines += ["", f"{title}:"]
-        for name in names:
+        for name in shown:
             lines += _describe_flag(name, owners[name])
     return "\n".join(lines)
 
@@ -289,7 +303,13 @@ def _describe_flag(name, owner):
     return [f"  --{name}", text]
 
 
-def run(main, description, *groups, first=(), parse=parse):
+def run(
+    main: Callable[[list[str]], object],
+    description: str,
+    *groups: type[typing.Any],
+    first: Sequence[str] = (),
+    parse: Callable[..., tuple[typing.Any, ...]] = parse,
+) -> None:
     """Runs a program: --help, one clear line for what the user can mend, and exit codes.
 
     Args:
@@ -337,7 +357,7 @@ def _stop(message, code):
     sys.exit(code)
 
 
-def command_line():
+def command_line() -> str:
     """The command that was run, for messages that say how to repeat it."""
     path = pathlib.Path(sys.argv[0])
     if path.suffix != ".py":  # a script of ours

@@ -13,16 +13,22 @@ ROOT = pathlib.Path(__file__).parents[1]
 
 # Rooms, and single files of others, whose public signatures state every type.
 TYPED = [
+    "datasets",
     "distribution",
+    "envs",
+    "experiments",
     "export",
-    "figures/latents",
+    "figures",
     "groups",
     "layers",
     "losses",
     "metrics",
     "models",
+    "pretrained",
+    "settings",
     "tensors",
     "testing",
+    "training",
 ]
 
 

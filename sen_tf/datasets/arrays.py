@@ -22,7 +22,7 @@ BLOCK = 64
 NEXT = "next_observations"
 
 
-def contents(folder) -> Contents:
+def contents(folder: str | pathlib.Path) -> Contents:
     """The contents of a folder of NumPy files.
 
     Raises:
@@ -47,14 +47,14 @@ def _array(folder, name):
 class _Named:
     """An array that knows the name of its file, for messages."""
 
-    def __init__(self, name, values):
+    def __init__(self, name: str, values: np.ndarray) -> None:
         self.name, self.values = name, values
         self.shape, self.dtype = values.shape, values.dtype
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.values)
 
-    def __getitem__(self, rows):
+    def __getitem__(self, rows: slice) -> np.ndarray:
         return np.array(self.values[rows])
 
 

@@ -5,25 +5,32 @@ import functools
 import inspect
 import os
 import pathlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, TypeAlias
 
 import gymnasium
 
 from sen_tf.datasets.collect import collect, uniform_policy
+from sen_tf.datasets.episodes import Episodes
 from sen_tf.datasets.members import DatasetError, available_memory
 from sen_tf.datasets.minari_format import write_minari
+from sen_tf.datasets.pipeline import Subset
 from sen_tf.datasets.reading import read_episodes, verify_episodes
 from sen_tf.datasets.recorded import Recorded
 from sen_tf.datasets.runners import RUNNERS
 from sen_tf.datasets.shards import matching_files, shard_paths
 from sen_tf.datasets.store import write_episodes
-from sen_tf.datasets.streaming import open_episodes
-from sen_tf.envs import ENVS, gym_id, load
+from sen_tf.datasets.streaming import EpisodeStream, open_episodes
+from sen_tf.envs import ENVS, EnvLike, gym_id, load
 from sen_tf.settings import UsageError, setting
 
 SPLITS = ("train", "evaluation")
 
+EnvironmentSettings: TypeAlias = Any
+"""Settings of an environment, of a class that `environment_settings` makes."""
 
-def environment_settings():
+
+def environment_settings() -> type[Any]:
     """The dataclass of an environment and of the arguments of all constructors known by now.
 
     A class of the user's own is named twice: by its name, and by where it is found.
@@ -110,29 +117,29 @@ class EvaluationSet:
     data_dir: str = setting("data", "Directory of the datasets that programs make.")
 
 
-def make_env(environment):
+def make_env(environment: EnvironmentSettings) -> EnvLike:
     """The environment of the settings `Environment`."""
     return ENVS[environment.env](**arguments_of(environment))
 
 
-def arguments_of(environment):
+def arguments_of(environment: EnvironmentSettings) -> dict[str, str]:
     """The arguments with which the environment is made, a dict."""
     return {name: getattr(environment, name) for name in ENVS[environment.env].arguments}
 
 
 def generate(
-    environment,
-    split,
-    path,
-    episodes,
-    steps,
-    seed,
-    actions=(),
-    starts=(),
-    shard=None,
-    shards=None,
-    overwrite=False,
-):
+    environment: EnvironmentSettings,
+    split: str,
+    path: str | pathlib.Path,
+    episodes: int,
+    steps: int,
+    seed: int,
+    actions: Sequence[str] = (),
+    starts: Sequence[str] = (),
+    shard: int | None = None,
+    shards: int | None = None,
+    overwrite: bool = False,
+) -> None:
     """Collects episodes of the environment and writes them to `path`.
 
     Only the actions and the starts that are named occur; all where none is named. With `shard`, a
@@ -178,8 +185,15 @@ def _shard_episodes(episodes, shard, shards):
 
 
 def generate_shards(
-    environment, path, count, episodes, runner="local", workers=1, overwrite=False, **arguments
-):
+    environment: EnvironmentSettings,
+    path: str | pathlib.Path,
+    count: int,
+    episodes: int,
+    runner: str = "local",
+    workers: int = 1,
+    overwrite: bool = False,
+    **arguments: Any,
+) -> list[pathlib.Path]:
     """Writes the episodes that `generate` would to `path` into `count` files; returns their paths.
 
     Args:
@@ -224,7 +238,7 @@ def _is_there(path, environment, arguments):
     return tuple(episodes.attrs.get(name) for name in ("split", "seed", "settings")) == expected
 
 
-def verify(patterns):
+def verify(patterns: Iterable[str | pathlib.Path]) -> Iterator[tuple[str, bool]]:
     """Checks files of episodes; yields a line on each, and whether it is right.
 
     Args:
@@ -243,7 +257,9 @@ def verify(patterns):
                 yield str(error), False
 
 
-def to_minari(environment, dataset, name):
+def to_minari(
+    environment: EnvironmentSettings, dataset: str | pathlib.Path, name: str
+) -> pathlib.Path:
     """Writes episodes, of a file or a pattern, as the Minari dataset `name`; returns its folder."""
     env = gymnasium.make(gym_id(environment.env), **arguments_of(environment))
     episodes = read_episodes(dataset, environment.env)
@@ -251,7 +267,14 @@ def to_minari(environment, dataset, name):
     return write_minari(name, episodes, env)
 
 
-def training_episodes(environment, training_set, evaluation_set, seed, memory=None, workers=1):
+def training_episodes(
+    environment: EnvironmentSettings,
+    training_set: TrainingSet,
+    evaluation_set: EvaluationSet,
+    seed: int,
+    memory: int | None = None,
+    workers: int = 1,
+) -> Subset | EpisodeStream:
     """The episodes to train on: `dataset`, or those of the settings, generated where need be.
 
     They are in memory, or streamed where they would take more than `memory` bytes of it; `workers`
@@ -283,7 +306,7 @@ def training_episodes(environment, training_set, evaluation_set, seed, memory=No
     return episodes
 
 
-def is_recorded(environment):
+def is_recorded(environment: EnvironmentSettings) -> bool:
     """True where there are episodes of the environment alone, and nothing can be simulated."""
     return issubclass(ENVS[environment.env], Recorded)
 
@@ -294,7 +317,11 @@ def _recorded(environment, dataset, memory, workers=1):
     return open_episodes(dataset, None, check, memory, workers)
 
 
-def evaluation_reader(environment, evaluation_set, dataset=None):
+def evaluation_reader(
+    environment: EnvironmentSettings,
+    evaluation_set: EvaluationSet,
+    dataset: str | pathlib.Path | None = None,
+) -> Callable[..., Episodes]:
     """The episodes to score on, as a function `(steps, episodes, twin)` to `Episodes`.
 
     Args:
@@ -323,7 +350,7 @@ def _made_for(environment, training_set, evaluation_set, seed):
     return path
 
 
-def check_episodes(episodes, env, path):
+def check_episodes(episodes: Episodes, env: EnvLike, path: str | pathlib.Path) -> None:
     """Raises a `DatasetError` unless images and actions are those of the environment."""
     expected, came = env.observation_space.shape, episodes.observations.shape[2:]
     if came != expected:
@@ -340,7 +367,9 @@ def check_episodes(episodes, env, path):
         raise DatasetError(f"Cannot use {path}: its actions are not {expected}.")
 
 
-def evaluation_file(environment, evaluation_set):
+def evaluation_file(
+    environment: EnvironmentSettings, evaluation_set: EvaluationSet
+) -> pathlib.Path:
     """The file of episodes to score on, generated where need be.
 
     Every run of an environment is scored on the same ones, whatever its seed.

@@ -11,12 +11,13 @@ episodes.
 import dataclasses
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import gymnasium
 import numpy as np
 
 from sen_tf.datasets.stepping import Stepper
+from sen_tf.envs import EnvLike
 
 BLOCK = 64  # episodes simulated and rendered together; memory is proportional to it
 DRAWN_ELEMENTS = 7  # of a continuous group, as many as D4 has but the identity
@@ -50,7 +51,7 @@ class EpisodeBlock:
     states: np.ndarray | None = None
 
 
-def uniform_policy(env, actions: Sequence[str] | None = None):
+def uniform_policy(env: EnvLike, actions: Sequence[str] | None = None) -> Any:
     """The uniform distribution over an environment's actions, or over the named ones.
 
     Args:
@@ -89,9 +90,9 @@ def uniform_policy(env, actions: Sequence[str] | None = None):
 class _DrawnActions:
     """The distribution that an environment's `sample_actions` draws from."""
 
-    env: gymnasium.Env
+    env: EnvLike
 
-    def sample(self, shape, seed):
+    def sample(self, shape: Sequence[int], seed: Any) -> np.ndarray:
         actions = self.env.sample_actions(np.random.default_rng(seed), math.prod(shape))
         return actions.reshape(*shape, *actions.shape[1:])
 
@@ -124,8 +125,8 @@ def _uniform_in_box(env, names):
 
 
 def collect(
-    env,
-    policy=None,
+    env: EnvLike,
+    policy: Any = None,
     *,
     episodes: int,
     steps: int,

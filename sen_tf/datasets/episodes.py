@@ -31,7 +31,7 @@ class Episodes:
     attrs: dict
     steps: tuple[int, ...]
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.actions)
 
     @classmethod
@@ -102,7 +102,7 @@ class Episodes:
         )
 
 
-def check_frames(observations, actions):
+def check_frames(observations: np.ndarray, actions: np.ndarray) -> None:
     """Raises a ValueError unless arrays have the shapes and types that episodes have."""
     shape = observations.shape
     if observations.dtype != np.uint8 or observations.ndim != 5 or 0 in shape:
@@ -118,7 +118,7 @@ def check_frames(observations, actions):
         )
 
 
-def checked_steps(steps, times):
+def checked_steps(steps: Sequence[int] | None, times: int) -> tuple[int, ...]:
     """The times of frames to keep, out of `times` of them; a `Problem` if one is not there."""
     if steps is None:
         return tuple(range(times))

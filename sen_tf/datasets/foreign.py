@@ -8,6 +8,7 @@ both; where they are last, as the fewest, they are read so.
 
 import math
 
+import h5py
 import numpy as np
 
 from sen_tf.datasets.members import Problem, check_memory
@@ -18,7 +19,7 @@ PARTS = ("obs", "action", "next_obs")
 IMAGE_AXES = ("steps", "channels", "height", "width")  # of an episode
 
 
-def published_source(file) -> Source:
+def published_source(file: h5py.File) -> Source:
     """The episodes of a file of the code published with Park et al. (2022)."""
     obs, action, next_obs = numbers(file, *PARTS)
     _check_images(obs, next_obs, ("episodes", *IMAGE_AXES))
@@ -31,7 +32,7 @@ def published_source(file) -> Source:
     )
 
 
-def cswm_source(file) -> Source:
+def cswm_source(file: h5py.File) -> Source:
     """The episodes of a file of C-SWM."""
     names = [str(number) for number in range(len(file))]
     if set(names) != set(file):

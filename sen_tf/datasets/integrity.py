@@ -6,7 +6,9 @@ that are made on purpose, as long as the file's last checksum is known from else
 
 import hashlib
 import json
+from collections.abc import Iterable
 
+import h5py
 import numpy as np
 
 from sen_tf.datasets.members import Problem, member
@@ -26,9 +28,9 @@ class BlockChecksums:
         block: episodes in a block; the last one may hold fewer.
     """
 
-    def __init__(self, block: int):
+    def __init__(self, block: int) -> None:
         self.block = block
-        self._digests = []
+        self._digests: list[bytes] = []
         self._hash, self._count = hashlib.sha256(), 0
 
     def add(self, observations: np.ndarray, actions: np.ndarray) -> None:
@@ -51,7 +53,7 @@ class BlockChecksums:
         return np.frombuffer(b"".join(self._digests), np.uint8).reshape(-1, DIGEST_BYTES)
 
 
-def attributes(holder) -> dict:
+def attributes(holder: h5py.Group) -> dict:
     """The attributes of a file or a group as plain values of Python."""
     return {name: _plain(value) for name, value in holder.attrs.items()}
 
@@ -61,7 +63,7 @@ def _plain(value):
     return value.decode() if isinstance(value, bytes) else value
 
 
-def seal(file, parts) -> str:
+def seal(file: h5py.File, parts: Iterable[h5py.Group]) -> str:
     """The checksum of a file's attributes, of the layout of its parts, and of their checksums.
 
     Args:
@@ -86,7 +88,7 @@ def _encoded(value):
     return json.dumps(value, sort_keys=True).encode()
 
 
-def checksums(part, episodes: int) -> tuple[int, np.ndarray]:
+def checksums(part: h5py.Group, episodes: int) -> tuple[int, np.ndarray]:
     """Reads (episodes in a block, checksums) of a part of a file.
 
     Raises:

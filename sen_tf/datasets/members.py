@@ -25,7 +25,7 @@ class Problem(Exception):
     """A fault of the inside of a file."""
 
 
-def member(group, name):
+def member(group: h5py.Group, name: str) -> h5py.Group | h5py.Dataset | None:
     """The group or dataset `name` of a group of an HDF5 file; None if there is none.
 
     Raises:
@@ -58,7 +58,7 @@ def _check_storage(dataset, where):
     check_memory(math.prod(dataset.chunks or ()) * dataset.dtype.itemsize, f"a chunk of {where}")
 
 
-def check_memory(size, what):
+def check_memory(size: int, what: str) -> None:
     """Raises a `Problem` if `what`, of `size` bytes, is larger than the memory that is free."""
     if size <= SMALL:
         return
@@ -70,7 +70,7 @@ def check_memory(size, what):
         )
 
 
-def available_memory():
+def available_memory() -> int:
     """Bytes of memory that can be had without swapping; where that is unknown, all there is.
 
     It is what the machine has, or what a control group of this process leaves, such as that of a

@@ -12,12 +12,14 @@ import os
 import pathlib
 import shutil
 import warnings
+from collections.abc import Iterator
 
 import gymnasium
 import h5py
 import numpy as np
 
 from sen_tf import envs
+from sen_tf.datasets.episodes import Episodes
 from sen_tf.datasets.members import DatasetError, Problem, member
 from sen_tf.datasets.progress import progress
 from sen_tf.datasets.source import Contents, Source, channel_axis
@@ -28,13 +30,13 @@ READ_EPISODES = 16  # episodes read at once
 DATA = "main_data.hdf5"  # the file of a dataset
 
 
-def is_name(path) -> bool:
+def is_name(path: str | pathlib.Path) -> bool:
     """True if a path is "minari:" and the name of a dataset."""
     return str(path).startswith(PREFIX)
 
 
 @contextlib.contextmanager
-def opened(path, env: str | None):
+def opened(path: str | pathlib.Path, env: str | None) -> Iterator[Contents]:
     """The `Contents` of the dataset "minari:<name>".
 
     Its observations must be images (H, W, C) uint8, and its episodes of one length.
@@ -122,7 +124,7 @@ def _source(dataset):
     return Source((count, steps + 1, *shape), (count, *action_shape), READ_EPISODES, read)
 
 
-def write_minari(name: str, episodes, env: gymnasium.Env) -> pathlib.Path:
+def write_minari(name: str, episodes: Episodes, env: gymnasium.Env) -> pathlib.Path:
     """Writes episodes as a Minari dataset, with exact images; returns its folder.
 
     Rewards are 0, as these episodes have none; every episode ends by truncation. Twins are left

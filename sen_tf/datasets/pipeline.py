@@ -5,10 +5,16 @@ training loop and, prefetching still, could hang the process at exit.
 """
 
 import dataclasses
+import typing
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
 from sen_tf.datasets.episodes import ALIGNMENT, Episodes
+
+if typing.TYPE_CHECKING:
+    import tensorflow as tf
 
 PREFETCHED_BATCHES = 2
 ENDLESS = np.iinfo(np.int64).max
@@ -26,11 +32,11 @@ class Subset:
     failures = ()  # nothing is read any more
 
     @classmethod
-    def of_all(cls, episodes: Episodes):
+    def of_all(cls, episodes: Episodes) -> "Subset":
         """The subset of all episodes."""
         return cls(episodes, np.arange(len(episodes)))
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.index)
 
     @property
@@ -43,11 +49,11 @@ class Subset:
         """Number of transitions in an epoch."""
         return len(self) * self.episodes.actions.shape[1]
 
-    def split(self, fraction: float, seed: int):
+    def split(self, fraction: float, seed: int) -> tuple["Subset", "Subset"]:
         """`split` of these episodes."""
         return split(self, fraction, seed)
 
-    def divided(self, fraction: float):
+    def divided(self, fraction: float) -> Iterator["Subset"]:
         """The first episodes, and the last ones, which are this share of all."""
         last = held_out_of(len(self), fraction)
         first = len(self) - last
@@ -62,7 +68,9 @@ class Subset:
         """`steps_per_epoch` of whole batches."""
         return steps_per_epoch(self, batch_size)
 
-    def transitions(self, batch_size: int, seed: int, **order):
+    def transitions(
+        self, batch_size: int, seed: int, **order: Any
+    ) -> "tuple[tf.data.Dataset, int]":
         """`transitions` of these episodes."""
         return transitions(self, batch_size, seed, **order)
 
@@ -102,7 +110,9 @@ def split(data: Episodes | Subset, fraction: float, seed: int) -> tuple[Subset, 
     )
 
 
-def split_numbers(count: int, fraction: float, seed: int, what: str):
+def split_numbers(
+    count: int, fraction: float, seed: int, what: str
+) -> tuple[np.ndarray, np.ndarray]:
     """Divides the numbers 0, ..., count - 1 of `what` as `split` does; each part ascends."""
     if not 0 < fraction < 1:
         raise ValueError(
@@ -172,7 +182,7 @@ def transitions(
     shares: int = 1,
     own: slice = slice(None),
     pairs: bool = False,
-):
+) -> "tuple[tf.data.Dataset, int]":
     """A `tf.data.Dataset` of batches of transitions, epoch after epoch.
 
     The order of epoch e is a function of `seed` and e alone, so a training that resumes with
@@ -243,7 +253,7 @@ def transitions(
     return batches.prefetch(PREFETCHED_BATCHES).with_options(plain_options()), steps
 
 
-def plain_options():
+def plain_options() -> "tf.data.Options":
     """Options of a pipeline that runs as it is written.
 
     The optimizer of pipelines has nothing to do in ours, and it would copy all frames.
@@ -268,7 +278,7 @@ def _frames_tensor(frames):
     return tf.experimental.dlpack.from_dlpack(flat.__dlpack__())
 
 
-def device_actions(actions):
+def device_actions(actions: np.ndarray) -> np.ndarray:
     """Actions (E, T, ...) as (E * T, ...), int32 if they are whole numbers."""
     flat = actions.reshape(-1, *actions.shape[2:])
     return flat.astype(np.int32) if np.issubdtype(flat.dtype, np.integer) else flat

@@ -3,6 +3,7 @@
 import contextlib
 import sys
 import time
+from collections.abc import Callable, Iterator
 
 import tqdm
 
@@ -19,11 +20,11 @@ class Tenths:
             within `LONG` seconds of the start or the tenth before, and not for the last.
     """
 
-    def __init__(self, total, show):
+    def __init__(self, total: int, show: Callable[[int], object]) -> None:
         self.total, self.show = total, show
         self.shown, self.last = 0, time.perf_counter()
 
-    def reach(self, done):
+    def reach(self, done: int) -> None:
         """Shows the tenth that `done` of the total has reached, if it is a further one."""
         tenth, now = 10 * done // self.total, time.perf_counter()
         if self.shown < tenth < 10 and now - self.last > LONG:
@@ -32,7 +33,9 @@ class Tenths:
 
 
 @contextlib.contextmanager
-def progress(total, title, unit="", enabled=True):
+def progress(
+    total: int, title: str, unit: str = "", enabled: bool = True
+) -> Iterator[Callable[[int], object]]:
     """Shows on stderr how far something has come; gives a function that counts what is done.
 
     Args:

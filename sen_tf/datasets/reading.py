@@ -8,7 +8,8 @@ import contextlib
 import dataclasses
 import math
 import os
-from collections.abc import Sequence
+import pathlib
+from collections.abc import Iterator, Sequence
 
 import h5py
 import numpy as np
@@ -18,7 +19,7 @@ from sen_tf.datasets.episodes import ALIGNMENT, Episodes, checked_steps
 from sen_tf.datasets.foreign import cswm_source, published_source
 from sen_tf.datasets.members import DatasetError, Problem, check_memory
 from sen_tf.datasets.progress import progress
-from sen_tf.datasets.source import Contents, as_actions, names_in
+from sen_tf.datasets.source import Contents, Source, as_actions, names_in
 from sen_tf.datasets.store import check_environment_version, own_contents
 
 # What HDF5 and h5py raise for files that are broken in one way or another.
@@ -26,7 +27,7 @@ BROKEN = (OSError, RuntimeError, ValueError, TypeError, LookupError, ArithmeticE
 
 
 def read_episodes(
-    path,
+    path: str | pathlib.Path,
     env: str | None = None,
     steps: Sequence[int] | None = None,
     episodes: int | None = None,
@@ -80,13 +81,13 @@ class Files:
     headers: the `Contents` of each, of which nothing can be read any more.
     """
 
-    path: object
+    path: str | pathlib.Path
     asked: str | None
     twin: int | None
     paths: list
     headers: list[Contents]
 
-    def __len__(self):
+    def __len__(self) -> int:
         return sum(self.counts)
 
     @property
@@ -120,7 +121,7 @@ class Files:
         return self.headers[0].twins
 
     @contextlib.contextmanager
-    def reopened(self, number: int):
+    def reopened(self, number: int) -> Iterator[Source]:
         """The `Source` of a file, while it is open; problems are named.
 
         Raises:
@@ -133,7 +134,7 @@ class Files:
             yield source
 
 
-def open_files(path, env: str | None = None, twin: int | None = None) -> Files:
+def open_files(path: str | pathlib.Path, env: str | None = None, twin: int | None = None) -> Files:
     """Reads the headers of a dataset's files; arguments and errors as in `read_episodes`."""
     paths = shards.matching_files(path)
     headers = [_header(each, env) for each in paths]
@@ -146,7 +147,7 @@ def open_files(path, env: str | None = None, twin: int | None = None) -> Files:
     return Files(path, env, twin, paths, headers)
 
 
-def read_actions(path, env: str | None = None) -> np.ndarray:
+def read_actions(path: str | pathlib.Path, env: str | None = None) -> np.ndarray:
     """Reads the actions (E, T, ...) of all episodes, without frames where the format allows it.
 
     Arguments and errors as in `read_episodes`; checksums, which are of frames and actions together,
@@ -183,7 +184,7 @@ def _load(source, times, out):
     return np.concatenate(actions)
 
 
-def verify_episodes(path) -> str:
+def verify_episodes(path: str | pathlib.Path) -> str:
     """Reads all of a file, twins included, with a progress bar on stderr; keeps nothing of it.
 
     Args:
@@ -218,7 +219,7 @@ def verify_episodes(path) -> str:
 @contextlib.contextmanager
 def _opened(path, env):
     """The `Contents` of a file or of a Minari dataset, while it is open; problems are named."""
-    attrs = {}
+    attrs: dict = {}
     with named(path, env, attrs):
         if minari_format.is_name(path):
             with minari_format.opened(path, env) as contents:
@@ -246,7 +247,7 @@ def _contents(file, env):
 
 
 @contextlib.contextmanager
-def named(path, env, attrs):
+def named(path: str | pathlib.Path, env: str | None, attrs: dict) -> Iterator[None]:
     """Turns what goes wrong with a file into a `DatasetError` with its name and a remedy."""
     try:
         yield
@@ -263,7 +264,7 @@ def named(path, env, attrs):
     raise DatasetError(f"Cannot use {path}: {problem}.{shards.remedy(path, env, attrs)}") from cause
 
 
-def aligned_empty(shape):
+def aligned_empty(shape: Sequence[int]) -> np.ndarray:
     """An uninitialized uint8 array that starts on a multiple of `ALIGNMENT` bytes."""
     size = math.prod(shape)
     check_memory(size + ALIGNMENT, "what was asked for")

@@ -2,6 +2,7 @@
 
 import pathlib
 import re
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -17,12 +18,13 @@ class Recorded:
     """An environment as a dataset tells it: of such images, with the actions that occur in it."""
 
     group = own.NOTHING_SPECIAL["group"]
+    spaces: tuple[gymnasium.spaces.Space, gymnasium.spaces.Space]
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.observation_space, self.action_space = self.spaces
 
 
-def recorded(dataset, facts=None):
+def recorded(dataset: str | pathlib.Path, facts: type[Any] | None = None) -> type[Any]:
     """The class of an environment of which there is a dataset alone.
 
     Args:
@@ -36,7 +38,7 @@ def recorded(dataset, facts=None):
     image = gymnasium.spaces.Box(0, 255, first.observations.shape[2:], np.uint8)
     actions = read_actions(dataset)
     if actions.dtype.kind == "i" and actions.ndim == 2:
-        space = gymnasium.spaces.Discrete(int(actions.max()) + 1)
+        space: gymnasium.spaces.Space = gymnasium.spaces.Discrete(int(actions.max()) + 1)
     else:
         actions = actions.reshape(-1, *actions.shape[2:]).astype(np.float32)
         space = gymnasium.spaces.Box(actions.min(axis=0), actions.max(axis=0))

@@ -9,6 +9,7 @@ import multiprocessing
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures.process import BrokenProcessPool
+from typing import Any
 
 from sen_tf.datasets.progress import progress
 
@@ -79,7 +80,8 @@ def run_ray(function: Callable, tasks: Sequence, workers: int, title: str) -> No
     try:
         # Ray starts a task again whose process was killed.
         remote = ray.remote(call).options(num_cpus=1, max_retries=ATTEMPTS - 1)
-        waiting, running = list(tasks), []
+        waiting = list(tasks)
+        running: list[Any] = []
         with progress(len(tasks), title, "files") as done_with:
             while waiting or running:
                 while waiting and len(running) < workers:

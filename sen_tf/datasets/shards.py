@@ -9,6 +9,7 @@ import os
 import pathlib
 import re
 import shlex
+from typing import Any
 
 from sen_tf.datasets.members import DatasetError, Problem
 
@@ -17,7 +18,7 @@ _SHARD = re.compile(r"-\d{5}-of-\d{5}(?=\.[^./]*$)")
 COMMON = ("env", "env_version", "split", "seed", "group")
 
 
-def shard_paths(path, count: int) -> list[pathlib.Path]:
+def shard_paths(path: str | pathlib.Path, count: int) -> list[pathlib.Path]:
     """The files of `count` shards of a dataset that would otherwise be the file `path`."""
     path = pathlib.Path(path)
     return [
@@ -26,7 +27,7 @@ def shard_paths(path, count: int) -> list[pathlib.Path]:
     ]
 
 
-def matching_files(path) -> list:
+def matching_files(path: str | pathlib.Path) -> list:
     """The files that a name or a pattern such as "cubes-*.h5" stands for, in order of name.
 
     Raises:
@@ -67,7 +68,7 @@ def check(attrs: list[dict]) -> None:
         raise Problem(f"its shards are {numbers}, in order of name; expected each once, in order")
 
 
-def remedy(path, env: str | None, attrs: dict) -> str:
+def remedy(path: str | pathlib.Path, env: str | None, attrs: dict) -> str:
     """A sentence with the command that makes a file anew, as far as its attributes say how.
 
     Only a file that is not there, or says that it is ours, is made by it: another one is somebody's
@@ -80,7 +81,7 @@ def remedy(path, env: str | None, attrs: dict) -> str:
     ours = generated and env in (None, attrs.get("env"))
     if os.path.lexists(path) and not ours:
         return ""
-    flags = {"env": env or "ENV"}
+    flags: dict[str, Any] = {"env": env or "ENV"}
     if ours:
         flags = {"env": attrs.get("env"), "split": attrs.get("split"), "seed": attrs.get("seed")}
         flags |= settings

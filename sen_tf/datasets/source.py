@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import h5py
 import numpy as np
@@ -27,10 +27,10 @@ class Source:
     read: Callable[[slice], tuple[np.ndarray, np.ndarray]]
     actions: Callable[[], np.ndarray] | None = None
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self.shape[0]
 
-    def blocks(self, episodes: int):
+    def blocks(self, episodes: int) -> Iterator[slice]:
         """Slices of whole blocks that hold the first episodes; a `Problem` if one is too large."""
         size = math.prod(self.shape[1:]) + 8 * math.prod(self.action_shape[1:])
         check_memory(min(self.block, episodes) * size, "a block of episodes")
@@ -60,7 +60,7 @@ class Contents:
         return self.parts[twin]
 
 
-def numbers(group, *names):
+def numbers(group: h5py.Group, *names: str) -> list[h5py.Dataset]:
     """The datasets of these names, which may lie in groups of the group."""
     return [_dataset(group, name) for name in names]
 
@@ -77,7 +77,7 @@ def _dataset(group, name):
     return found
 
 
-def check_counts(observations, actions, steps):
+def check_counts(observations: h5py.Dataset, actions: h5py.Dataset, steps: int) -> None:
     """Raises a `Problem` unless there are frames, and numbers as actions for every step."""
     expected = (len(observations), steps)
     if 0 in observations.shape or steps < 1:
@@ -89,7 +89,7 @@ def check_counts(observations, actions, steps):
         )
 
 
-def names_in(group):
+def names_in(group: h5py.Group) -> str:
     """The first names in a group, for a message."""
     return ", ".join(sorted(group)[:5]) or "nothing"
 
@@ -120,7 +120,7 @@ def as_actions(values: np.ndarray, first: int = 0) -> np.ndarray:
     return values.astype(np.int64) if whole else single
 
 
-def channel_axis(shape, usual):
+def channel_axis(shape: tuple[int, ...], usual: int) -> int:
     """The axis of channels, -1 or -3, of images: the shortest one, else the `usual` one."""
     first, second, third = shape[-3:]
     if third < min(first, second):

@@ -1,7 +1,11 @@
 """Rolls out a behaviour policy in an environment that has `reset` and `step` alone."""
 
+from typing import Any
+
 import gymnasium
 import numpy as np
+
+from sen_tf.envs import EnvLike
 
 ATTEMPTS = 100
 """How often an episode that ends too early is begun anew."""
@@ -21,7 +25,7 @@ class Stepper:
         seed: Seed of first states and actions.
     """
 
-    def __init__(self, env, policy, steps, seed):
+    def __init__(self, env: EnvLike, policy: Any, steps: int, seed: int) -> None:
         self.env, self.policy, self.steps, self.seed = env, policy, steps, seed
         self.observes = is_image(env.observation_space)
         if not self.observes and env.render_mode != "rgb_array":
@@ -32,7 +36,7 @@ class Stepper:
             )
         self.start = getattr(env.action_space, "start", 0)
 
-    def episode(self, number):
+    def episode(self, number: int) -> tuple[np.ndarray, np.ndarray]:
         """Frames (T + 1, H, W, C) uint8 and actions (T,) int64 or (T, ...) float32 of an episode.
 
         Raises:
@@ -71,7 +75,7 @@ class Stepper:
         return np.array(observation if self.observes else self.env.render(), np.uint8)
 
 
-def is_image(space):
+def is_image(space: gymnasium.spaces.Space) -> bool:
     """True for a space of observations that are images, uint8 (rows, columns, channels)."""
     box = isinstance(space, gymnasium.spaces.Box) and space.dtype == np.uint8
     return box and len(space.shape) == 3

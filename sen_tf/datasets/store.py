@@ -24,12 +24,14 @@ import pathlib
 import shutil
 import socket
 from collections.abc import Iterable
+from typing import Any
 
 import h5py
 import numpy as np
 
 from sen_tf.datasets import integrity
 from sen_tf.datasets.collect import EpisodeBlock, Twin
+from sen_tf.datasets.episodes import Episodes
 from sen_tf.datasets.members import DatasetError, Problem, member
 from sen_tf.datasets.progress import progress
 from sen_tf.datasets.source import Contents, Source, check_counts, names_in, numbers
@@ -45,7 +47,7 @@ CHUNK_FRAMES = 128  # a chunk, the unit that is compressed and read, holds up to
 
 
 def write_episodes(
-    path,
+    path: str | pathlib.Path,
     blocks: Iterable,
     *,
     episodes: int,
@@ -105,7 +107,9 @@ def write_episodes(
             temporary.unlink(missing_ok=True)
 
 
-def save_episodes(path, episodes, env: str = "recorded", overwrite: bool = False) -> None:
+def save_episodes(
+    path: str | pathlib.Path, episodes: Episodes, env: str = "recorded", overwrite: bool = False
+) -> None:
     """Writes `Episodes` with the frames of all times to an HDF5 file, with checksums.
 
     Args:
@@ -124,7 +128,7 @@ def save_episodes(path, episodes, env: str = "recorded", overwrite: bool = False
     digest = integrity.BlockChecksums(len(episodes))  # of other episodes it is another file
     digest.add(episodes.observations, episodes.actions)
     settings = {"sha256": digest.values().tobytes().hex()}
-    about = {"env": episodes.env or env, "split": "train", "seed": 0, "group": "C1"}
+    about: dict[str, Any] = {"env": episodes.env or env, "split": "train", "seed": 0, "group": "C1"}
     write_episodes(
         path, blocks, episodes=len(episodes), settings=settings, overwrite=overwrite, **about
     )
@@ -139,7 +143,7 @@ def _was_made_with(path, attributes):
         return False
 
 
-def environment_version(env: str) -> int:
+def environment_version(env: str | None) -> int:
     """The version of an environment's images and dynamics; 1 of one that is not ours."""
     return ENVS[env].version if env in ENVS else 1
 
@@ -216,7 +220,7 @@ def _write_checksums(file, checksums):
     file.attrs[integrity.CHECKSUM] = _storable(integrity.seal(file, groups))
 
 
-def own_contents(file, env: str | None) -> Contents:
+def own_contents(file: h5py.File, env: str | None) -> Contents:
     """The contents of a file in our own format.
 
     Args:

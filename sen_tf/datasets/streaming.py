@@ -12,7 +12,9 @@ TensorFlow gathers the batches. Python runs once per window, in a thread of Tens
 import dataclasses
 import functools
 import math
-from collections.abc import Callable
+import pathlib
+import typing
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -37,6 +39,9 @@ from sen_tf.datasets.reading import (
 )
 from sen_tf.datasets.source import Problem, as_actions
 from sen_tf.datasets.windows import WindowReader, check_exit, episodes_in
+
+if typing.TYPE_CHECKING:
+    import tensorflow as tf
 
 WINDOWS = 2  # in memory at a time: one is trained on, one is read
 LEAST_BLOCKS = 2  # that a window has room for, so that windows can be of about one size
@@ -65,7 +70,7 @@ class EpisodeStream:
     workers: int = 1
     failures: list[Exception] = dataclasses.field(default_factory=list)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self._check_memory(streams=1)
 
     def _check_memory(self, streams):
@@ -76,7 +81,7 @@ class EpisodeStream:
                 f"received memory={self.memory / 2**30:.3g} GiB."
             )
 
-    def __len__(self):
+    def __len__(self) -> int:
         return episodes_in(self.blocks)
 
     @property
@@ -113,7 +118,7 @@ class EpisodeStream:
         """The bytes that one stream of such blocks needs."""
         return WINDOWS * LEAST_BLOCKS * self._largest * self._episode_bytes
 
-    def split(self, fraction: float, seed: int):
+    def split(self, fraction: float, seed: int) -> tuple["EpisodeStream", "EpisodeStream"]:
         """Divides the stream by whole blocks; memory is divided alike, as far as blocks allow.
 
         Args:
@@ -133,12 +138,13 @@ class EpisodeStream:
             fraction = max(fraction, min(self.workers / len(self.blocks), 0.5))
         parts = split_numbers(len(self.blocks), fraction, seed, "blocks")
         second = min(max(int(fraction * self.memory), self._least), self.memory - self._least)
-        return tuple(
+        training, validation = (
             dataclasses.replace(self, blocks=self.blocks[part], memory=memory)
             for part, memory in zip(parts, (self.memory - second, second), strict=True)
         )
+        return training, validation
 
-    def divided(self, fraction: float):
+    def divided(self, fraction: float) -> Iterator["EpisodeStream"]:
         """The first episodes, and the last ones, which are this share of all.
 
         A block that holds some of both is left out, so that what is first or last does not depend
@@ -177,7 +183,7 @@ class EpisodeStream:
         shares: int = 1,
         own: slice = slice(None),
         pairs: bool = False,
-    ):
+    ) -> "tuple[tf.data.Dataset, int]":
         """A `tf.data.Dataset` of batches of transitions, and the steps per epoch.
 
         Arguments, elements and errors are as in `pipeline.transitions`, whole batches only, and
@@ -240,7 +246,7 @@ class EpisodeStream:
         count = max(1, np.count_nonzero(np.cumsum(sizes) <= most))
         return self.read(self.blocks[order[:count]])[0]
 
-    def read(self, blocks: np.ndarray, room: int = 0):
+    def read(self, blocks: np.ndarray, room: int = 0) -> tuple[np.ndarray, np.ndarray]:
         """Reads blocks, each file in turn.
 
         Args:
@@ -314,7 +320,7 @@ def _episodes_of(files, frames, actions):
 
 
 def open_episodes(
-    path,
+    path: str | pathlib.Path,
     env: str | None,
     check: Callable[[Episodes], None],
     memory: int | None = None,

@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,9 @@ class WindowReader:
     shuffle: bool
     pairs: bool
 
-    def windows(self, start_epoch, start_step, stop_epoch):
+    def windows(
+        self, start_epoch: int, start_step: int, stop_epoch: int
+    ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """Yields (frames, first, actions) of each window from a step of an epoch on.
 
         frames: (n, H, W, C) uint8.
@@ -106,7 +109,7 @@ class WindowReader:
         return np.concatenate([single, pairs.ravel(), rest[even:]])
 
 
-def episodes_in(blocks) -> int:
+def episodes_in(blocks: np.ndarray) -> int:
     """The number of episodes in blocks (n, 3) of an `EpisodeStream`."""
     return int((blocks[:, 2] - blocks[:, 1]).sum())
 
@@ -121,13 +124,13 @@ class _Exit:
     One that has not is ended there by force, while others wait for it: the process hung.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.begun = False
         self._reading = 0
         self._changed = threading.Condition()
 
     @contextlib.contextmanager
-    def waits(self):
+    def waits(self) -> Iterator[None]:
         """Makes the end wait for what is done in the meantime."""
         with self._changed:
             self._reading += 1
@@ -138,7 +141,7 @@ class _Exit:
                 self._reading -= 1
                 self._changed.notify()
 
-    def begin(self):
+    def begin(self) -> None:
         self.begun = True
         with self._changed:
             if self._reading:

@@ -24,6 +24,7 @@ import difflib
 import importlib
 import os
 import sys
+from typing import Any, TypeAlias
 
 import gymnasium
 
@@ -45,11 +46,17 @@ FACTS = {
 """The facts that the class of an environment states; `own.NOTHING_SPECIAL` is what a class of the
 user's own may leave unsaid."""
 
-ENVS = {}
+EnvLike: TypeAlias = Any
+"""An environment, as the head of this module describes them.
+
+It is `Any`, for `gymnasium.Env` declares neither the methods on batches nor the facts.
+"""
+
+ENVS: dict[str, type[EnvLike]] = {}
 """The environments by name: classes."""
 
 
-def register(env):
+def register(env: type[EnvLike]) -> type[EnvLike]:
     """Makes an environment known by its `name`, here and to Gymnasium; returns its class.
 
     Args:
@@ -73,12 +80,13 @@ def register(env):
                 f"which {other.name!r} has"
             )
     ENVS[env.name] = env
+    identifier = gym_id(env.name)
     if issubclass(env, gymnasium.Env):
-        gymnasium.register(gym_id(env.name), entry_point=f"{env.__module__}:{env.__qualname__}")
+        gymnasium.register(identifier, entry_point=f"{env.__module__}:{env.__qualname__}")
     return env
 
 
-def load(place):
+def load(place: str) -> type[EnvLike]:
     """Registers the class that "package.module:Class" names, of the user's own code; returns it.
 
     What the class does not state is nothing special; see `own.completed`.
@@ -91,7 +99,7 @@ def load(place):
     return known if known and issubclass(known, env) else register(own.completed(env))
 
 
-def find(place):
+def find(place: str) -> type[EnvLike]:
     """The class that "package.module:Class" names; modules in the current folder are found too.
 
     Raises:
@@ -114,12 +122,12 @@ def find(place):
     return env
 
 
-def gym_id(name):
+def gym_id(name: str) -> str:
     """The name of an environment for `gymnasium.make`, such as `sen_tf/RushHour-v0`."""
     return f"sen_tf/{name.title().replace('_', '')}-v0"
 
 
-def make(name, **kwargs):
+def make(name: str, **kwargs: Any) -> EnvLike:
     """Returns the environment called `name`, made with `kwargs`.
 
     Raises:
@@ -143,4 +151,4 @@ for _env in (
 ):
     register(_env)
 
-__all__ = ["ENVS", "FACTS", "find", "gym_id", "load", "make", "register"]
+__all__ = ["ENVS", "FACTS", "EnvLike", "find", "gym_id", "load", "make", "register"]

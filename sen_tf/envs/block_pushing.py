@@ -8,6 +8,8 @@ Source: Park et al., Learning Symmetric Embeddings for Equivariant World Models 
 5, after Kipf et al., Contrastive Learning of Structured World Models (ICLR 2020).
 """
 
+from collections.abc import Callable, Sequence
+
 import gymnasium
 import numpy as np
 
@@ -27,12 +29,12 @@ DIRECTIONS = np.array([(-1, 0), (0, 1), (1, 0), (0, -1)])  # on (row, column), a
 DIRECTION_NAMES = ("up", "right", "down", "left")
 
 
-def numbers_of_moves(names):
+def numbers_of_moves(names: Sequence[str]) -> dict[str, np.ndarray]:
     """Returns the action numbers of each of the four moves `names`, whichever object moves."""
     return {name: np.arange(OBJECTS) * len(DIRECTIONS) + move for move, name in enumerate(names)}
 
 
-def checked_actions(actions):
+def checked_actions(actions: np.ndarray) -> np.ndarray:
     """Returns `actions` as an array; ValueError unless they are integers from 0 to 19."""
     actions = np.asarray(actions)
     count = OBJECTS * len(DIRECTIONS)
@@ -66,15 +68,18 @@ class BlockPushing(EpisodeEnv):
 
     group, objects, frames = groups.get("C4"), OBJECTS, 1
     action_representation = "permutation(3,0,1,2)"  # of one object's moves: up to left, and so on
-    action_names, start_names = numbers_of_moves(DIRECTION_NAMES), ()
+    action_names = numbers_of_moves(DIRECTION_NAMES)
+    start_names: Sequence[str] = ()
 
-    def __init__(self, renderer, render_mode=None):
+    def __init__(
+        self, renderer: Callable[[np.ndarray], np.ndarray], render_mode: str | None = None
+    ) -> None:
         super().__init__(render_mode)
         self.observation_space = gymnasium.spaces.Box(0, 255, IMAGE_SHAPE, np.uint8)
         self.action_space = gymnasium.spaces.Discrete(OBJECTS * len(DIRECTIONS))
         self._renderer = renderer
 
-    def sample_states(self, rng, n):
+    def sample_states(self, rng: np.random.Generator, n: int) -> np.ndarray:
         """Returns `n` uniform states, int64 (n, 5, 2), no two objects in a cell.
 
         Args:
@@ -84,7 +89,7 @@ class BlockPushing(EpisodeEnv):
         cells = np.argsort(rng.random((n, CELLS)), axis=1)[:, :OBJECTS]
         return np.stack(np.divmod(cells, BOARD_SIZE), axis=-1)
 
-    def step_states(self, states, actions):
+    def step_states(self, states: np.ndarray, actions: np.ndarray) -> np.ndarray:
         """Returns the states after one action each.
 
         Args:
@@ -115,15 +120,15 @@ class BlockPushing(EpisodeEnv):
         after[each[allowed], moved[allowed], :2] = target[allowed]
         return after
 
-    def render_states(self, states):
+    def render_states(self, states: np.ndarray) -> np.ndarray:
         """Returns uint8 images (n, 50, 50, 3) of states (n, 5, 2); ValueError for others."""
         return self._renderer(states)
 
-    def positions(self, states):
+    def positions(self, states: np.ndarray) -> np.ndarray:
         """Returns row and column (n, 5, 2) of each object."""
         return np.asarray(states)[..., :2]
 
-    def transform(self, states, g):
+    def transform(self, states: np.ndarray, g: int) -> np.ndarray:
         """Returns the states turned by element `g` of C4, int64.
 
         Args:
@@ -133,7 +138,7 @@ class BlockPushing(EpisodeEnv):
         doubled = 2 * np.asarray(states) - (BOARD_SIZE - 1)  # twice the offset from the centre
         return (doubled @ self._turn(g).T + (BOARD_SIZE - 1)) // 2
 
-    def transform_action(self, actions, g):
+    def transform_action(self, actions: np.ndarray, g: int) -> np.ndarray:
         """Returns the actions turned by element `g` of C4: the same object, the turned direction.
 
         Args:
@@ -193,7 +198,7 @@ class Shapes(BlockPushing):
         )
     }
 
-    def __init__(self, sprites="paper", render_mode=None):
+    def __init__(self, sprites: str = "paper", render_mode: str | None = None) -> None:
         super().__init__(ShapesRenderer(sprites), render_mode)
 
 
@@ -208,5 +213,5 @@ class Cubes(BlockPushing):
 
     name, version, arguments = "cubes", 1, {}
 
-    def __init__(self, render_mode=None):
+    def __init__(self, render_mode: str | None = None) -> None:
         super().__init__(CubesRenderer(), render_mode)

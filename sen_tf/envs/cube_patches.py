@@ -23,9 +23,11 @@ import importlib.metadata
 import os
 import pathlib
 import tempfile
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import platformdirs
 
 BOARD_SIZE = 5  # cells a side
@@ -62,12 +64,14 @@ def _patterns(covers):
     return covers.sum(axis=1, dtype=np.int64) + 1
 
 
-def first_pattern(covers):
+def first_pattern(covers: np.ndarray) -> np.ndarray:
     """Returns the number (25,) of each cell's first pattern, counting the patterns of all cells."""
     return np.cumsum(_patterns(covers)) - _patterns(covers)
 
 
-def coloured_patches(table, colours):
+def coloured_patches(
+    table: CubesTable, colours: np.ndarray
+) -> list[tuple[tuple[slice, slice], np.ndarray]]:
     """Returns the patches in colour, ready to be added to a frame.
 
     Args:
@@ -92,7 +96,7 @@ def coloured_patches(table, colours):
 
 
 @functools.cache
-def cubes_table():
+def cubes_table() -> CubesTable:
     """Returns the table of patches: from the cache where it is sound, else made and cached."""
     path = cubes_table_path()
     with contextlib.suppress(Exception):  # missing or damaged in whatever way: make it again
@@ -103,7 +107,7 @@ def cubes_table():
     return table
 
 
-def cubes_table_path():
+def cubes_table_path() -> pathlib.Path:
     """Returns the cache file of the table; its name carries what the table depends on."""
     version = importlib.metadata.version("matplotlib")
     name = f"cubes-{TABLE_VERSION}-matplotlib-{version}.npz"
@@ -134,7 +138,7 @@ def _write_table(path, table):
             raise
 
 
-def make_cubes_table():
+def make_cubes_table() -> CubesTable:
     """Makes the table from matplotlib's images of single cubes, in about two seconds."""
     with matplotlib_defaults():
         scene = CubesScene()
@@ -175,7 +179,7 @@ def _planes(alpha, floor_hidden, light, covers):
         np.prod(1 - alpha[hiding[_bits(pattern)]], axis=0) for pattern in range(1 << len(hiding))
     ]
     planes = np.stack([_fixed(_downsample(visible * plane)) for plane in (light, floor_hidden)])
-    touched = planes.any(axis=(0, 1))
+    touched = np.asarray(planes.any(axis=(0, 1)))
     rows, columns = np.flatnonzero(touched.any(axis=1)), np.flatnonzero(touched.any(axis=0))
     box = np.array([rows[0], rows[-1] + 1, columns[0], columns[-1] + 1], np.int16)
     light, dark = planes[:, :, box[0] : box[1], box[2] : box[3]].reshape(2, -1)
@@ -207,7 +211,7 @@ def _lanczos(size):
 
 
 @contextlib.contextmanager
-def matplotlib_defaults():
+def matplotlib_defaults() -> Iterator[None]:
     """Draws in matplotlib's default style, whatever the user's; theirs is restored."""
     import matplotlib
 
@@ -222,7 +226,7 @@ class CubesScene:
     Make and use it under `matplotlib_defaults`.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
         from mpl_toolkits.mplot3d import Axes3D
@@ -236,11 +240,11 @@ class CubesScene:
         self._axes.zaxis.set_pane_color((0.5, 0.5, 0.5))
         self._axes.zaxis.line.set_linewidth(0)
 
-    def draw(self, cells, colours):
+    def draw(self, cells: Sequence[int] | np.ndarray, colours: npt.ArrayLike) -> np.ndarray:
         """Returns the image, uint8 (240, 490, 3), of cubes in `cells`, colours RGB in [0, 1]."""
         return self._paint(cells, colours)[0]
 
-    def painting_order(self):
+    def painting_order(self) -> np.ndarray:
         """Returns numbers (25,), the larger the later a cube in that cell is painted."""
         return self._paint(range(CELLS), np.zeros((CELLS, 3)))[1]
 

@@ -1,5 +1,8 @@
 """One episode through Gymnasium, of an environment that works on batches of states."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import gymnasium
 import numpy as np
 
@@ -17,18 +20,27 @@ class EpisodeEnv(gymnasium.Env):
         ValueError: for another `render_mode`.
     """
 
+    sample_states: Callable[..., np.ndarray]
+    step_states: Callable[..., np.ndarray]
+    render_states: Callable[..., np.ndarray]
+    _one_state: Callable[..., np.ndarray]
+    action_names: dict[str, Any]
+    start_names: Sequence[str]
+    arguments: dict[str, Any]
     metadata = {"render_modes": ["rgb_array"], "render_fps": 4}
 
-    def __init__(self, render_mode=None):
+    def __init__(self, render_mode: str | None = None) -> None:
         if render_mode not in (None, *self.metadata["render_modes"]):
             raise ValueError(
                 "Expected `render_mode` to be None or 'rgb_array'; "
                 f"received render_mode={render_mode!r}"
             )
         self.render_mode = render_mode
-        self._state = None
+        self._state: Any = None
 
-    def reset(self, *, seed=None, options=None):
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
         """Starts an episode, at `options["state"]` if given.
 
         Returns:
@@ -41,7 +53,9 @@ class EpisodeEnv(gymnasium.Env):
             self._state = self._first_state()
         return self._observe()
 
-    def step(self, action):
+    def step(
+        self, action: int | np.ndarray
+    ) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """Takes one action; returns the observation, 0.0, False, False and {"state": ...}."""
         if self._state is None:
             raise gymnasium.error.ResetNeeded("Call `reset` before the first `step`.")
@@ -49,7 +63,7 @@ class EpisodeEnv(gymnasium.Env):
         observation, info = self._observe()
         return observation, 0.0, False, False, info
 
-    def render(self):
+    def render(self) -> np.ndarray | None:
         """Returns the image, uint8 (rows, columns, 3); None where `render_mode` is None."""
         if self.render_mode is None:
             return None

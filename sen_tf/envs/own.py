@@ -3,6 +3,7 @@
 import hashlib
 import inspect
 import pathlib
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -12,7 +13,7 @@ from sen_tf import groups
 IMAGE_SIDE = 64
 """Pixels of the longer side to which what `render` draws, for people's eyes, is shrunk."""
 
-NOTHING_SPECIAL = {
+NOTHING_SPECIAL: dict[str, Any] = {
     "group": groups.get("C1"),
     "objects": None,
     "frames": 1,
@@ -23,7 +24,7 @@ NOTHING_SPECIAL = {
 """Facts that a class need not state: no symmetry, one image as a whole, nothing that has names."""
 
 
-def completed(env):
+def completed(env: type[Any]) -> type[Any]:
     """A class of environments that states all facts and observes images; `env` itself if it does.
 
     The name of one that states none is that of the class in small letters. The version is a
@@ -38,7 +39,7 @@ def completed(env):
     """
     facts = {name: value for name, value in NOTHING_SPECIAL.items() if not hasattr(env, name)}
     if not hasattr(env, "action_representation"):
-        if getattr(env, "group", facts.get("group")).order > 1:
+        if getattr(env, "group", NOTHING_SPECIAL["group"]).order > 1:
             raise ValueError(
                 f"Expected `{env.__name__}` to state 'action_representation', since it states a "
                 "group: how that acts on an action, or on that of one object, such as "
@@ -80,7 +81,7 @@ class RenderedImages:
     Its constructor must take `render_mode="rgb_array"`. Images are shrunk to `IMAGE_SIDE`.
     """
 
-    def __init__(self, **arguments):
+    def __init__(self, **arguments: Any) -> None:
         try:
             super().__init__(render_mode="rgb_array", **arguments)
             super().reset(seed=0)
@@ -93,11 +94,11 @@ class RenderedImages:
             ) from error
         self.observation_space = gymnasium.spaces.Box(0, 255, shape, np.uint8)
 
-    def reset(self, **arguments):
+    def reset(self, **arguments: Any) -> tuple[np.ndarray, dict[str, Any]]:
         _, info = super().reset(**arguments)
         return self._image(), info
 
-    def step(self, action):
+    def step(self, action: Any) -> tuple[np.ndarray, Any, Any, Any, dict[str, Any]]:
         _, *rest = super().step(action)
         return self._image(), *rest
 

@@ -20,6 +20,7 @@ Source: Park et al., Learning Symmetric Embeddings for Equivariant World Models 
 
 import functools
 import os
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -71,7 +72,13 @@ class Reacher(EpisodeEnv):
     action_names = {"second_nonnegative": ((-1.0, 0.0), (1.0, 1.0))}
     warm_up_steps = 50
 
-    def __init__(self, size=129, camera="tilted", workers=None, render_mode=None):
+    def __init__(
+        self,
+        size: int = 129,
+        camera: str = "tilted",
+        workers: int | None = None,
+        render_mode: str | None = None,
+    ) -> None:
         workers = os.cpu_count() if workers is None else workers
         largest = CROP.stop - CROP.start
         in_range = isinstance(size, int) and 1 <= size <= largest
@@ -81,17 +88,17 @@ class Reacher(EpisodeEnv):
         super().__init__(render_mode)
         self.observation_space = gymnasium.spaces.Box(0, 255, (size, size, 6), np.uint8)
         self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (2,), np.float32)
-        self._arguments = size, camera, workers
+        self._arguments: tuple[Any, ...] = size, camera, workers
 
     @functools.cached_property
     def _simulators(self):
         return Simulators(*self._arguments)
 
-    def __getstate__(self):
+    def __getstate__(self) -> dict[str, Any]:
         """The state of a copy: all but the simulators, which each starts for itself."""
         return {name: value for name, value in vars(self).items() if name != "_simulators"}
 
-    def close(self):
+    def close(self) -> None:
         """Ends the simulators."""
         self._simulators.close()
 
@@ -107,7 +114,7 @@ class Reacher(EpisodeEnv):
     def _rgb(self, observation):
         return observation[..., 3:]
 
-    def sample_states(self, rng, n):
+    def sample_states(self, rng: np.random.Generator, n: int) -> np.ndarray:
         """Returns `n` first states of Reacher-v5, before any warm-up, float64 (n, 2, 8).
 
         Args:
@@ -120,7 +127,7 @@ class Reacher(EpisodeEnv):
         states[:, 4:6] = rng.uniform(-VELOCITY_NOISE, VELOCITY_NOISE, (n, 2))
         return np.stack([states, states], axis=1)
 
-    def step_states(self, states, actions):
+    def step_states(self, states: np.ndarray, actions: np.ndarray) -> np.ndarray:
         """Returns the states after one action each, 0.02 s later.
 
         Args:
@@ -141,7 +148,7 @@ class Reacher(EpisodeEnv):
             )
         return np.stack([states[:, 1], self._simulators.step(states[:, 1], actions)], axis=1)
 
-    def render_states(self, states):
+    def render_states(self, states: np.ndarray) -> np.ndarray:
         """Returns stacked images, uint8 (n, size, size, 6), of states (n, 2, 8).
 
         The same state of the simulator, in whichever place, is rendered once.
@@ -154,7 +161,7 @@ class Reacher(EpisodeEnv):
         images = self._simulators.draw(distinct[:, :4])
         return np.concatenate([images[which] for which in where.reshape(-1, 2).T], axis=-1)
 
-    def transform(self, states, g):
+    def transform(self, states: np.ndarray, g: int) -> np.ndarray:
         """Returns the states moved by element `g` of D4, float64.
 
         Angles are not reduced to one turn, so that the moved states of an episode are an episode.
@@ -169,7 +176,7 @@ class Reacher(EpisodeEnv):
         moved = sign * angles + (turn, 0), goal @ matrix.T, sign * velocities, drift @ matrix.T
         return np.concatenate(moved, axis=-1)
 
-    def transform_action(self, actions, g):
+    def transform_action(self, actions: np.ndarray, g: int) -> np.ndarray:
         """Returns the torques (..., 2) of element `g` of D4: negated by reflections."""
         sign = np.linalg.det(groups.actions.vector_matrix(self.group, g)).round()
         actions = _checked_actions(actions)

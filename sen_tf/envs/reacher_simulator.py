@@ -41,7 +41,7 @@ class Simulators:
             MUJOCO_GL nor, where that is not set, by any of `BACKENDS`.
     """
 
-    def __init__(self, size, camera, count):
+    def __init__(self, size: int, camera: str, count: int) -> None:
         arguments = size, camera, _working_backend(os.environ.get("MUJOCO_GL"))
         with contextlib.ExitStack() as stack:
             self._connections = [stack.enter_context(_process(*arguments)) for _ in range(count)]
@@ -49,11 +49,11 @@ class Simulators:
                 connection.recv()
             self.close = weakref.finalize(self, stack.pop_all().close)
 
-    def step(self, states, actions):
+    def step(self, states: np.ndarray, actions: np.ndarray) -> np.ndarray:
         """Returns the states (n, 8) that follow; see `Simulator`."""
         return self._share("step", states, actions)
 
-    def draw(self, positions):
+    def draw(self, positions: np.ndarray) -> np.ndarray:
         """Returns images, uint8 (n, size, size, 3); see `Simulator`."""
         return self._share("draw", positions)
 
@@ -112,7 +112,7 @@ def _process(size, camera, backend):
         process.wait()
 
 
-def serve(size, camera, end):
+def serve(size: str, camera: str, end: str) -> None:
     """The work of each process; see `_process`."""
     with Connection(int(end)) as connection, contextlib.suppress(EOFError, KeyboardInterrupt):
         try:
@@ -139,7 +139,7 @@ class Simulator:
         camera: a name in `CAMERAS`.
     """
 
-    def __init__(self, size, camera):
+    def __init__(self, size: int, camera: str) -> None:
         self._simulator = gymnasium.make(
             "Reacher-v5",
             render_mode="rgb_array",
@@ -153,7 +153,7 @@ class Simulator:
         self._shrink = AreaAverage(CROP.stop - CROP.start, size)
         self.close = self._simulator.close
 
-    def step(self, states, actions):
+    def step(self, states: np.ndarray, actions: np.ndarray) -> np.ndarray:
         """Returns the states after one step each, float64 (n, 8).
 
         Args:
@@ -169,12 +169,12 @@ class Simulator:
             after[i] = self._simulator.state_vector()
         return after
 
-    def draw(self, positions):
+    def draw(self, positions: np.ndarray) -> np.ndarray:
         """Returns images, uint8 (n, size, size, 3), of positions (n, 4): angles and goals."""
         images = np.empty((len(positions), self._size, self._size, 3), np.uint8)
         for image, position in zip(images, positions, strict=True):
             self._simulator.set_state(position, np.zeros(4))
-            image[...] = np.rint(self._shrink(self._simulator.render()[CROP, CROP]))
+            image[...] = np.rint(self._shrink(np.asarray(self._simulator.render())[CROP, CROP]))
         return images
 
 
@@ -186,7 +186,7 @@ class AreaAverage:
         size: side of the result, at most `source`.
     """
 
-    def __init__(self, source, size):
+    def __init__(self, source: int, size: int) -> None:
         edges = np.linspace(0, source, size + 1)
         pixels = np.arange(source)
         shares = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
@@ -196,7 +196,7 @@ class AreaAverage:
         self._pixels = first + np.arange(count)[:, None]  # (count, size), covered by each part
         self._shares = np.take_along_axis(shares, self._pixels.T, axis=1).T.astype(np.float32)
 
-    def __call__(self, image):
+    def __call__(self, image: np.ndarray) -> np.ndarray:
         """Returns the shrunken image, float32 (size, size, c), of (source, source, c)."""
         return self._shrink_rows(self._shrink_rows(image).swapaxes(0, 1)).swapaxes(0, 1)
 

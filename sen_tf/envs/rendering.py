@@ -33,7 +33,7 @@ SPRITES = {
 }
 
 
-def cell_indices(states):
+def cell_indices(states: np.ndarray) -> np.ndarray:
     """Returns the cell of each object, 5 * row + column.
 
     Args:
@@ -54,7 +54,7 @@ def cell_indices(states):
     return states[..., 0].astype(np.int64) * BOARD_SIZE + states[..., 1]
 
 
-def cells_and_headings(states):
+def cells_and_headings(states: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Returns the cell of each object, 5 * row + column, and its heading.
 
     Args:
@@ -101,7 +101,7 @@ class ShapesRenderer:
         ValueError: for other `sprites`.
     """
 
-    def __init__(self, sprites="paper"):
+    def __init__(self, sprites: str = "paper") -> None:
         if sprites not in SPRITES:
             known = " or ".join(map(repr, SPRITES))
             raise ValueError(f"Expected `sprites` to be {known}; received sprites={sprites!r}")
@@ -110,7 +110,7 @@ class ShapesRenderer:
             for name, colour in zip(SPRITES[sprites], SHAPE_COLOURS, strict=True)
         ]
 
-    def __call__(self, states):
+    def __call__(self, states: np.ndarray) -> np.ndarray:
         """Returns uint8 images (n, 50, 50, 3) of `states` (n, 5, 2); see `cell_indices`."""
         cells = cell_indices(states)
         images = np.zeros((len(cells), *IMAGE_SHAPE), np.uint8)
@@ -156,13 +156,13 @@ class RushHourRenderer:
     Frames turn exactly with their states: a sprite is the quarter turns of the upward one.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         row, column = np.mgrid[:CELL, :CELL]
         upward = abs(2 * column - (CELL - 1)) <= row + 1
         masks = np.stack([np.rot90(upward, -heading) for heading in range(4)])
         self._sprites = masks[None, ..., None] * SHAPE_COLOURS[:, None, None, None]
 
-    def __call__(self, states):
+    def __call__(self, states: np.ndarray) -> np.ndarray:
         """Returns uint8 images (n, 50, 50, 3) of `states` (n, 5, 3); see `cells_and_headings`."""
         cells, headings = cells_and_headings(states)
         images = np.zeros((len(cells), BOARD_SIZE, CELL, BOARD_SIZE, CELL, 3), np.uint8)
@@ -180,14 +180,14 @@ class CubesRenderer:
     writes it to the user's cache directory; where that cannot be written, it stays in memory.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         table = cube_patches.cubes_table()
         self._floor = table.floor[..., None] + np.int16(1 << FRACTION_BITS >> 1)  # rounds the >>
         self._covers = table.covers.T.astype(np.float32)
         self._first_patch = OBJECTS * cube_patches.first_pattern(table.covers)
         self._patches = cube_patches.coloured_patches(table, CUBE_COLOURS)
 
-    def __call__(self, states):
+    def __call__(self, states: np.ndarray) -> np.ndarray:
         """Returns uint8 images (n, 50, 50, 3) of `states` (n, 5, 2); see `cell_indices`."""
         cells = cell_indices(states)
         images = np.empty((len(cells), *IMAGE_SHAPE), np.uint8)
@@ -214,7 +214,7 @@ class CubesRenderer:
         return self._first_patch[cells] + OBJECTS * pattern + np.arange(OBJECTS)
 
 
-def render_cubes_matplotlib(states):
+def render_cubes_matplotlib(states: np.ndarray) -> np.ndarray:
     """Draws cubes with matplotlib and Pillow: the slow reference for `CubesRenderer`.
 
     Args:
@@ -231,5 +231,5 @@ def render_cubes_matplotlib(states):
         scene = cube_patches.CubesScene()
         for image, occupied in zip(images, cells, strict=True):
             drawn = Image.fromarray(scene.draw(occupied, CUBE_COLOURS / 255))
-            image[...] = drawn.resize(IMAGE_SHAPE[:2], Image.Resampling.LANCZOS)
+            image[...] = np.asarray(drawn.resize(IMAGE_SHAPE[:2], Image.Resampling.LANCZOS))
     return images

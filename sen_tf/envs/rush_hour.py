@@ -9,6 +9,8 @@ Source: Park et al., Learning Symmetric Embeddings for Equivariant World Models 
 5.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from sen_tf.envs.block_pushing import (
@@ -40,10 +42,12 @@ class RushHour(BlockPushing):
     action_representation = "4 trivial"
     action_names, start_names = numbers_of_moves(MOVE_NAMES), DIRECTION_NAMES
 
-    def __init__(self, render_mode=None):
+    def __init__(self, render_mode: str | None = None) -> None:
         super().__init__(RushHourRenderer(), render_mode)
 
-    def sample_states(self, rng, n, starts=DIRECTION_NAMES):
+    def sample_states(
+        self, rng: np.random.Generator, n: int, starts: Sequence[str] = DIRECTION_NAMES
+    ) -> np.ndarray:
         """Returns `n` uniform states, int64 (n, 5, 3), no two objects in a cell.
 
         Args:
@@ -65,7 +69,7 @@ class RushHour(BlockPushing):
         numbers = np.flatnonzero([name in starts for name in DIRECTION_NAMES])
         return np.concatenate([positions, rng.choice(numbers, (n, OBJECTS, 1))], axis=-1)
 
-    def transform(self, states, g):
+    def transform(self, states: np.ndarray, g: int) -> np.ndarray:
         """Returns the states turned by element `g` of C4, int64.
 
         Args:
@@ -76,7 +80,7 @@ class RushHour(BlockPushing):
         headings = self._turned_directions(g)[states[..., 2:]]
         return np.concatenate([super().transform(states[..., :2], g), headings], axis=-1)
 
-    def transform_action(self, actions, g):
+    def transform_action(self, actions: np.ndarray, g: int) -> np.ndarray:
         """Returns a copy of the actions, int64: a move relative to its object turns with it.
 
         Args:

@@ -9,6 +9,9 @@ Source: Park et al., Learning Symmetric Embeddings for Equivariant World Models 
 5; its public code stores the action g a with the turned states, which is not what turns them.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import gymnasium
 import numpy as np
 
@@ -46,11 +49,11 @@ class RotationSpace(gymnasium.spaces.Box):
             `sample`. Every rotation is contained, drawn or not.
     """
 
-    def __init__(self, draw):
+    def __init__(self, draw: Callable[[np.random.Generator, int], np.ndarray]) -> None:
         super().__init__(-1, 1, (3, 3), np.float64)
         self._draw = draw
 
-    def sample(self, mask=None, probability=None):
+    def sample(self, mask: None = None, probability: None = None) -> np.ndarray:
         """Returns a rotation drawn by `draw`; the arguments are Gymnasium's, and must be None."""
         if mask is not None or probability is not None:
             raise ValueError(
@@ -59,7 +62,7 @@ class RotationSpace(gymnasium.spaces.Box):
             )
         return self._draw(self.np_random, 1)[0]
 
-    def contains(self, x):
+    def contains(self, x: Any) -> bool:
         """True if `x` is a rotation (3, 3) to within 1e-5."""
         try:
             as_rotations("x", x, axes=0)
@@ -100,7 +103,7 @@ class Teapot(EpisodeEnv):
     }
     traversal_axes = AXES
 
-    def __init__(self, rotations="large", render_mode=None):
+    def __init__(self, rotations: str = "large", render_mode: str | None = None) -> None:
         if rotations not in ACTIONS:
             known = " or ".join(map(repr, ACTIONS))
             raise ValueError(
@@ -121,7 +124,7 @@ class Teapot(EpisodeEnv):
     def _rgb(self, observation):
         return np.repeat(observation, 3, axis=-1)
 
-    def sample_states(self, rng, n):
+    def sample_states(self, rng: np.random.Generator, n: int) -> np.ndarray:
         """Returns `n` states, (n, 3, 3), uniform over all rotations.
 
         Args:
@@ -130,7 +133,7 @@ class Teapot(EpisodeEnv):
         """
         return self.group.sample(rng, n)
 
-    def sample_actions(self, rng, n):
+    def sample_actions(self, rng: np.random.Generator, n: int) -> np.ndarray:
         """Returns `n` actions, (n, 3, 3), small or large as the environment's; see the class.
 
         Args:
@@ -139,7 +142,7 @@ class Teapot(EpisodeEnv):
         """
         return self._draw_actions(rng, n)
 
-    def step_states(self, states, actions):
+    def step_states(self, states: np.ndarray, actions: np.ndarray) -> np.ndarray:
         """Returns the states a z after one action a each, float64 (n, 3, 3).
 
         Args:
@@ -157,11 +160,11 @@ class Teapot(EpisodeEnv):
             )
         return actions @ states
 
-    def render_states(self, states):
+    def render_states(self, states: np.ndarray) -> np.ndarray:
         """Returns uint8 images (n, 64, 64, 1) of states (n, 3, 3); ValueError for others."""
         return self._renderer(states)
 
-    def transform(self, states, g):
+    def transform(self, states: np.ndarray, g: np.ndarray) -> np.ndarray:
         """Returns the states g z, turned by element `g` of SO(3).
 
         Args:
@@ -170,7 +173,7 @@ class Teapot(EpisodeEnv):
         """
         return as_rotations("g", g) @ as_rotations("states", states)
 
-    def transform_action(self, actions, g):
+    def transform_action(self, actions: np.ndarray, g: np.ndarray) -> np.ndarray:
         """Returns the actions g a g^-1, which turn g z to g a z.
 
         Args:
@@ -180,7 +183,7 @@ class Teapot(EpisodeEnv):
         g = as_rotations("g", g)
         return g @ as_rotations("actions", actions) @ np.swapaxes(g, -1, -2)
 
-    def hard_negatives(self, states, count):
+    def hard_negatives(self, states: np.ndarray, count: int) -> np.ndarray:
         """Returns states near each state: turned about x, y and z, both ways.
 
         Args:
@@ -197,7 +200,7 @@ class Teapot(EpisodeEnv):
             raise ValueError(f"Expected `count` to be 6 or 18; received count={count!r}")
         return HARD_TURNS[:count] @ as_rotations("states", states)[..., None, :, :]
 
-    def traversal(self, states, axis):
+    def traversal(self, states: np.ndarray, axis: str) -> np.ndarray:
         """Returns once around each state: 30 views, each turned 2 pi / 30 further.
 
         Args:
@@ -217,6 +220,6 @@ class Teapot(EpisodeEnv):
         turns = rotations.exp(SMALL_ANGLE * np.outer(np.arange(VIEWS), AXES[axis]))
         return turns @ as_rotations("states", states)[..., None, :, :]
 
-    def traversal_action(self, axis):
+    def traversal_action(self, axis: str) -> np.ndarray:
         """Returns the action (3, 3) from each view of a `traversal` to the next."""
         return rotations.exp(SMALL_ANGLE * np.array(AXES[axis]))

@@ -30,7 +30,7 @@ class Mesh(NamedTuple):
     triangles: np.ndarray
 
 
-def read_patches():
+def read_patches() -> np.ndarray:
     """Returns the published patches, float64 (32, 4, 4, 3), in the file's order, units and axes."""
     lines = DATA.read_text(encoding="ascii").splitlines()
     rows = [line.split() for line in lines if line and line[0] != "#"]
@@ -39,7 +39,7 @@ def read_patches():
     return points[patches - 1].reshape(-1, 4, 4, 3)
 
 
-def teapot_mesh(segments):
+def teapot_mesh(segments: int) -> Mesh:
     """Returns the teapot as a `Mesh`: upright, spout to the right, seen from its side.
 
     The axes are those of a camera: x to the right, y downwards, z into depth. The middle of the

@@ -36,7 +36,7 @@ ROUNDING = 1e-9  # pixels by which every row of a triangle is longer, lest seams
 SMALLEST = 1e-4  # square pixels, twice the area of the smallest triangles drawn; others are on edge
 
 
-def as_rotations(name, values, axes=None):
+def as_rotations(name: str, values: np.ndarray, axes: int | None = None) -> np.ndarray:
     """Returns the float64 rotations that `values` are up to rounding.
 
     Gram-Schmidt on their columns removes the rounding, so that it does not add up over many steps.
@@ -76,13 +76,13 @@ def as_rotations(name, values, axes=None):
 class TeapotRenderer:
     """Draws the teapot under batches of rotations."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         mesh = teapot_mesh(SEGMENTS)
         self._vertices = mesh.vertices.T.copy()
         self._normals = mesh.normals.T.copy()
         self._triangles = mesh.triangles.T.copy()
 
-    def __call__(self, states):
+    def __call__(self, states: np.ndarray) -> np.ndarray:
         """Returns uint8 images (n, 64, 64, 1) of the teapot turned by rotations (n, 3, 3).
 
         Raises:

@@ -4,6 +4,10 @@
 """
 
 import importlib
+import typing
+
+if typing.TYPE_CHECKING:
+    from sen_tf.experiments.experiment import Experiment
 
 TABLES = {
     "shapes-limited": "symmetric_embeddings",
@@ -21,13 +25,13 @@ TABLES = {
 }
 
 
-def get(table):
+def get(table: str) -> "Experiment":
     """The `Experiment` of a table, by its name in `TABLES`."""
     module = importlib.import_module(f"sen_tf.experiments.{TABLES[table]}")
     return module.EXPERIMENTS[table]
 
 
-def gallery():
+def gallery() -> str:
     """A line per table: its name, its paper, what it compares."""
     lines = []
     for name in TABLES:

@@ -5,16 +5,18 @@ A report is the whole of `table.json`, from which `sen_tf.experiments.pages` mak
 
 import re
 import shlex
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from sen_tf.experiments.experiment import published
+from sen_tf.experiments.experiment import Experiment, Metric, published
 
 ROUNDING = 0.05
 """By how much printed numbers are rounded."""
 
 
-def verdict(metric, ours, theirs):
+def verdict(metric: Metric, ours: tuple[float, float], theirs: tuple[float, float] | None) -> str:
     """`"better"`, `"reached"` or `"not reached"`, of two (mean, standard deviation).
 
     Better is by more than both deviations, reached is to within the published one (and rounding).
@@ -31,7 +33,13 @@ def verdict(metric, ours, theirs):
     return "reached" if ahead >= -max(theirs[1], ROUNDING) else "not reached"
 
 
-def cell(experiment, arm, name, values, theirs):
+def cell(
+    experiment: Experiment,
+    arm: str,
+    name: str,
+    values: dict[str, float],
+    theirs: dict[str, Any] | None,
+) -> dict[str, Any]:
     """A cell of a table: a metric of an arm beside its published value.
 
     Args:
@@ -46,11 +54,11 @@ def cell(experiment, arm, name, values, theirs):
         published (as given) and verdict.
     """
     metric, numbers = experiment.metrics[name], list(values.values())
-    about = {"arm": arm, "metric": name, "title": metric.title}
+    about: dict[str, Any] = {"arm": arm, "metric": name, "title": metric.title}
     if not numbers:
         return about | {"ours": None, "published": theirs, "verdict": "not measured"}
     mean, deviation = float(np.mean(numbers)), float(np.std(numbers))
-    printed = theirs and (theirs["mean"], theirs["deviation"])
+    printed = (theirs["mean"], theirs["deviation"]) if theirs else None
     return about | {
         "ours": {"mean": mean, "deviation": deviation, "values": values},
         "published": theirs,
@@ -58,7 +66,12 @@ def cell(experiment, arm, name, values, theirs):
     }
 
 
-def report(table, experiment, results, arguments):
+def report(
+    table: str,
+    experiment: Experiment,
+    results: dict[str, list[dict[str, Any]]],
+    arguments: Sequence[str],
+) -> dict[str, Any]:
     """All that `table.json` says of a table.
 
     Args:

@@ -1,12 +1,15 @@
 """Decoders of a world model's latent states: how they are trained, and what the model imagines."""
 
 import sys
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from sen_tf.datasets import Episodes, EpisodeStream, Subset
 from sen_tf.models import decoders
+from sen_tf.training import scoring
 
 BATCH = 32
 FRAMES_SEEN = 100_000
@@ -17,14 +20,14 @@ MEAN_FRAMES = 1000
 """Frames from which it knows mean and deviation of each pixel, before it is trained."""
 
 
-def at_most(count, frames, seed):
+def at_most(count: int, frames: np.ndarray, seed: int) -> np.ndarray:
     """All of the frames, or `count` drawn without replacement where there are more."""
     if count >= len(frames):
         return frames
     return frames[np.random.default_rng(seed).choice(len(frames), count, replace=False)]
 
 
-def frame_batches(states, frames, seed):
+def frame_batches(states: np.ndarray, frames: np.ndarray, seed: int) -> tf.data.Dataset:
     """Batches of (latent state, image in [0, 1]) of all frames, shuffled."""
     numbers = tf.data.Dataset.range(len(frames)).shuffle(len(frames), seed=seed)
 
@@ -37,7 +40,9 @@ def frame_batches(states, frames, seed):
     return numbers.batch(BATCH).map(gather).prefetch(2)
 
 
-def train_decoder(latents, episodes, options, by_object):
+def train_decoder(
+    latents: scoring.Latents, episodes: Subset | EpisodeStream, options: Any, by_object: bool
+) -> keras.Model:
     """A decoder of the model's latent states, trained on frames of the episodes.
 
     Args:
@@ -67,7 +72,7 @@ def train_decoder(latents, episodes, options, by_object):
     return decoder
 
 
-def imagine(latents, decoder, episodes):
+def imagine(latents: scoring.Latents, decoder: keras.Model, episodes: Episodes) -> np.ndarray:
     """Decoded images `(N, T + 1, H, W, C)` uint8: the first frame's state, then predicted ones."""
     start = latents.encode(episodes.observations[:, 0])
     predicted = latents.rollout(start, episodes.actions)
@@ -77,6 +82,6 @@ def imagine(latents, decoder, episodes):
     return images.reshape(episodes.observations.shape)
 
 
-def root_mean_square(difference):
+def root_mean_square(difference: np.ndarray) -> np.ndarray:
     """Of differences `(N, T, H, W, C)` of images, as a share of their range 255: `(T,)`."""
     return np.sqrt(np.square(difference / 255).mean(axis=(0, 2, 3, 4)))

@@ -1,9 +1,14 @@
 """The figures of a world model on episodes: its latent space, rollouts and traversals."""
 
+import pathlib
+from collections.abc import Callable, Sequence
+
 import gymnasium
 import numpy as np
 
 from sen_tf import datasets, figures
+from sen_tf.datasets import Episodes
+from sen_tf.envs import EnvLike
 from sen_tf.training import runs, scoring
 
 FIGURES = ("latents.png", "rollouts.png", "traversals.png")
@@ -12,7 +17,13 @@ LONGEST = 10
 """Steps of an episode that are drawn, at most."""
 
 
-def draw(latents, read, env, directory, unseen=()):
+def draw(
+    latents: scoring.Latents,
+    read: Callable[..., Episodes],
+    env: EnvLike,
+    directory: pathlib.Path,
+    unseen: Sequence[str] = (),
+) -> list[pathlib.Path]:
     """Draws the figures of a model into `figures` of a run's directory, and shows them in its
     TensorBoard.
 
@@ -40,13 +51,15 @@ def draw(latents, read, env, directory, unseen=()):
         traversals = [scoring.traverse(latents, env, start, axis) for axis in env.traversal_axes]
         views, predicted = (np.concatenate(parts) for parts in zip(*traversals, strict=True))
         file = folder / "traversals.png"
-        names = tuple(env.traversal_axes)
-        drawn.append(figures.draw_frames_along_traversal(views, predicted, file, names))
+        axes = tuple(env.traversal_axes)
+        drawn.append(figures.draw_frames_along_traversal(views, predicted, file, axes))
     runs.log_figures(directory, drawn)
     return drawn
 
 
-def look(latents, read, env):
+def look(
+    latents: scoring.Latents, read: Callable[..., Episodes], env: EnvLike
+) -> tuple[dict[str, float], dict[str, np.ndarray]]:
     """A quick look at a model in training: the numbers of `scoring.look`, and an image.
 
     Args:
@@ -63,7 +76,7 @@ def look(latents, read, env):
     return scoring.look(latents, read, env), {"rollouts": figures.montage(true, nearest)}
 
 
-def action_names(env, actions):
+def action_names(env: EnvLike, actions: np.ndarray) -> list[list[str]] | None:
     """The names of actions `(N, T)`, a list of lists, or None where they are not numbers.
 
     A number that the environment has no name for is its own.
@@ -74,7 +87,9 @@ def action_names(env, actions):
     return [[names.get(n, str(n)) for n in row] for row in actions[:, :LONGEST].tolist()]
 
 
-def imagine(latents, frames, actions):
+def imagine(
+    latents: scoring.Latents, frames: np.ndarray, actions: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """States `(N, T + 1, ...)` of frames, and those predicted from the first `(N, T, ...)`."""
     count, times = frames.shape[:2]
     states = latents.encode(frames.reshape(-1, *frames.shape[2:]))

@@ -3,7 +3,8 @@
 import csv
 import dataclasses
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from sen_tf.experiments import provenance
 from sen_tf.settings import parse as parse_settings
@@ -56,7 +57,7 @@ class Experiment:
     draw: Callable | None = None
 
 
-def published(table):
+def published(table: str) -> dict[tuple[str, str], dict[str, Any]]:
     """The printed numbers of a table: dicts of mean, deviation and source by (arm, metric)."""
     with open(PUBLISHED, encoding="utf-8", newline="") as file:
         return {
@@ -70,7 +71,9 @@ def published(table):
         }
 
 
-def run_cell(experiment, arm, settings, seed, directory):
+def run_cell(
+    experiment: Experiment, arm: str, settings: Sequence[Any], seed: int, directory: pathlib.Path
+) -> None:
     """Runs an arm with a seed in this process, and writes its `RESULT` into the directory."""
     directory.mkdir(parents=True, exist_ok=True)
     values = {name: value for each in settings for name, value in vars(each).items()}

@@ -10,7 +10,7 @@ LONGEST = 150
 UNNAMED = ("seed", "data_dir", "env_class")
 
 
-def default_name(chosen):
+def default_name(chosen: world_models.Settings) -> str:
     """The name of a run's directory: runs whose flags differ have different ones.
 
     Args:

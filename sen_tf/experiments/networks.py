@@ -12,12 +12,15 @@ The teapot has `tfn` for the last: an equivariant transition that is learnt.
 
 import dataclasses
 import functools
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
 
 import gymnasium
+import keras
 import numpy as np
 
 from sen_tf import groups
-from sen_tf.envs import ENVS
+from sen_tf.envs import ENVS, EnvLike
 from sen_tf.groups import representations
 from sen_tf.losses import ContrastiveLoss
 from sen_tf.models import (
@@ -28,6 +31,10 @@ from sen_tf.models import (
     transitions,
 )
 from sen_tf.settings import setting
+from sen_tf.tensors import DTypePolicy
+
+Networks: TypeAlias = tuple[keras.Model, keras.Model, keras.Model]
+"""Embedding, encoder and transition."""
 
 ARMS = {
     "sen": (False, True),
@@ -84,7 +91,7 @@ class Widths:
         filters, hidden: Their widths in fields.
     """
 
-    def __init__(self, env, arm, hidden, filters):
+    def __init__(self, env: type[EnvLike], arm: str, hidden: int, filters: int) -> None:
         if arm not in ARMS:
             raise ValueError(
                 f"Expected `arm` of {env.name} to be one of {', '.join(ARMS)}; received "
@@ -96,7 +103,9 @@ class Widths:
         self.hidden = hidden if ARMS[arm][1] else round(hidden * root)
 
 
-def objects_in_perspective(env, arm, hidden, filters, dtype):
+def objects_in_perspective(
+    env: type[EnvLike], arm: str, hidden: int, filters: int, dtype: DTypePolicy
+) -> Networks:
     """Embedding, encoder and transition for objects seen in perspective, such as 3D Blocks."""
     width = Widths(env, arm, hidden, filters)
     shape = _image_shape(env)
@@ -106,7 +115,7 @@ def objects_in_perspective(env, arm, hidden, filters, dtype):
     return embedding, *_object_networks(env, width, (*shape[:2], env.objects), dtype)
 
 
-def shapes(env, arm, hidden, filters, dtype):
+def shapes(env: type[EnvLike], arm: str, hidden: int, filters: int, dtype: DTypePolicy) -> Networks:
     """Embedding, encoder and transition for 2D Shapes; see `make_model`.
 
     The board is seen from above, cell by cell: the plain embedding commutes with quarter turns up
@@ -120,7 +129,9 @@ def shapes(env, arm, hidden, filters, dtype):
     return embedding, *_object_networks(env, width, embedding.output_shape[1:], dtype)
 
 
-def rush_hour(env, arm, hidden, filters, dtype):
+def rush_hour(
+    env: type[EnvLike], arm: str, hidden: int, filters: int, dtype: DTypePolicy
+) -> Networks:
     """Embedding, encoder and transition for Rush Hour; see `make_model`.
 
     A turn also changes which way objects head. An embedding with one map per object that commutes
@@ -168,7 +179,9 @@ def _image_shape(env):
     return env().observation_space.shape
 
 
-def whole_image(env, arm, hidden, filters, dtype):
+def whole_image(
+    env: type[EnvLike], arm: str, hidden: int, filters: int, dtype: DTypePolicy
+) -> Networks:
     """Embedding, encoder and transition for images that show no objects, or one world as a whole.
 
     The image is halved until no side is longer than `SMALLEST` pixels. States have about as many
@@ -193,7 +206,9 @@ def whole_image(env, arm, hidden, filters, dtype):
     return embedding, encoder, transition
 
 
-def reacher(env, arm, hidden, filters, dtype):
+def reacher(
+    env: type[EnvLike], arm: str, hidden: int, filters: int, dtype: DTypePolicy
+) -> Networks:
     """Embedding, encoder and transition for Reacher; see `make_model`.
 
     D4 has 8 elements: 512 channels for the published 181 fields. The published equivariant
@@ -217,13 +232,13 @@ def reacher(env, arm, hidden, filters, dtype):
     )
 
 
-def teapot(env, arm, hidden, filters, dtype):
+def teapot(env: type[EnvLike], arm: str, hidden: int, filters: int, dtype: DTypePolicy) -> Networks:
     """Embedding, encoder and transition for 3D Teapot; see `make_model`.
 
     The embedding makes rotations, which are the states, and the arms differ in the transition: the
     product a z for `sen`, tensor-field layers for `tfn`, plain dense layers for `nonequivariant`.
     """
-    makers = {
+    makers: dict[str, Callable[..., keras.Model]] = {
         "sen": rotation_transitions.product_transition,
         "tfn": functools.partial(rotation_transitions.tensor_field_transition, hidden // 8),
         "nonequivariant": functools.partial(rotation_transitions.dense_transition, hidden),
@@ -249,7 +264,7 @@ NETWORKS = {
 """The networks of each environment; see `networks_of` for those of another one."""
 
 
-def networks_of(env):
+def networks_of(env: type[EnvLike]) -> Callable[..., Networks]:
     """The function that makes the networks of an environment's class.
 
     One of the user's own that shows objects has those of 3D Blocks, else those of a whole image.
@@ -258,14 +273,21 @@ def networks_of(env):
     return NETWORKS.get(env.name, usual)
 
 
-def arms_of(env):
+def arms_of(env: str) -> tuple[str, ...]:
     """The models of an environment, by the names of `make_model`; the usual one first."""
     if env == "teapot":
         return TEAPOT_ARMS
     return tuple(ARMS) if ENVS[env].group.order > 1 else ("nonequivariant",)
 
 
-def make_model(env, arm, hidden=256, filters=32, dtype=None, seed=0):
+def make_model(
+    env: str,
+    arm: str,
+    hidden: int = 256,
+    filters: int = 32,
+    dtype: DTypePolicy = None,
+    seed: int = 0,
+) -> ContrastiveWorldModel:
     """A `ContrastiveWorldModel` for an environment, built.
 
     Args:
@@ -283,7 +305,9 @@ def make_model(env, arm, hidden=256, filters=32, dtype=None, seed=0):
     return ContrastiveWorldModel(embedding, encoder, transition, seed=seed, dtype=dtype, name=arm)
 
 
-def make_loss(env, negatives=None, terms=(), **arguments):
+def make_loss(
+    env: str, negatives: Sequence[Any] | None = None, terms: Sequence[Any] = (), **arguments: Any
+) -> ContrastiveLoss:
     """The `ContrastiveLoss` of an environment, whose states have an axis of objects or have none.
 
     Args:
@@ -293,7 +317,7 @@ def make_loss(env, negatives=None, terms=(), **arguments):
     return ContrastiveLoss(negatives, terms, object_axis=ENVS[env].objects is not None, **arguments)
 
 
-def blank_transitions(model, count):
+def blank_transitions(model: keras.Model, count: int) -> dict[str, np.ndarray]:
     """A batch of `count` transitions of zeros, of the shapes and types that the model takes."""
     image = np.zeros((count, *model.embedding.input_shape[1:]), np.uint8)
     action = model.transition.inputs[1]

@@ -1,11 +1,14 @@
 """Pages of results in Markdown, made of reports alone; see `comparison.report`."""
 
 import json
+import pathlib
+from collections.abc import Sequence
+from typing import Any
 
 INDEX = "index.md"
 
 
-def page(report):
+def page(report: dict[str, Any]) -> str:
     """The page of a table."""
     lines = [
         f"# {report['table']}: {report['title']}",
@@ -35,7 +38,7 @@ def page(report):
     return "\n".join(lines) + "\n"
 
 
-def index(reports):
+def index(reports: Sequence[dict[str, Any]]) -> str:
     """The page that lists tables, a line with the main metric of each arm per table."""
     rows = []
     for report in reports:
@@ -70,7 +73,7 @@ written down by hand. Printed numbers stand in parentheses. What was found on th
 |---|---|---|---|---|"""
 
 
-def render(folder):
+def render(folder: pathlib.Path) -> dict[pathlib.Path, str]:
     """The pages of a folder (a `Path`) of reports: a dict from path to text."""
     reports = [
         json.loads(path.read_text(encoding="utf-8"))
@@ -121,7 +124,7 @@ def _deviations(report):
 
 def _budget(budget):
     """`1,000 transitions seen, preset laptop`; where arms differ, each with its name."""
-    words = []
+    words: list[str] = []
     for name in dict.fromkeys(name for found in budget.values() for name in found):
         by_arm = {arm: _quantity(name, found[name]) for arm, found in budget.items()}
         if len(set(by_arm.values())) == 1:

@@ -8,6 +8,9 @@ Reported: skill after some steps, and Hits@1 after 10 steps among 1,000 episodes
 """
 
 import dataclasses
+import pathlib
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -33,13 +36,13 @@ class Plateau:
     learning_rate: float = setting(5e-4, "Learning rate of Adam.", at_least=0.0)
 
 
-def maps(states):
+def maps(states: np.ndarray) -> np.ndarray:
     """One-hot maps (n, 5, 5, 5) of states (n, 5, 2): channel k holds object k."""
     one_hot = np.eye(25, dtype=np.float32)[cell_indices(states)]
     return one_hot.reshape(-1, 5, 5, 5).transpose(0, 2, 3, 1)
 
 
-def make_model(random_start, seed):
+def make_model(random_start: bool, seed: int) -> ContrastiveWorldModel:
     keras.utils.set_random_seed(seed)
     transition = transitions.object_transition(
         "C4", 5, hidden=64, moves=transitions.MOVES_CLOCKWISE
@@ -53,7 +56,9 @@ def make_model(random_start, seed):
     return ContrastiveWorldModel(slots, encoder, transition, seed=seed)
 
 
-def train(model, env, plateau, seed):
+def train(
+    model: ContrastiveWorldModel, env: envs.EnvLike, plateau: Plateau, seed: int
+) -> list[float]:
     """Skill of each hundred steps."""
     rng = np.random.default_rng(seed)
     model.compile(keras.optimizers.Adam(plateau.learning_rate), jit_compile=False)
@@ -72,7 +77,9 @@ def train(model, env, plateau, seed):
     return skills
 
 
-def hits(model, env, steps=10, count=1000):
+def hits(
+    model: ContrastiveWorldModel, env: envs.EnvLike, steps: int = 10, count: int = 1000
+) -> float:
     rng = np.random.default_rng(0)
     states = env.sample_states(rng, count)
     actions = rng.integers(0, 20, (count, steps))
@@ -82,7 +89,7 @@ def hits(model, env, steps=10, count=1000):
     return ranking_metrics(model.encode(maps(states)), predicted)["hits@1"]
 
 
-def run(arm, settings, seed, directory):
+def run(arm: str, settings: Sequence[Any], seed: int, directory: pathlib.Path) -> dict[str, Any]:
     """One model, which starts at random or at zero; see `Experiment.run`."""
     env, (plateau,) = envs.make("shapes"), settings
     model = make_model(arm == "random", seed)

@@ -3,6 +3,7 @@
 import datetime
 import pathlib
 import subprocess
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -13,7 +14,7 @@ from sen_tf.distribution import devices
 PACKAGE = pathlib.Path(sen_tf.__file__).parent
 
 
-def describe():
+def describe() -> dict[str, Any]:
     """Date (UTC), machine, versions and commit of what runs now, a dict."""
     versions = {"sen_tf": sen_tf.__version__, "keras": keras.__version__}
     return {
@@ -24,7 +25,7 @@ def describe():
     }
 
 
-def commit(package):
+def commit(package: pathlib.Path) -> str | None:
     """The commit that a package's code is of, with `-dirty` where files differ from it.
 
     None where git does not know the package: it is installed, even if below somebody's repository.

@@ -8,6 +8,9 @@ nothing moves, 1 is perfect.
 
 import dataclasses
 import json
+import pathlib
+from collections.abc import Sequence
+from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
@@ -29,7 +32,7 @@ class Recipes:
     data_dir: str = setting("data", "Directory of the datasets that programs make.")
 
 
-def run(arm, settings, seed, directory):
+def run(arm: str, settings: Sequence[Any], seed: int, directory: pathlib.Path) -> dict[str, Any]:
     """Trains with one recipe; see `Experiment.run`."""
     (recipes,) = settings
     epochs = {"fast": recipes.fast_epochs, "paper": recipes.paper_epochs}[arm]
@@ -46,7 +49,7 @@ def run(arm, settings, seed, directory):
     }
 
 
-def draw(directory):
+def draw(directory: pathlib.Path) -> list[pathlib.Path]:
     """Draws the validation skill of each run against the transitions it had seen."""
     figure = Figure(figsize=(6, 3.5), layout="constrained")
     axes = figure.subplots()

@@ -19,6 +19,10 @@ sequences. The observation matrix, the waves, the labels, the limits of the trai
 sizes are ours: nothing here is to be compared with printed numbers.
 """
 
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import numpy as np
 from keras import layers
@@ -41,26 +45,26 @@ BATCH = 64
 LEARNING_RATE = 0.01
 
 
-def observation_matrix(rng):
+def observation_matrix(rng: np.random.Generator) -> np.ndarray:
     """A random orthogonal matrix, uniform by Haar measure, (POSITIONS, POSITIONS) float64."""
     q, r = np.linalg.qr(rng.normal(size=(POSITIONS, POSITIONS)))
     return q * np.sign(np.diag(r))
 
 
-def waves(rng, count):
+def waves(rng: np.random.Generator, count: int) -> np.ndarray:
     """Noisy waves of amplitude 1 that peak in the first half of the circle, (count, POSITIONS)."""
     peak = rng.uniform(0, POSITIONS / 2, (count, 1))
     wave = np.cos(2 * np.pi * (np.arange(POSITIONS) - peak) / POSITIONS)
     return wave + NOISE * rng.normal(size=wave.shape)
 
 
-def quadrants(sequences):
+def quadrants(sequences: np.ndarray) -> np.ndarray:
     """Labels 0..3 of all positions: 2 above zero, plus 1 where the next value is larger."""
     rises = np.roll(sequences, -1, axis=1) > sequences
     return 2 * (sequences > 0) + rises
 
 
-def make_labeller(arm):
+def make_labeller(arm: str) -> keras.Model:
     """A model from observations `(batch, POSITIONS)` to logits `(batch, POSITIONS, LABELS)`.
 
     Its layer `embedding` is the dense one, whose outputs are the values of a function on C_16.
@@ -77,7 +81,7 @@ def make_labeller(arm):
     return keras.Model(observation, logits, name=arm)
 
 
-def train(labeller, observations, labels):
+def train(labeller: keras.Model, observations: np.ndarray, labels: np.ndarray) -> None:
     """Trains for `EPOCHS` passes, by cross-entropy, with a learning rate that falls to zero."""
     steps = EPOCHS * -(-len(observations) // BATCH)
     rate = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, steps)
@@ -86,12 +90,12 @@ def train(labeller, observations, labels):
     labeller.fit(observations, labels, batch_size=BATCH, epochs=EPOCHS, verbose=0)
 
 
-def embedded_sequence(labeller, matrix):
+def embedded_sequence(labeller: keras.Model, matrix: np.ndarray) -> np.ndarray:
     """The matrix from sequences to features: the dense layer after the observation `matrix`."""
     return labeller.get_layer("embedding").kernel.numpy().T @ matrix
 
 
-def equivariance_error(composite, sequences):
+def equivariance_error(composite: np.ndarray, sequences: np.ndarray) -> float:
     """EE(S) of features `composite x`, averaged over all shifts but the identity."""
     features = sequences @ composite.T
     errors = [
@@ -104,7 +108,9 @@ def equivariance_error(composite, sequences):
     return float(np.mean(errors))
 
 
-def accuracies(labeller, matrix, sequences):
+def accuracies(
+    labeller: keras.Model, matrix: np.ndarray, sequences: np.ndarray
+) -> dict[str, float]:
     """Share of positions labelled rightly, with shifts as in training and with the other half."""
     return {
         name: float(np.mean(predict(labeller, shifted @ matrix.T) == quadrants(shifted)))
@@ -115,12 +121,12 @@ def accuracies(labeller, matrix, sequences):
     }
 
 
-def predict(labeller, observations):
+def predict(labeller: keras.Model, observations: np.ndarray) -> np.ndarray:
     """Labels `(N, POSITIONS)` of observations."""
     return labeller.predict(observations, batch_size=1000, verbose=0).argmax(-1)
 
 
-def run(arm, seed):
+def run(arm: str, seed: int) -> tuple[dict[str, float], np.ndarray, np.ndarray]:
     """Trains an arm; returns its scores and the matrices to features before and after.
 
     Args:
@@ -148,14 +154,14 @@ def run(arm, seed):
     return scores, before, after
 
 
-def cell(arm, settings, seed, directory):
+def cell(arm: str, settings: Sequence[Any], seed: int, directory: pathlib.Path) -> dict[str, float]:
     """One run and the figure of its matrices; see `Experiment.run`."""
     scores, before, after = run(arm, seed)
     draw_matrices(before, after, directory / "matrices.png")
     return scores
 
 
-def draw_matrices(before, after, path):
+def draw_matrices(before: np.ndarray, after: np.ndarray, path: pathlib.Path) -> pathlib.Path:
     """Draws the matrices from sequences to features before and after training; returns the path."""
     figure = Figure(figsize=(7, 3.6), layout="constrained")
     both = {"before training": before, "after training": after}

@@ -12,6 +12,9 @@ headings are our reading of the experiment.
 
 import dataclasses
 import functools
+import pathlib
+from collections.abc import Sequence
+from typing import Any
 
 from sen_tf.experiments import networks, training_run, world_models
 from sen_tf.experiments.experiment import Experiment, Metric
@@ -30,12 +33,12 @@ METRICS = {
     "die_model": Metric("DIE(model) x 1e-2", lower_is_better=True),
 }
 BLOCKS = ("hits@1", "hits@10", "mrr", "ee_embedding", "die_model")
-OWNED = ("model", "dataset", "trust_dataset", "train_actions", "train_starts")
+OWNED: tuple[str, ...] = ("model", "dataset", "trust_dataset", "train_actions", "train_starts")
 OWNED += ("sprites", "rotations")
 """Flags that the tables set, or leave as the paper has them."""
 
 
-def numbers(scores, horizon=None):
+def numbers(scores: dict[str, Any], horizon: int | None = None) -> dict[str, Any]:
     """Scores of `scoring.evaluate` as the paper's tables print them, a flat dict.
 
     Args:
@@ -55,7 +58,13 @@ def numbers(scores, horizon=None):
     return found
 
 
-def run(arm, settings, seed, directory, horizon=None):
+def run(
+    arm: str,
+    settings: Sequence[Any],
+    seed: int,
+    directory: pathlib.Path,
+    horizon: int | None = None,
+) -> dict[str, Any]:
     """Trains a model of an arm and scores it; see `Experiment.run`."""
     chosen = world_models.Settings(*settings)
     chosen = chosen._replace(
@@ -68,12 +77,19 @@ def run(arm, settings, seed, directory, horizon=None):
     return numbers(summary["scores"], horizon) | cost | scored
 
 
-def parse(arguments, *groups):
+def parse(arguments: Sequence[str], *groups: type[Any]) -> tuple[Any, ...]:
     """`world_models.parse`, where the preset is laptop unless it is said."""
     return world_models.parse(arguments, *groups, default_preset=lambda: "laptop")
 
 
-def table(env, title, metrics, *flags, arms=tuple(networks.ARMS), horizon=None):
+def table(
+    env: str,
+    title: str,
+    metrics: Sequence[str],
+    *flags: str,
+    arms: tuple[str, ...] = tuple(networks.ARMS),
+    horizon: int | None = None,
+) -> Experiment:
     """A table of an environment; see `Experiment`."""
     return Experiment(
         PAPER,

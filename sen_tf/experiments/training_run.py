@@ -9,6 +9,8 @@ import functools
 import json
 import pathlib
 import time
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -16,7 +18,7 @@ import tensorflow as tf
 from sen_tf import datasets, export, figures, settings
 from sen_tf.datasets import Episodes, cache
 from sen_tf.distribution import devices
-from sen_tf.envs import ENVS
+from sen_tf.envs import ENVS, EnvLike
 from sen_tf.experiments import drawing, naming, world_models
 from sen_tf.settings import UsageError
 from sen_tf.training import fitting, report, runs, scoring
@@ -52,7 +54,7 @@ def train(
     *,
     episodes: Episodes | None = None,
     output: str | pathlib.Path | None = None,
-    **flags,
+    **flags: Any,
 ) -> Run:
     """Trains a world model as `python -m sen_tf.train` does; takes up a run that was begun.
 
@@ -89,7 +91,9 @@ def _word(name, value):
     return f"--{name}={','.join(map(str, value)) if isinstance(value, list | tuple) else value}"
 
 
-def evaluate(model: keras.Model, episodes: Episodes | str | pathlib.Path, env=None) -> dict:
+def evaluate(
+    model: keras.Model, episodes: Episodes | str | pathlib.Path, env: EnvLike | str | None = None
+) -> dict:
     """Scores of a world model on episodes, as `python -m sen_tf.evaluate` makes them.
 
     Args:
@@ -107,12 +111,16 @@ def evaluate(model: keras.Model, episodes: Episodes | str | pathlib.Path, env=No
     else:
         read = functools.partial(datasets.read_episodes, episodes)
         name = read(episodes=1, steps=(0,)).env
-    env = ENVS.get(name, datasets.Recorded) if env is None else env
+    env = ENVS.get(name or "", datasets.Recorded) if env is None else env
     env = ENVS[env]() if isinstance(env, str) else env
     return scoring.evaluate(scoring.Latents(model), read, env)
 
 
-def run(chosen, directory, announce=lambda known: None):
+def run(
+    chosen: world_models.Settings,
+    directory: pathlib.Path,
+    announce: Callable[[bool], object] = lambda known: None,
+) -> Run | Any:
     """Makes, trains and scores the model of `Settings`, or goes on where it was left.
 
     Args:
@@ -153,7 +161,8 @@ def run(chosen, directory, announce=lambda known: None):
 
 
 def _train(chosen, directory, strategy, begun):
-    training, seconds = chosen.training, {}
+    training = chosen.training
+    seconds: dict[str, float] = {}
     chief, alone = devices.is_chief(strategy), strategy.cluster_resolver is None
     keras.utils.set_random_seed(training.seed)
     with stage("data", seconds):
@@ -234,7 +243,7 @@ def _about(chosen, model):
 
 
 @contextlib.contextmanager
-def stage(name, seconds):
+def stage(name: str, seconds: dict[str, float]) -> Iterator[None]:
     """Prints how long a part of a run took, and notes it in a dict of seconds."""
     begun = time.perf_counter()
     yield
@@ -246,7 +255,12 @@ def _evaluation(chosen):
     return chosen.environment, chosen.evaluation_set, chosen.training_set.dataset
 
 
-def made_with(environment, evaluation_set, dataset=None, model=runs.MODEL):
+def made_with(
+    environment: cache.EnvironmentSettings,
+    evaluation_set: cache.EvaluationSet,
+    dataset: str | None = None,
+    model: str = runs.MODEL,
+) -> dict[str, Any]:
     """The settings that scores and figures depend on: the model's file and the episodes."""
     sizes = vars(evaluation_set) | vars(environment)
     del sizes["data_dir"]

@@ -5,19 +5,21 @@
 
 import dataclasses
 import pathlib
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import gymnasium
 
 from sen_tf import datasets, envs, settings
-from sen_tf.datasets import cache
-from sen_tf.datasets.cache import Environment, EvaluationSet, TrainingSet
+from sen_tf.datasets import EpisodeStream, Subset, cache
+from sen_tf.datasets.cache import Environment, EnvironmentSettings, EvaluationSet, TrainingSet
 from sen_tf.datasets.members import available_memory
 from sen_tf.distribution import devices
 from sen_tf.envs import ENVS
 from sen_tf.experiments import networks
 from sen_tf.experiments.networks import Network
-from sen_tf.losses import ActionContrast, OtherSamples, ReversedFrames, SameEpisode
+from sen_tf.losses import ActionContrast, ContrastiveLoss, OtherSamples, ReversedFrames, SameEpisode
+from sen_tf.models import ContrastiveWorldModel
 from sen_tf.settings import UsageError, setting
 from sen_tf.training import fitting, runs
 from sen_tf.training.fitting import Training
@@ -80,7 +82,7 @@ class Loss:
 class Settings(NamedTuple):
     """All settings of a run, one dataclass per part."""
 
-    environment: Environment  # type: ignore[valid-type]  # a class that is made when imported
+    environment: EnvironmentSettings
     preset: Preset
     network: Network
     training_set: TrainingSet
@@ -89,10 +91,15 @@ class Settings(NamedTuple):
     loss: Loss
 
 
-GROUPS = tuple(Settings.__annotations__.values())
+# The class of the environment is made at run time, so that the annotation cannot name it.
+GROUPS = (Environment, *list(Settings.__annotations__.values())[1:])
 
 
-def parse(arguments, *groups, default_preset=lambda: "paper"):
+def parse(
+    arguments: Sequence[str],
+    *groups: type[Any],
+    default_preset: Callable[[], str] = lambda: "paper",
+) -> tuple[Any, ...]:
     """`settings.parse` with the flagfiles of the environment, or of `--run` where it is given.
 
     Args:
@@ -112,7 +119,7 @@ def parse(arguments, *groups, default_preset=lambda: "paper"):
         paths = settings.flagfiles(values["env"], settled["preset"], settled["recipe"])
         return paths, {name: value for name, value in settled.items() if name in values}
 
-    settled = {}
+    settled: dict[str, str] = {}
     arguments = _with_own_environment(arguments)
     known = _as_known_now([*groups, *GROUPS])  # at once: both have the same dataclass then
     groups, others = known[: len(groups)], known[len(groups) :]
@@ -123,7 +130,7 @@ def parse(arguments, *groups, default_preset=lambda: "paper"):
     return parsed
 
 
-def of_run(run):
+def of_run(run: str | pathlib.Path) -> Settings:
     """The `Settings` of a run's directory."""
     _with_own_environment([f"--run={run}"])
     return Settings(*settings.load(pathlib.Path(run) / runs.FLAGS, *_as_known_now(GROUPS)))
@@ -240,11 +247,11 @@ def _owners(flag):
     return list(ENVS)
 
 
-def default_preset():
+def default_preset() -> str:
     return "paper" if devices.has_gpu() else "quick"
 
 
-def build(chosen, precision, steps):
+def build(chosen: Settings, precision: str, steps: int) -> ContrastiveWorldModel:
     """The compiled model of `Settings`, to be trained for a number of steps."""
     network, training = chosen.network, chosen.training
     model = networks.make_model(
@@ -264,10 +271,10 @@ def build(chosen, precision, steps):
     return model
 
 
-def make_loss(chosen, steps):
+def make_loss(chosen: Settings, steps: int) -> ContrastiveLoss:
     """The loss of `Settings`, of a training of a number of steps."""
     env, loss = ENVS[chosen.environment.env], chosen.loss
-    negatives = [OtherSamples(loss.negatives)]
+    negatives: list[Any] = [OtherSamples(loss.negatives)]
     if loss.reversed_negatives and env.frames == 2:
         negatives.append(ReversedFrames())
     if in_pairs(chosen):
@@ -278,12 +285,14 @@ def make_loss(chosen, steps):
     return networks.make_loss(env.name, negatives, terms, **sizes)
 
 
-def in_pairs(chosen):
+def in_pairs(chosen: Settings) -> bool:
     """True if batches come in pairs of one episode, each sample the other's negative."""
     return chosen.loss.episode_negatives and bool(ENVS[chosen.environment.env].start_names)
 
 
-def training_episodes(chosen, memory=None, workers=1):
+def training_episodes(
+    chosen: Settings, memory: int | None = None, workers: int = 1
+) -> Subset | EpisodeStream:
     """The episodes that `Settings` ask to train on; see `cache.training_episodes`."""
     return cache.training_episodes(
         chosen.environment,
@@ -295,13 +304,13 @@ def training_episodes(chosen, memory=None, workers=1):
     )
 
 
-def memory_for(chosen):
+def memory_for(chosen: Settings) -> int:
     """Bytes that the training episodes of `Settings` may take now."""
     asked = chosen.training_set.memory
     return available_memory() // 2 if asked is None else int(asked * 2**30)
 
 
-def memory_of_run(chosen, directory, workers):
+def memory_of_run(chosen: Settings, directory: pathlib.Path, workers: int) -> int | None:
     """Bytes as `memory_for`, those that the run began with; None where no limit was agreed on."""
     if chosen.training_set.memory is not None:
         return memory_for(chosen)
@@ -309,12 +318,14 @@ def memory_of_run(chosen, directory, workers):
     return runs.keep_memory(directory, memory_for(chosen)) if workers == 1 else None
 
 
-def choose(arguments, default_preset=lambda: "paper"):
+def choose(
+    arguments: Sequence[str], default_preset: Callable[[], str] = lambda: "paper"
+) -> Settings:
     """The `Settings` of a command line that has flags of theirs alone."""
     return Settings(*parse(arguments, *GROUPS, default_preset=default_preset))
 
 
-def unseen_actions(chosen):
+def unseen_actions(chosen: Settings) -> tuple[str, ...]:
     """The names of the actions that `Settings` leave out of training; none of a `--dataset`."""
     limited, dataset = chosen.training_set.train_actions, chosen.training_set.dataset
     if dataset or not limited:

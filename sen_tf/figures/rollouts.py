@@ -3,6 +3,9 @@
 Of stacked frames, the channels of which are those of several images, the last image is shown.
 """
 
+import pathlib
+from collections.abc import Sequence
+
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.figure import Figure
@@ -18,7 +21,7 @@ ANIMATED_PIXELS = 150
 """About how high a frame of an animation is."""
 
 
-def draw_history(history, path):
+def draw_history(history: Sequence[dict[str, float]], path: pathlib.Path) -> pathlib.Path:
     """Draws loss and skill against the transitions seen; returns the path.
 
     Args:
@@ -42,7 +45,9 @@ def draw_history(history, path):
     return path
 
 
-def nearest_images(frames, states, predicted, strips=STRIPS):
+def nearest_images(
+    frames: np.ndarray, states: np.ndarray, predicted: np.ndarray, strips: int = STRIPS
+) -> np.ndarray:
     """Images whose states are nearest to the predicted ones, out of all episodes at each time.
 
     Args:
@@ -63,7 +68,14 @@ def nearest_images(frames, states, predicted, strips=STRIPS):
     return frames[nearest, np.arange(1, frames.shape[1])]
 
 
-def draw_rollouts(frames, states, predicted, path, actions=None, unseen=()):
+def draw_rollouts(
+    frames: np.ndarray,
+    states: np.ndarray,
+    predicted: np.ndarray,
+    path: pathlib.Path,
+    actions: Sequence[Sequence[str]] | None = None,
+    unseen: Sequence[str] = (),
+) -> pathlib.Path:
     """Draws true images above the ones whose states are nearest to the predicted ones.
 
     Args:
@@ -79,7 +91,13 @@ def draw_rollouts(frames, states, predicted, path, actions=None, unseen=()):
     return draw_comparison(frames, {"nearest to\nprediction": shown}, path, actions, unseen)
 
 
-def draw_comparison(frames, found, path, actions=None, unseen=()):
+def draw_comparison(
+    frames: np.ndarray,
+    found: dict[str, np.ndarray],
+    path: pathlib.Path,
+    actions: Sequence[Sequence[str]] | None = None,
+    unseen: Sequence[str] = (),
+) -> pathlib.Path:
     """Draws true images above what several models found nearest to their predictions.
 
     Args:
@@ -91,7 +109,13 @@ def draw_comparison(frames, found, path, actions=None, unseen=()):
     return _draw_strips(frames[:strips], found, path, actions, unseen, mark=True)
 
 
-def draw_decoded(frames, decoded, path, actions=None, unseen=()):
+def draw_decoded(
+    frames: np.ndarray,
+    decoded: np.ndarray,
+    path: pathlib.Path,
+    actions: Sequence[Sequence[str]] | None = None,
+    unseen: Sequence[str] = (),
+) -> pathlib.Path:
     """Draws true images above decoded predictions of them; returns the path.
 
     Args:
@@ -104,7 +128,7 @@ def draw_decoded(frames, decoded, path, actions=None, unseen=()):
     return _draw_strips(frames[:STRIPS], rows, path, actions, unseen)
 
 
-def montage(above, below):
+def montage(above: np.ndarray, below: np.ndarray) -> np.ndarray:
     """One image of strips of images `(n, T, H, W, C)`, those of `below` under those of `above`.
 
     Returns:
@@ -115,7 +139,13 @@ def montage(above, below):
     return rows.reshape(2 * len(above) * above.shape[2], -1, 3)
 
 
-def animate(frames, decoded, path, actions=None, unseen=()):
+def animate(
+    frames: np.ndarray,
+    decoded: np.ndarray,
+    path: pathlib.Path,
+    actions: Sequence[Sequence[str]] | None = None,
+    unseen: Sequence[str] = (),
+) -> pathlib.Path:
     """Writes a GIF of true images above decoded predictions, episodes side by side.
 
     Args:

@@ -1,12 +1,13 @@
 """Cards of trained models: Markdown with the front matter that the Hugging Face Hub reads."""
 
 import shlex
+from typing import Any
 
 COMMAND = ("env", "env_class", "preset", "model", "seed", "dataset")
 """Flags that say which run it was; others are those of the preset unless the card says so."""
 
 
-def card_of(summary, flags, licence):
+def card_of(summary: dict[str, Any], flags: dict[str, str], licence: str) -> str:
     """The card of a model.
 
     Args:

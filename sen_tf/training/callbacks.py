@@ -2,6 +2,7 @@
 
 import math
 import sys
+from typing import Any
 
 import keras
 import numpy as np
@@ -40,23 +41,23 @@ class StopAtNonFinite(keras.callbacks.Callback):
         FloatingPointError: From `fit`; it says where it happened and what to try.
     """
 
-    def __init__(self, checkpoint):
+    def __init__(self, checkpoint: Checkpoint) -> None:
         super().__init__()
         self.checkpoint = checkpoint
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: Any = None) -> None:
         optimizer = self.model.optimizer
         self.scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self.epoch = epoch
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         # The mean over the epoch so far: one that is not finite stays so.
         if not (self.scaled or math.isfinite(logs["loss"])):
             self._stop(f"the loss is {logs['loss']} in epoch {self.epoch + 1}, batch {batch + 1}")
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         after = f"after epoch {epoch + 1}, batch {self.params['steps']}"
         if self.scaled and self.model.optimizer.dynamic_scale < 1:
             scale = float(self.model.optimizer.dynamic_scale)
@@ -82,11 +83,11 @@ class WarnOfCollapse(keras.callbacks.Callback):
     From the second epoch on, since all images may look alike to a model that has learnt nothing.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.warned = False
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         apart = logs["z_spread"] > COLLAPSED_SPREAD * logs["z_norm"]
         apart = apart and logs["negative"] < COLLAPSED_HINGE * self.model.loss.hinge
         if self.warned or apart or epoch == 0:

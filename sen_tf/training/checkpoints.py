@@ -15,6 +15,8 @@ import math
 import pathlib
 import re
 import sys
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -42,20 +44,20 @@ class Checkpoint(keras.callbacks.Callback):
         >>> checkpoint.load_best(model)
     """
 
-    def __init__(self, directory, writes=True):
+    def __init__(self, directory: str | pathlib.Path, writes: bool = True) -> None:
         super().__init__()
         self.directory = pathlib.Path(directory) / "checkpoint"
         self.writes = writes
-        self.history = []
+        self.history: list[dict[str, float]] = []
 
-    def restore(self, model):
+    def restore(self, model: keras.Model) -> int:
         """Loads the newest whole checkpoint into the compiled model; returns the epochs done."""
         epoch, self.history = self._first_whole(sorted(self._epochs(), reverse=True))
         if epoch:
             self._load(model, epoch)
         return epoch
 
-    def load_best(self, model):
+    def load_best(self, model: keras.Model) -> int:
         """Loads the best epoch, as `best_epoch` says; returns its number.
 
         Raises:
@@ -71,12 +73,12 @@ class Checkpoint(keras.callbacks.Callback):
         self._load(model, epoch)
         return epoch
 
-    def last(self):
+    def last(self) -> pathlib.Path | None:
         """The path of the weights of the last epoch that is saved, or None."""
         epoch = max(self._epochs(), default=None)
         return epoch and self._weights(epoch)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self.history.append({name: float(value) for name, value in (logs or {}).items()})
         if not self.writes:
             return
@@ -143,7 +145,7 @@ class Checkpoint(keras.callbacks.Callback):
         return self.directory / f"epoch-{epoch:04d}.json"
 
 
-def best_epoch(history):
+def best_epoch(history: Sequence[dict[str, float]]) -> int:
     """The epoch, counted from 1, of the least validation loss, or loss where none was held out."""
     return 1 + min(range(len(history)), key=lambda index: _loss(history[index]))
 

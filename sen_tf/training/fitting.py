@@ -1,10 +1,15 @@
 """Fitting of a model to episodes, with checkpoints, records and warnings."""
 
 import dataclasses
+import pathlib
+from collections.abc import Callable
+from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
+from sen_tf.datasets import EpisodeStream, Subset
 from sen_tf.distribution import devices
 from sen_tf.settings import setting
 from sen_tf.training import callbacks, runs
@@ -42,7 +47,7 @@ class Training:
     )
 
 
-def make_optimizer(training, steps):
+def make_optimizer(training: Training, steps: int) -> keras.optimizers.Optimizer:
     """Adam with the learning rate of the settings `Training`, over a number of steps."""
     rate = training.learning_rate
     if training.schedule == "cosine":
@@ -50,7 +55,9 @@ def make_optimizer(training, steps):
     return keras.optimizers.Adam(rate)
 
 
-def hold_out(episodes, training):
+def hold_out(
+    episodes: Subset | EpisodeStream, training: Training
+) -> tuple[Subset | EpisodeStream, Subset | EpisodeStream | None]:
     """The episodes to train on and those held out, or all and None.
 
     Each is a `datasets.Subset`, in memory, or a `datasets.EpisodeStream`.
@@ -61,8 +68,16 @@ def hold_out(episodes, training):
 
 
 def fit(
-    model, training, directory, subset, held_out, strategy, pairs=False, settings=None, look=None
-):
+    model: keras.Model,
+    training: Training,
+    directory: pathlib.Path,
+    subset: Subset | EpisodeStream,
+    held_out: Subset | EpisodeStream | None,
+    strategy: tf.distribute.Strategy,
+    pairs: bool = False,
+    settings: dict[str, Any] | None = None,
+    look: Callable[[], tuple[dict[str, float], dict[str, np.ndarray]]] | None = None,
+) -> callbacks.Checkpoint:
     """Fits a compiled model, from where its last checkpoint left off, and records it.
 
     Args:

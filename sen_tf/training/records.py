@@ -4,12 +4,16 @@ import csv
 import pathlib
 import sys
 import time
+from collections.abc import Callable
+from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from sen_tf.datasets.progress import Tenths
 from sen_tf.training import runs
+from sen_tf.training.checkpoints import Checkpoint
 
 REFRESHED = 0.5
 """Seconds between two looks at a training on a terminal."""
@@ -22,14 +26,14 @@ class Recorder(keras.callbacks.Callback):
         transitions: Transitions in an epoch.
     """
 
-    def __init__(self, transitions):
+    def __init__(self, transitions: int) -> None:
         super().__init__()
         self.transitions = transitions
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self.begun = time.perf_counter()
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         logs["transitions"] = (epoch + 1) * self.transitions
         logs["seconds"] = time.perf_counter() - self.begun
 
@@ -43,19 +47,20 @@ class EpochLines(keras.callbacks.Callback):
         transitions: Transitions in an epoch.
     """
 
-    def __init__(self, transitions):
+    def __init__(self, transitions: int) -> None:
         super().__init__()
         self.transitions = transitions
         self.terminal = sys.stdout.isatty()
 
-    def on_train_begin(self, logs=None):
-        self.timed, self.begun, self.shown = 0, None, 0.0
+    def on_train_begin(self, logs: Any = None) -> None:
+        self.timed, self.shown = 0, 0.0
+        self.begun: Any = None  # until the first batch is done
         self.tenths = Tenths(self.params["epochs"] * self.params["steps"], lambda tenth: None)
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self.epoch = epoch
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         now = time.perf_counter()
         if self.begun is None:  # the first batch took the time to trace the step as well
             self.begun = now
@@ -72,7 +77,7 @@ class EpochLines(keras.callbacks.Callback):
             self.shown = now
             self._show(self.now, end="\r")
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         done = (epoch + 1) * self.params["steps"]
         self._show(self._line(logs, done))
 
@@ -96,13 +101,13 @@ class EpochLines(keras.callbacks.Callback):
         print(f"{line:{wide}}" if wide else line, end=end, flush=True)
 
 
-def short(value):
+def short(value: float) -> str:
     """A number in three digits, without the zero before the point: `.102`, `-.03`, `12.3`."""
     text = f"{value:.3f}" if abs(value) < 1 else f"{value:.3g}"
     return text.replace("0.", ".", 1) if abs(value) < 1 else text
 
 
-def clock(seconds):
+def clock(seconds: float) -> str:
     """Seconds as `0:33`, `12:05` or `1:02:03`."""
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
@@ -117,11 +122,11 @@ class HistoryFile(keras.callbacks.Callback):
         checkpoint: The run's `checkpoints.Checkpoint`, after this callback in the list.
     """
 
-    def __init__(self, path, checkpoint):
+    def __init__(self, path: pathlib.Path, checkpoint: Checkpoint) -> None:
         super().__init__()
         self.path, self.checkpoint = path, checkpoint
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         history = [*self.checkpoint.history, {name: float(logs[name]) for name in logs}]
         rows = [{"epoch": number, **row} for number, row in enumerate(history, start=1)]
         with runs.aside(self.path) as path, open(path, "w", newline="", encoding="utf-8") as file:
@@ -143,13 +148,18 @@ class EpochSummaries(keras.callbacks.Callback):
             `(rows, columns, 3)` uint8; or None.
     """
 
-    def __init__(self, directory, settings, look=None):
+    def __init__(
+        self,
+        directory: str | pathlib.Path,
+        settings: dict[str, Any],
+        look: Callable[[], tuple[dict[str, float], dict[str, np.ndarray]]] | None = None,
+    ) -> None:
         super().__init__()
         self.directory = pathlib.Path(directory)
         self.settings, self.look = settings, look
-        self.writers = {}
+        self.writers: dict[str, Any] = {}
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: Any = None) -> None:
         from tensorboard.plugins.hparams import api
 
         plain = int | float | str  # what TensorBoard takes
@@ -157,7 +167,7 @@ class EpochSummaries(keras.callbacks.Callback):
         with self._writer("train").as_default():
             api.hparams(values)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         rate = float(self.model.optimizer.learning_rate)
         training = {name: logs[name] for name in logs if not name.startswith("val_")}
         self._write("train", epoch, {**training, "learning_rate": rate})
@@ -167,7 +177,7 @@ class EpochSummaries(keras.callbacks.Callback):
         if self.look is not None:
             self._write("look", epoch, *self.look())
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: Any = None) -> None:
         for writer in self.writers.values():
             writer.close()
 

@@ -38,7 +38,7 @@ pre { overflow-x: auto; padding: .8rem; background: #8882; }
 """
 
 
-def write_report(directory):
+def write_report(directory: str | pathlib.Path) -> pathlib.Path:
     """Writes the page of a finished run into its directory; returns its path.
 
     Args:

@@ -21,6 +21,8 @@ import json
 import os
 import pathlib
 import platform
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -40,7 +42,7 @@ _FREE = {"data_dir"}
 
 
 @contextlib.contextmanager
-def open_run(directory, *settings_of_run):
+def open_run(directory: pathlib.Path, *settings_of_run: Any) -> Iterator[bool]:
     """Makes or takes up the directory of a run and holds it; gives whether it was there before.
 
     The lock goes with the process, however that ends. Where nothing was trained yet, a command that
@@ -107,7 +109,7 @@ def _check_flags(directory, settings_of_run):
                 )
 
 
-def keep_memory(directory, memory):
+def keep_memory(directory: pathlib.Path, memory: int) -> int:
     """The bytes of memory that a run's episodes may take: `memory`, or as many as it began with.
 
     The order of episodes that are streamed depends on them; a run that is taken up again goes on in
@@ -119,7 +121,9 @@ def keep_memory(directory, memory):
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def open_model(run, model_file=None):
+def open_model(
+    run: str | pathlib.Path | None, model_file: str | pathlib.Path | None = None
+) -> tuple[keras.Model, pathlib.Path]:
     """The model of a run's directory or of a file, and the directory that it lies in.
 
     Raises:
@@ -127,7 +131,7 @@ def open_model(run, model_file=None):
     """
     if not (run or model_file):
         raise settings.UsageError("give --run=DIR (what sen_tf.train wrote) or --model_file=FILE")
-    path = pathlib.Path(model_file or pathlib.Path(run) / MODEL)
+    path = pathlib.Path(model_file or pathlib.Path(run or "") / MODEL)
     if not path.is_file():
         what = f"{run} is not a finished run" if run else "no such file"
         raise settings.UsageError(f"{what}: there is no {path}")
@@ -147,7 +151,9 @@ def _command_of(run):
     return " ".join(["python -m sen_tf.train", *words, f"--output={run}-again"])
 
 
-def check_replaced(files, records, made_with, overwrite):
+def check_replaced(
+    files: Sequence[pathlib.Path], records: Sequence[pathlib.Path], made_with: Any, overwrite: bool
+) -> None:
     """Raises a ValueError where one of the files is there and was not made with the same settings.
 
     Args:
@@ -174,14 +180,14 @@ def _made_with(path):
         return None
 
 
-def write_json(path, value):
+def write_json(path: pathlib.Path, value: Any) -> None:
     """Writes JSON, as `aside` does."""
     with aside(path) as temporary:
         temporary.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
 
 
 @contextlib.contextmanager
-def aside(path):
+def aside(path: pathlib.Path) -> Iterator[pathlib.Path]:
     """Gives a path to write to; when the block ends, the file is on the disk, whole, as `path`.
 
     The ending stays, which Keras goes by. When the block fails, nothing is left.
@@ -213,7 +219,7 @@ def _to_disk(path):
         os.close(descriptor)
 
 
-def log_figures(directory, paths):
+def log_figures(directory: str | pathlib.Path, paths: Iterable[str | pathlib.Path]) -> None:
     """Shows PNG files in the TensorBoard of a run, each under its name without the ending.
 
     Args:

@@ -7,11 +7,17 @@ where there are such twins.
 For the Teapot, HH@1 compares with states near the true one, TH@1 with the views along a traversal.
 """
 
+from collections.abc import Callable
+from typing import Any
+
+import keras
 import numpy as np
 import tensorflow as tf
 
 from sen_tf import metrics
+from sen_tf.datasets import Episodes
 from sen_tf.datasets.progress import progress
+from sen_tf.envs import EnvLike
 from sen_tf.groups import actions as group_actions
 
 BATCH = 256
@@ -28,19 +34,19 @@ RENDERED = 2048
 class Latents:
     """Latent states and features of a model, computed in batches."""
 
-    def __init__(self, model):
+    def __init__(self, model: keras.Model) -> None:
         self.model = model
         self._encode = tf.function(model.encode, reduce_retracing=True)
         self._embed = tf.function(model.embed, reduce_retracing=True)
         self._step = tf.function(model.step, reduce_retracing=True)
 
-    def encode(self, images):
+    def encode(self, images: np.ndarray) -> np.ndarray:
         return _in_batches(self._encode, images)
 
-    def embed(self, images):
+    def embed(self, images: np.ndarray) -> np.ndarray:
         return _in_batches(self._embed, images)
 
-    def rollout(self, states, actions):
+    def rollout(self, states: np.ndarray, actions: np.ndarray) -> np.ndarray:
         dtype = self.model.transition.inputs[1].dtype
         predicted = []
         for action in np.moveaxis(actions.astype(dtype), 1, 0):
@@ -62,7 +68,7 @@ def _in_batches(function, *arrays):
     return np.concatenate(parts)
 
 
-def evaluate(latents, read, env):
+def evaluate(latents: Latents, read: Callable[..., Episodes], env: EnvLike) -> dict[str, Any]:
     """Scores of a model on evaluation episodes, and on their twins where they have some.
 
     Args:
@@ -80,7 +86,7 @@ def evaluate(latents, read, env):
     with progress(1 + len(horizons) + len(first.twins), "scoring", "passes") as passed:
         start = latents.encode(first.observations[:, 0])
         predicted = latents.rollout(start, first.actions[:, : max(horizons)])
-        scores = {}
+        scores: dict[str, Any] = {}
         for horizon in horizons:
             true = latents.encode(read(steps=(horizon,)).observations[:, 0])
             scores[str(horizon)] = metrics.ranking_metrics(true, predicted[:, horizon - 1])
@@ -112,7 +118,8 @@ def _symmetry(latents, read, group, horizons, passed):
         return episodes.twins, latents.embed(images), predicted
 
     twins, features, predicted = outputs()
-    table, die_model = {}, {str(horizon): [] for horizon in horizons}
+    table: dict[str, dict[str, float]] = {}
+    die_model: dict[str, list[float]] = {str(horizon): [] for horizon in horizons}
     for number, element in twins.items():
         _, turned_features, turned_predicted = outputs(number)
         table[str(number)] = {
@@ -135,7 +142,7 @@ def _symmetry(latents, read, group, horizons, passed):
     }
 
 
-def look(latents, read, env):
+def look(latents: Latents, read: Callable[..., Episodes], env: EnvLike) -> dict[str, float]:
     """A quick look at a model in training: numbers of few episodes.
 
     Args:
@@ -156,7 +163,7 @@ def look(latents, read, env):
     return {"equivariance_error": float(np.mean(errors))} if errors else {}
 
 
-def act_on_features(features, group, g):
+def act_on_features(features: np.ndarray, group: Any, g: Any) -> np.ndarray:
     """The full action of g on features: in space, and on the group axis where there is one."""
     if features.ndim == 3:  # a rotation
         return g @ features
@@ -183,7 +190,9 @@ def _near_states(latents, env, count):
     return {"hard_hits": hard_hits, "traversal_hits": traversal_hits}
 
 
-def traverse(latents, env, starts, axis):
+def traverse(
+    latents: Latents, env: EnvLike, starts: np.ndarray, axis: str
+) -> tuple[np.ndarray, np.ndarray]:
     """Encoded views (n, V, ...) of traversals about an axis, and predictions from the first."""
     views = _encode_states(latents, env, env.traversal(starts, axis))
     turn = env.traversal_action(axis)
@@ -204,7 +213,7 @@ def _die(x, gx):
     return metrics.distance_invariance_error(x[1:], x[:-1], gx[1:], gx[:-1])
 
 
-def table(scores):
+def table(scores: dict[str, Any]) -> str:
     """The scores as a text table."""
     lines = ["  steps   Hits@1   Hits@5  Hits@10      MRR  DIE(model)"]
     for horizon, row in scores["steps"].items():

@@ -159,7 +159,10 @@ def test_data_files_are_packaged(project, targets):
     for path in files:
         if path.suffix not in (".py", ".pyc"):
             name = path.relative_to(ROOT)
-            installed = map(path.match, patterns.get(".".join(name.parent.parts), []))
+            rooms = (".".join(folder.parts) for folder in name.parents)
+            installed = [
+                path.match(pattern) for room in rooms for pattern in patterns.get(room, [])
+            ]
             if name.as_posix() not in data or not any(installed):
                 wrong.append(f"{name} is not in `data` of BUILD or in package-data")
     assert not wrong, "\n".join(wrong)

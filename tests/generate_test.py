@@ -149,7 +149,7 @@ def test_minari(tmp_path, single, monkeypatch, capsys):
 @pytest.mark.parametrize("argument", ["--to_minari=a-v0", "--dataset=a.h5"])
 def test_flags_that_belong_together(argument):
     with pytest.raises(settings.UsageError, match="--to_minari and --dataset belong together"):
-        generate.main([argument])
+        generate.main(["--env=shapes", argument])
 
 
 def test_somebody_elses_file_is_never_replaced_and_no_message_says_to(tmp_path):

@@ -67,5 +67,5 @@ def test_every_program_has_a_script_and_a_line(name):
         scripts = tomllib.load(file)["project"]["scripts"]
     module, function = scripts[f"sen-{name}"].split(":")
     source = ROOT.joinpath(*module.split(".")).with_suffix(".py").read_text(encoding="utf-8")
-    assert f"def {function}():" in source
+    assert f"def {function}() -> None:" in source or f"def {function}():" in source
     assert listing.describe(name)[0].isupper()

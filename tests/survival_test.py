@@ -14,7 +14,7 @@ import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from sen_tf.datasets import store
-from sen_tf.experiments import world_models
+from sen_tf.experiments import training_run
 from sen_tf.training import runs
 
 train = importlib.import_module("sen_tf.train")
@@ -70,7 +70,7 @@ def start_and_kill(command, directory, rng):
 )
 def test_a_run_killed_again_and_again_ends_bit_equal(tmp_path, monkeypatch, kills, epochs, flags):
     """In all that is trained; what is drawn and written of it in the end is left out, for time."""
-    monkeypatch.setattr(world_models, "finish", lambda *_: None)
+    monkeypatch.setattr(training_run, "finish", lambda *_: None)
     monkeypatch.setattr(store, "CHUNK_FRAMES", 8)  # an episode in a block
     command = [*TINY, f"--epochs={epochs}", *flags]
     train.main([*command, *places(tmp_path, "whole")])

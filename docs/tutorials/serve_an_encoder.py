@@ -39,8 +39,7 @@ EPOCHS = 3
 # %%
 keras.utils.set_random_seed(0)
 env = envs.make("shapes")
-policy = datasets.uniform_policy(env)
-blocks = list(datasets.collect(env, policy, EPISODES, steps=20, seed=0))
+blocks = list(datasets.collect(env, episodes=EPISODES, steps=20, seed=0))
 frames = np.concatenate([block.observations for block in blocks])  # (episodes, 21, 50, 50, 3)
 pushes = np.concatenate([block.actions for block in blocks])  # (episodes, 20)
 data = {

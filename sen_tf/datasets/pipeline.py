@@ -126,7 +126,7 @@ def split_numbers(
 
 
 def held_out_of(count: int, fraction: float) -> int:
-    """How many of `count` a share is: one at least, and not all."""
+    """The number that a share of `count` is: one at least, and not all."""
     return min(max(round(fraction * count), 1), count - 1)
 
 

@@ -195,12 +195,17 @@ def _train(chosen, directory, strategy, begun):
     if not alone:  # outside of the strategy: the other machines have no part in it
         model = world_models.build(chosen, precision, steps)
         latents = scoring.Latents(model)
-    best = checkpoint.load_best(model)
+    return finish(chosen, directory, latents, checkpoint, read, env, begun, seconds)
+
+
+def finish(chosen, directory, latents, checkpoint, read, env, begun, seconds):
+    """Scores, draws, saves and exports the best weights; see `run`."""
+    best = checkpoint.load_best(latents.model)
     with stage("scoring", seconds):
         scores = scoring.evaluate(latents, read, env)
     written = _write(chosen, directory, latents, read, env, checkpoint.history, seconds)
     summary = {
-        **_about(chosen, model),
+        **_about(chosen, latents.model),
         "transitions_seen": int(checkpoint.history[-1]["transitions"]),
         "training_seconds": sum(row["seconds"] for row in checkpoint.history),
         "seconds_by_stage": seconds,

@@ -175,7 +175,7 @@ def _know(words):
         return _with_free_names(envs.load(place))
     if not dataset:
         raise UsageError(
-            f"{place} can be neither reset nor stepped: give its episodes with --dataset=FILE"
+            f"Expected {place} to be a gymnasium.Env, or its episodes in --dataset=FILE"
         )
     env = datasets.recorded(dataset, stated)
     ENVS.pop(env.name, None)  # that of another dataset, in the same process

@@ -189,7 +189,7 @@ def test_facts_of_a_dataset_are_a_class_that_cannot_be_run(tmp_path):
     assert "ring_facts, sen, seed 1" in run(tmp_path, "train", *words, f"--dataset={name}")
     assert "4 evaluation episodes" in run(tmp_path, "evaluate", "--run=run")
     said = run(tmp_path, "train", *words[:2], code=2)
-    assert "facts:Ring can be neither reset nor stepped: give its episodes with --dataset" in said
+    assert "Expected facts:Ring to be a gymnasium.Env, or its episodes in --dataset" in said
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The settings of world models, their flagfiles and their pictures; train_test.py runs them."""
 
+import functools
 import json
 import pathlib
 
@@ -145,11 +146,13 @@ class Known:
 
     def __init__(self, env):
         self.group, self.objects = ENVS[env].group, ENVS[env].objects
+        self.action_space, self.action_names = None, {}
 
 
 def draw(env, folder):
     latents = Latents(env)
-    return drawing.draw(latents, folder / "episodes.h5", env, Known(env), folder)
+    read = functools.partial(datasets.read_episodes, folder / "episodes.h5", env)
+    return drawing.draw(latents, read, Known(env), folder)
 
 
 @pytest.mark.parametrize("env", IMAGES)
@@ -159,8 +162,8 @@ def test_a_model_is_drawn(env, tmp_path):
     assert files == [tmp_path / "figures" / name for name in ("latents.png", "rollouts.png")]
     for file in files:
         assert pixels(file).std() > 5
-    # Two strips of three frames side by side, and two below.
-    assert pixels(files[1]).shape == (440, 600, 3)
+    # Two strips of three images side by side and two below, each with a row of predictions.
+    assert pixels(files[1]).shape == (530, 680, 3)
 
 
 def test_large_frames_come_from_fewer_episodes(tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """Training on episodes that are streamed, as users run it."""
 
+import importlib
 import pathlib
 import subprocess
 import sys
@@ -8,11 +9,12 @@ import h5py
 import numpy as np
 import pytest
 
-from sen_tf import decode, export, train
+from sen_tf import decode, export
 from sen_tf.datasets import EpisodeStream
-from sen_tf.experiments import decoding, world_models
+from sen_tf.experiments import decoding, training_run, world_models
 from sen_tf.training import checkpoints, runs
 
+train = importlib.import_module("sen_tf.train")
 ROOT = pathlib.Path(__file__).parents[2]
 TINY = [
     *("--env=shapes", "--preset=quick", "--train_episodes=40", "--train_steps=5"),
@@ -41,7 +43,7 @@ def weights(directory):
 
 
 def test_a_streamed_run_resumes_bit_equal_whatever_is_free_by_then(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(world_models, "finish", lambda *_: None)
+    monkeypatch.setattr(training_run, "finish", lambda *_: None)
     monkeypatch.setattr(world_models, "available_memory", lambda: 2 * MEMORY)
     train.main([*TINY, *places(tmp_path, "whole")])
     assert "streaming 0.00168 GiB of frames from 1 file, 0.000587 GiB" in capsys.readouterr().out

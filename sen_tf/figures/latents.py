@@ -196,8 +196,8 @@ def _colour_of(row, column):
 
 
 def _explain_colours(beside):
-    """A small image of all places, in the colours of the dots, in the corner of a plot."""
-    axes = beside.inset_axes([0.74, 0.74, 0.24, 0.24])
+    """A small image of all places, in the colours of the dots, to the right of a plot."""
+    axes = beside.inset_axes((1.06, 0.7, 0.28, 0.28))
     axes.imshow(_colour_of(*np.mgrid[0:1:16j, 0:1:16j]))
     axes.set(xticks=[], yticks=[])
     axes.set_xlabel("true position", fontsize=6, labelpad=1)

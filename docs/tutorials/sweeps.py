@@ -4,7 +4,7 @@
 # A run is a function of its flags, so that any library that calls functions can search them. This
 # tutorial lets Optuna look for a width and a learning rate in fifteen lines.
 #
-# Run it with `python docs/tutorials/sweeps.py`, after `pip install optuna`. It takes some five
+# Run it with `python docs/tutorials/sweeps.py`, after `pip install optuna`. It takes some two
 # minutes of one CPU core.
 
 # %%

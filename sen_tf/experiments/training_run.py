@@ -21,7 +21,7 @@ from sen_tf.distribution import devices
 from sen_tf.envs import ENVS, EnvLike
 from sen_tf.experiments import drawing, naming, world_models
 from sen_tf.settings import UsageError
-from sen_tf.training import fitting, report, runs, scoring
+from sen_tf.training import callbacks, fitting, report, runs, scoring
 
 
 @dataclasses.dataclass(frozen=True)
@@ -198,7 +198,16 @@ def _train(chosen, directory, strategy, begun):
     return finish(chosen, directory, latents, checkpoint, read, env, begun, seconds)
 
 
-def finish(chosen, directory, latents, checkpoint, read, env, begun, seconds):
+def finish(
+    chosen: world_models.Settings,
+    directory: pathlib.Path,
+    latents: scoring.Latents,
+    checkpoint: callbacks.Checkpoint,
+    read: Callable[..., Episodes],
+    env: EnvLike,
+    begun: float,
+    seconds: dict[str, float],
+) -> Run:
     """Scores, draws, saves and exports the best weights; see `run`."""
     best = checkpoint.load_best(latents.model)
     with stage("scoring", seconds):

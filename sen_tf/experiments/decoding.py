@@ -1,6 +1,5 @@
 """Decoders of a world model's latent states: how they are trained, and what the model imagines."""
 
-import sys
 from typing import Any
 
 import keras
@@ -9,7 +8,7 @@ import tensorflow as tf
 
 from sen_tf.datasets import Episodes, EpisodeStream, Subset
 from sen_tf.models import decoders
-from sen_tf.training import scoring
+from sen_tf.training import callbacks, scoring
 
 BATCH = 32
 FRAMES_SEEN = 100_000
@@ -67,7 +66,8 @@ def train_decoder(
         frame_batches(states, frames, options.seed),
         epochs=epochs,
         shuffle=False,
-        verbose=1 if sys.stdout.isatty() else 2,
+        verbose=0,
+        callbacks=[callbacks.EpochLines(len(frames))],
     )
     return decoder
 

@@ -292,7 +292,7 @@ DRAWN = {
     "concepts/ties.png": draw_ties,
     "turning.gif": draw_turning,
 }
-"""What is drawn, by its file below docs/images."""
+"""The functions that draw, by the file below docs/images that each makes."""
 
 
 def draw(folder):

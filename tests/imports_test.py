@@ -186,13 +186,23 @@ def test_names_say_what_is_in_them():
 QUESTIONS = ("What ", "Where ", "Whether ", "How ", "Why ", "Who ", "When ")
 
 
+def docstrings(tree):
+    """The strings that stand alone: docstrings of modules, classes, functions and constants."""
+    return [
+        node.value.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    ]
+
+
 def test_docstrings_say_what_a_thing_is():
     wrong = [
         f"{relative(path)}: {docstring.splitlines()[0]}"
         for path in PACKAGE
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
-        and (docstring := ast.get_docstring(node) or "").startswith(QUESTIONS)
+        for docstring in docstrings(ast.parse(path.read_text(encoding="utf-8")))
+        if docstring.startswith(QUESTIONS)
     ]
     assert not wrong, "\n".join(wrong)
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 DOCS = pathlib.Path(__file__).parents[1] / "docs"
 SMALLER = {"SEEDS": (0,), "EPISODES": 100, "EPOCHS": 1, "TRIALS": 2}
-"""What constants of these names at the top of a tutorial become here."""
+"""Values here of the constants of these names at the top of a tutorial."""
 
 
 @pytest.mark.parametrize("path", DOCS.glob("tutorials/*.py"), ids=lambda path: path.stem)

@@ -8,7 +8,7 @@ import numpy as np
 from sen_tf.envs import EnvLike
 
 ATTEMPTS = 100
-"""How often an episode that ends too early is begun anew."""
+"""Tries at an episode, which is begun anew when it ends too early."""
 
 
 class Stepper:

@@ -20,7 +20,7 @@ CAPTIONS = {
     "training": "Loss and skill in the course of training. Skill is 0 where the model predicts "
     "that nothing moves, and 1 where it is perfect.",
 }
-"""What the figures of a run show, by the names of their files, in the order of the page."""
+"""Captions of the figures of a run, by the names of their files, in the order of the page."""
 KINDS = {".png": "image/png", ".gif": "image/gif"}
 
 STYLE = """

@@ -41,7 +41,7 @@ def on_pixels(x, group, g):
 
 
 def on_numbers(env):
-    """How the group acts on numbers of actions: as on their one-hot vectors."""
+    """The action of the group on numbers of actions: as on their one-hot vectors."""
 
     def act(x, group, g):
         matrix = networks.representations.get(env.action_representation, group).matrices[g]

@@ -37,7 +37,7 @@ def places(folder, name):
 
 
 def weights(directory):
-    """What the last checkpoint holds: weights, moments and statistics."""
+    """The arrays of the last checkpoint: weights, moments and statistics."""
     with np.load(max(directory.glob("checkpoint/*.npz"))) as arrays:
         return [arrays[name] for name in arrays]
 

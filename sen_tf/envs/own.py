@@ -35,11 +35,18 @@ def completed(env: type[Any]) -> type[Any]:
             batch methods; or neither, if it states facts of a dataset.
 
     Raises:
-        ValueError: If it states a group but not how it acts on actions, or has no images.
+        ValueError: If it states a group that is not finite, or not how it acts on actions, or has
+            no images.
     """
     facts = {name: value for name, value in NOTHING_SPECIAL.items() if not hasattr(env, name)}
+    group = getattr(env, "group", NOTHING_SPECIAL["group"])
+    if not isinstance(group, groups.FiniteGroup):
+        raise ValueError(
+            f"Expected `{env.__name__}` to state a finite group, as groups.get('C4') is, or none; "
+            f"received group={group!r}"
+        )
     if not hasattr(env, "action_representation"):
-        if getattr(env, "group", NOTHING_SPECIAL["group"]).order > 1:
+        if group.order > 1:
             raise ValueError(
                 f"Expected `{env.__name__}` to state 'action_representation', since it states a "
                 "group: how that acts on an action, or on that of one object, such as "

@@ -75,6 +75,14 @@ def test_what_is_stated_stays():
             lambda: own.completed(type("Needy", (Drawn,), {"__init__": lambda self, size: None})),
             "`Needy` to be made without arguments",
         ),
+        (
+            lambda: own.completed(type("Named", (Drawn,), {"group": "C4"})),
+            r"`Named` to state a finite group, as groups.get\('C4'\).*received group='C4'",
+        ),
+        (
+            lambda: own.completed(type("Without", (Drawn,), {"group": None})),
+            "`Without` to state a finite group.*received group=None",
+        ),
         (lambda: envs.find("json:dumps"), "'json:dumps' to name a class.*gymnasium.Wrapper"),
         (lambda: envs.find("json:Nothing"), "received 'json:Nothing'"),
     ],

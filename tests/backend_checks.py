@@ -25,7 +25,7 @@ EPOCHS = 2
 # libraries of convolutions make TensorFlow itself differ from itself by as much.
 TOLERANCES = {"losses": 1e-3, "weight": 1e-4}
 MODELS = {
-    ("cubes", "fully_equivariant"): {},
+    ("cubes", "fully_equivariant"): {"negatives": [losses.Uniformity(each_object=True)]},
     ("reacher", "sen"): {"negatives": [losses.OtherSamples(), losses.ReversedFrames()]},
     ("rush_hour", "sen"): {
         "negatives": [losses.OtherSamples(), losses.SameEpisode()],

@@ -28,3 +28,68 @@ def test_action_contrast_is_log_two_where_actions_do_nothing_and_falls_where_the
     np.testing.assert_allclose(undecided, np.log(2.0), rtol=1e-6)
     right = losses.action_contrast(after, z, after, 2.0)
     np.testing.assert_allclose(right, np.log1p(np.exp(-1.0)), rtol=1e-6)  # one unit nearer
+
+
+def by_hand(rows, pool, energy, floor=1e-4):
+    """The mean over rows of log(floor + the mean kernel of all others), sample by sample."""
+    values = []
+    for i, x in enumerate(rows):
+        near = [np.exp(-energy(x, y)) for j, y in enumerate(pool) if j != i]
+        values.append(np.log(floor + np.mean(near)))
+    return np.array(values)
+
+
+def test_uniformity_compares_each_state_with_all_others():
+    rng = np.random.default_rng(0)
+    state, after = rng.standard_normal((2, 4, 3)).astype("float32") / 2
+    loss = losses.ContrastiveLoss([losses.Uniformity()], object_axis=False)
+    part = loss.negatives[0].part(loss, {"state": state, "next_state": after})
+    rows = np.stack([state, after], axis=1).reshape(-1, 3)
+    expected = by_hand(rows, rows, lambda x, y: 2 * np.sum((x - y) ** 2))
+    np.testing.assert_allclose(part, expected.reshape(4, 2).mean(axis=1), rtol=1e-5)
+
+
+def test_uniformity_sees_reversed_images_too_and_each_run_once():
+    rng = np.random.default_rng(1)
+    run = rng.standard_normal((2, 4, 3)).astype("float32") / 2
+    further = rng.standard_normal((3, 3)).astype("float32") / 2
+    kind = losses.Uniformity(reversed_frames=True)
+    loss = losses.ContrastiveLoss([kind], object_axis=False)
+    states = {"state": run[:, :-1], "next_state": run[:, 1:], "run": run, "half_reversed": further}
+    rows = run.reshape(-1, 3)
+    pool = np.concatenate([rows, further])
+    expected = by_hand(rows, pool, lambda x, y: 2 * np.sum((x - y) ** 2)).reshape(2, 4).mean(axis=1)
+    np.testing.assert_allclose(kind.part(loss, states), np.repeat(expected, 3), rtol=1e-5)
+    images = np.arange(5.0)[:, None, None, None] + np.array([0.0, 0.5])
+    exchanged = kind.images(images)["half_reversed"]
+    np.testing.assert_array_equal(exchanged, images[:3, ..., ::-1])
+    assert losses.Uniformity().images(images) == {}
+
+
+@pytest.mark.parametrize("each_object", [False, True])
+def test_uniformity_of_objects_is_of_all_together_or_of_each_by_itself(each_object):
+    rng = np.random.default_rng(2)
+    state, after = rng.standard_normal((2, 3, 2, 4, 1)).astype("float32") / 2  # two objects
+    kind = losses.Uniformity(each_object=each_object, floor=1e-3)
+    part = kind.part(losses.ContrastiveLoss([kind]), {"state": state, "next_state": after})
+    rows = np.stack([state, after], axis=1).reshape(-1, 2, 4)
+    together = by_hand(rows, rows, lambda x, y: np.sum((x - y) ** 2), 1e-3)  # 2 / 2 objects
+    each = [
+        by_hand(rows[:, k], rows[:, k], lambda x, y: 2 * np.sum((x - y) ** 2), 1e-3) for k in (0, 1)
+    ]
+    expected = np.mean(each, axis=0) if each_object else together
+    np.testing.assert_allclose(part, expected.reshape(3, 2).mean(axis=1), rtol=1e-4)
+
+
+def test_uniformity_of_one_transition_and_of_none_is_finite():
+    loss = losses.ContrastiveLoss([losses.Uniformity()], object_axis=False)
+    for count in (1, 0):
+        z = np.ones((count, 3), "float32")
+        part = np.array(loss.negatives[0].part(loss, {"state": z, "next_state": z}))
+        assert part.shape == (count,)
+        np.testing.assert_allclose(part, np.log(1 + 1e-4), rtol=1e-3)
+
+
+def test_a_floor_that_is_not_positive_is_refused():
+    with pytest.raises(ValueError, match="`floor` to be positive; received floor=0"):
+        losses.Uniformity(floor=0)

@@ -46,7 +46,7 @@ def environment_settings() -> type[Any]:
         for argument, (text, choices) in env.arguments.items():
             default = inspect.signature(env).parameters[argument].default
             field = setting(default, f"{name.title()} only: {text}", choices=choices)
-            fields[argument] = (argument, str, field)
+            fields[argument] = (argument, type(default), field)
     about = {
         "__doc__": "Environment.",
         "__module__": __name__,
@@ -107,6 +107,12 @@ class EvaluationSet:
 
     eval_episodes: int = setting(10000, "Evaluation episodes.", at_least=2)
     eval_steps: int = setting(10, "Steps per evaluation episode.", at_least=1)
+    eval_seed: int = setting(
+        4,
+        "Seed of the evaluation episodes, for all runs. No choice of a recipe has looked at those "
+        "of the default: choose on others, such as those of 0.",
+        at_least=0,
+    )
     held_out: float = setting(
         0.1,
         "Share of the episodes of a --dataset of no known environment that is scored on, and never "
@@ -122,7 +128,7 @@ def make_env(environment: EnvironmentSettings) -> EnvLike:
     return ENVS[environment.env](**arguments_of(environment))
 
 
-def arguments_of(environment: EnvironmentSettings) -> dict[str, str]:
+def arguments_of(environment: EnvironmentSettings) -> dict[str, Any]:
     """The arguments with which the environment is made, a dict."""
     return {name: getattr(environment, name) for name in ENVS[environment.env].arguments}
 
@@ -377,15 +383,16 @@ def evaluation_file(
     path = _evaluation_path(environment, evaluation_set)
     if not path.exists():
         episodes, steps = evaluation_set.eval_episodes, evaluation_set.eval_steps
-        generate(environment, "evaluation", path, episodes, steps, seed=0)
+        generate(environment, "evaluation", path, episodes, steps, evaluation_set.eval_seed)
     return path
 
 
 def _evaluation_path(environment, evaluation_set):
-    name = f"evaluation-{evaluation_set.eval_episodes}x{evaluation_set.eval_steps}"
+    size = f"{evaluation_set.eval_episodes}x{evaluation_set.eval_steps}"
+    name = f"evaluation-{size}-seed{evaluation_set.eval_seed}"
     return _path(environment, evaluation_set, name)
 
 
 def _path(environment, evaluation_set, name):
-    parts = [environment.env, *arguments_of(environment).values(), name]
+    parts = [environment.env, *map(str, arguments_of(environment).values()), name]
     return pathlib.Path(evaluation_set.data_dir) / f"{'-'.join(parts)}.h5"

@@ -145,7 +145,8 @@ def collect(
         env: a `gymnasium.Env` that observes images or draws them by `render`. With the batch
             methods of `sen_tf.envs` it is many times faster, and there can be twins.
         policy: distribution over actions, see the module's head; `uniform_policy(env)` if None. It
-            also warms up the environment, for `env.warm_up_steps`, which are left out.
+            also warms up the environment, for `env.warm_up_steps`, which are left out, unless
+            `env.warm_up` is "all": then the uniform policy does.
         episodes: number of episodes in all.
         steps: number of steps of each episode.
         seed: seed of first states and actions.
@@ -186,6 +187,9 @@ def _blocks(env, policy, numbers, steps, seed, twins, first_states):
         rows = slice(max(numbers.start - start, 0), min(numbers.stop - start, BLOCK))
         seed_sequence = np.random.SeedSequence(seed, spawn_key=(block,))
         first, actions = _draw(first_states, policy, warm_up + steps, seed_sequence)
+        if getattr(env, "warm_up", "policy") == "all":
+            _, others = _draw(first_states, uniform_policy(env), warm_up + steps, seed_sequence)
+            actions[:, :warm_up] = others[:, :warm_up]
         states = _simulate(env, first[rows], actions[rows])
         yield _render(env, states[:, warm_up:], actions[rows, warm_up:], elements)
 

@@ -45,9 +45,14 @@ class Subset:
         return self.episodes.env
 
     @property
+    def steps(self) -> int:
+        """Number of steps T of an episode."""
+        return self.episodes.actions.shape[1]
+
+    @property
     def count(self) -> int:
         """Number of transitions in an epoch."""
-        return len(self) * self.episodes.actions.shape[1]
+        return len(self) * self.steps
 
     def split(self, fraction: float, seed: int) -> tuple["Subset", "Subset"]:
         """`split` of these episodes."""
@@ -64,9 +69,9 @@ class Subset:
         size = self.episodes.observations[0].nbytes
         return self.episodes.take(self.index[: max(1, most // size)])
 
-    def steps_per_epoch(self, batch_size: int) -> int:
+    def steps_per_epoch(self, batch_size: int, run: int = 1) -> int:
         """`steps_per_epoch` of whole batches."""
-        return steps_per_epoch(self, batch_size)
+        return steps_per_epoch(self, batch_size, run=run)
 
     def transitions(
         self, batch_size: int, seed: int, **order: Any
@@ -130,16 +135,33 @@ def held_out_of(count: int, fraction: float) -> int:
     return min(max(round(fraction * count), 1), count - 1)
 
 
-def steps_per_epoch(subset: Subset, batch_size: int, drop_remainder: bool = True) -> int:
+def steps_per_epoch(
+    subset: Subset, batch_size: int, drop_remainder: bool = True, run: int = 1
+) -> int:
     """Number of batches in an epoch; arguments and errors as in `transitions`."""
-    episodes = subset.episodes
-    every_time = tuple(range(episodes.actions.shape[1] + 1))
+    episodes, length = subset.episodes, subset.episodes.actions.shape[1]
+    every_time = tuple(range(length + 1))
     if episodes.steps != every_time:
         raise ValueError(
             f"Expected `data` to hold the frames of all times 0 to {every_time[-1]}; "
             f"it was read with steps={episodes.steps}."
         )
-    return whole_batches(subset.count, batch_size, drop_remainder)
+    check_run(run, length, batch_size)
+    return whole_batches(len(subset) * (length // run) * run, batch_size, drop_remainder)
+
+
+def check_run(run: int, length: int, batch_size: int) -> None:
+    """Raises a ValueError unless episodes of `length` steps, and batches, can be cut into runs."""
+    if not 1 <= run <= length:
+        raise ValueError(
+            f"Expected `run` to be at least 1 and at most the {length} steps of an episode; "
+            f"received run={run}."
+        )
+    if batch_size % run:
+        raise ValueError(
+            f"Expected `batch_size` to be a multiple of the run of {run} transitions; received "
+            f"batch_size={batch_size}."
+        )
 
 
 def whole_batches(count: int, batch_size: int, drop_remainder: bool = True) -> int:
@@ -182,6 +204,7 @@ def transitions(
     shares: int = 1,
     own: slice = slice(None),
     pairs: bool = False,
+    run: int = 1,
 ) -> "tuple[tf.data.Dataset, int]":
     """A `tf.data.Dataset` of batches of transitions, epoch after epoch.
 
@@ -202,49 +225,63 @@ def transitions(
         pairs: whether to shuffle so that transitions 2k and 2k + 1 of a share are of one episode;
             where episodes have an odd number of steps, some have one pair with the next. Without
             `shuffle` it does nothing.
+        run: number R of steps in a row of which batches are made; above 1 their frames come once.
+            Where an episode is no multiple of it, each epoch leaves out other steps.
 
     Returns:
         (dataset, steps_per_epoch). A batch is a dict of "obs" and "next_obs", (B, H, W, C) uint8,
-        and "action", (B,) int32 or (B, ...) float32.
+        and "action", (B,) int32 or (B, ...) float32. In runs it is a dict of "obs", (B / R, R + 1,
+        H, W, C), and "action", (B / R, R, ...).
 
     Raises:
         ValueError: there are fewer transitions than `batch_size` and the remainder is dropped,
-            `batch_size` is below 1 or not a multiple of `shares` (of 2 `shares`, in pairs), or
-            `data` was read with some of its frames only.
+            `batch_size` is below 1 or not a multiple of `shares` (of 2 `shares`, in pairs, or of
+            `run`), `run` is longer than an episode, or `data` was read with some of its frames
+            only.
     """
     import tensorflow as tf
 
     subset = data if isinstance(data, Subset) else Subset.of_all(data)
-    steps = steps_per_epoch(subset, batch_size, drop_remainder)
-    check_shares(batch_size, shares, pairs)
+    steps = steps_per_epoch(subset, batch_size, drop_remainder, run)
+    check_shares(batch_size // run, shares, pairs)
     episodes, length = subset.episodes, subset.episodes.actions.shape[1]
+    each, spare = divmod(length, run)  # runs of an episode, and steps that are left
     with tf.device("/CPU:0"):  # where pipelines run, also beside an accelerator
         frames = _frames_tensor(episodes.observations)
         actions = tf.constant(device_actions(episodes.actions))
         members = tf.constant(subset.index, tf.int64)
-    count = subset.count
+    count = len(subset) * each
 
     def order(epoch):
-        numbers = tf.range(count, dtype=tf.int64)
+        numbers, begin = tf.range(count, dtype=tf.int64), tf.constant(0, tf.int64)
         if shuffle:
             seeds = tf.stack([tf.constant(seed, tf.int64), epoch])
             numbers = tf.random.experimental.stateless_shuffle(numbers, seeds)
             if pairs:
-                by_episode = tf.gather(numbers, tf.argsort(numbers // length, stable=True))
+                by_episode = tf.gather(numbers, tf.argsort(numbers // each, stable=True))
                 rows = tf.reshape(by_episode[: count // 2 * 2], (-1, 2))
                 rows = tf.random.experimental.stateless_shuffle(rows, -1 - seeds)
                 numbers = tf.reshape(rows, (-1,))
-        batches = tf.data.Dataset.from_tensor_slices(numbers).batch(batch_size, drop_remainder)
+            begin = tf.random.stateless_uniform((), seeds, 0, spare + 1, tf.int64)
+        numbers = numbers // each * length + numbers % each * run + begin
+        batches = tf.data.Dataset.from_tensor_slices(numbers).batch(
+            batch_size // run, drop_remainder
+        )
         if shares == 1:
             return batches
         return batches.map(lambda batch: tf.reshape(batch, (shares, -1))[own]).unbatch()
 
     def gather(number):
         episode, time = tf.gather(members, number // length), number % length
-        first = episode * (length + 1) + time
+        first, action = episode * (length + 1) + time, episode * length + time
+        if run > 1:
+            return {
+                "obs": tf.gather(frames, first[:, None] + tf.range(run + 1, dtype=tf.int64)),
+                "action": tf.gather(actions, action[:, None] + tf.range(run, dtype=tf.int64)),
+            }
         return {
             "obs": tf.gather(frames, first),
-            "action": tf.gather(actions, episode * length + time),
+            "action": tf.gather(actions, action),
             "next_obs": tf.gather(frames, first + 1),
         }
 

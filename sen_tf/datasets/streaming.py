@@ -22,6 +22,7 @@ from sen_tf.datasets.pipeline import (
     ENDLESS,
     PREFETCHED_BATCHES,
     Subset,
+    check_run,
     check_shares,
     device_actions,
     held_out_of,
@@ -168,9 +169,10 @@ class EpisodeStream:
         frames, actions = self.read(self.blocks[:count])
         return _episodes_of(self.files, frames.reshape(-1, *self.files.shape), actions)
 
-    def steps_per_epoch(self, batch_size: int) -> int:
+    def steps_per_epoch(self, batch_size: int, run: int = 1) -> int:
         """Number of batches in an epoch, the same for all workers and epochs."""
-        return whole_batches(self.count, batch_size)
+        check_run(run, self.steps, batch_size)
+        return whole_batches(self.count // self.steps * (self.steps // run) * run, batch_size)
 
     def transitions(
         self,
@@ -183,6 +185,7 @@ class EpisodeStream:
         shares: int = 1,
         own: slice = slice(None),
         pairs: bool = False,
+        run: int = 1,
     ) -> "tuple[tf.data.Dataset, int]":
         """A `tf.data.Dataset` of batches of transitions, and the steps per epoch.
 
@@ -194,8 +197,8 @@ class EpisodeStream:
         """
         import tensorflow as tf
 
-        steps = self.steps_per_epoch(batch_size)
-        check_shares(batch_size, shares, pairs)
+        steps = self.steps_per_epoch(batch_size, run)
+        check_shares(batch_size // run, shares, pairs)
         here = range(shares)[own]
         if len(here) * self.workers != shares:
             raise ValueError(
@@ -205,11 +208,12 @@ class EpisodeStream:
         reader = WindowReader(
             dataclasses.replace(self, blocks=self._blocks_of(here.start // len(here)), workers=1),
             seed=seed,
-            share=batch_size // shares,
-            batch=batch_size // self.workers,
+            share=batch_size // run // shares,
+            batch=batch_size // run // self.workers,
             steps=steps,
             shuffle=shuffle,
             pairs=pairs,
+            run=run,
         )
         actions = device_actions(self.actions)
         with tf.device("/CPU:0"):  # where pipelines run, also beside an accelerator
@@ -218,15 +222,18 @@ class EpisodeStream:
                 output_signature=(
                     tf.TensorSpec((None, *self.files.shape[1:]), tf.uint8),
                     tf.TensorSpec((None, reader.share), tf.int64),
-                    tf.TensorSpec((None, reader.share, *actions.shape[1:]), actions.dtype),
+                    tf.TensorSpec((None, reader.share, run, *actions.shape[1:]), actions.dtype),
                 ),
             )
 
         def batches_of(frames, first, actions):
             def gather(first, actions):
+                if run > 1:
+                    places = first[:, None] + tf.range(run + 1, dtype=tf.int64)
+                    return {"obs": tf.gather(frames, places), "action": actions}
                 return {
                     "obs": tf.gather(frames, first),
-                    "action": actions,
+                    "action": actions[:, 0],
                     "next_obs": tf.gather(frames, first + 1),
                 }
 

@@ -20,8 +20,8 @@ class WindowReader:
     """Reads the windows of one pipeline, and orders their transitions.
 
     stream: the `EpisodeStream`, with the blocks of one worker.
-    seed, shuffle, pairs: the order, as in `EpisodeStream.transitions`.
-    share, batch: transitions in an element of the pipeline, and in a batch of this worker.
+    seed, shuffle, pairs, run: the order, as in `EpisodeStream.transitions`.
+    share, batch: runs in an element of the pipeline, and in a batch of this worker.
     steps: batches in an epoch.
     """
 
@@ -32,6 +32,7 @@ class WindowReader:
     steps: int
     shuffle: bool
     pairs: bool
+    run: int
 
     def windows(
         self, start_epoch: int, start_step: int, stop_epoch: int
@@ -39,9 +40,9 @@ class WindowReader:
         """Yields (frames, first, actions) of each window from a step of an epoch on.
 
         frames: (n, H, W, C) uint8.
-        first: (b, share) int64, the number of the first frame of each transition of a share; the
-            second frame is the next one.
-        actions: (b, share, ...) of the same.
+        first: (b, share) int64, the number of the first frame of each run of a share; the others
+            are the next ones.
+        actions: (b, share, run, ...) of the same.
         """
         step = start_step
         for epoch in range(start_epoch, stop_epoch):
@@ -65,24 +66,29 @@ class WindowReader:
     def _epoch(self, epoch, step):
         """Yields the windows of an epoch from a step on."""
         begin, end, passed = step * self.batch, self.steps * self.batch, 0
+        each, spare = divmod(self.stream.steps, self.run)
+        offset = np.random.default_rng((self.seed, epoch, 0)).integers(spare + 1)
+        offset = int(offset) if self.shuffle else 0
         frames = np.empty((0, *self.stream.files.shape[1:]), np.uint8)
         first = np.empty(0, np.int64)
-        actions = device_actions(self.stream.actions[:0])
+        actions = device_actions(self.stream.actions[:0])[:, None].repeat(self.run, axis=1)
         for number, blocks in enumerate(self.stream.windows(self.seed, epoch, self.shuffle)):
-            before, passed = passed, passed + episodes_in(blocks) * self.stream.steps
+            before, passed = passed, passed + episodes_in(blocks) * each
             if passed <= begin or before >= end:
                 continue
             order = self._order(epoch, number, passed - before, odd=before % 2)
             order = order[max(begin - before, 0) : end - before]
-            # What filled no batch of the window before comes first, as pairs of frames.
-            carried = frames[np.stack([first, first + 1], axis=1).ravel()]
+            # What filled no batch of the window before comes first, run by run.
+            carried = frames[np.add.outer(first, np.arange(self.run + 1)).ravel()]
             del frames
             frames, moves = self.stream.read(blocks, room=len(carried))
             frames[: len(carried)] = carried
-            episode, time = np.divmod(order, self.stream.steps)
+            episode, place = np.divmod(order, each)
+            time = place * self.run + offset
             second = len(carried) + episode * (self.stream.steps + 1) + time
-            first = np.concatenate([np.arange(0, len(carried), 2), second])
-            actions = np.concatenate([actions, device_actions(moves)[order]])
+            first = np.concatenate([np.arange(0, len(carried), self.run + 1), second])
+            steps = np.add.outer(episode * self.stream.steps + time, np.arange(self.run))
+            actions = np.concatenate([actions, device_actions(moves)[steps]])
             whole = len(first) // self.batch * self.batch
             if whole:
                 yield frames, self._in_shares(first[:whole]), self._in_shares(actions[:whole])
@@ -92,7 +98,7 @@ class WindowReader:
         return values.reshape(-1, self.share, *values.shape[1:])
 
     def _order(self, epoch, number, count, odd):
-        """The numbers of a window's transitions in the order of training.
+        """The numbers of a window's runs in the order of training.
 
         In pairs, where the windows before have an `odd` one left, the first one goes with that.
         """
@@ -102,7 +108,7 @@ class WindowReader:
         order = rng.permutation(count)
         if not self.pairs:
             return order
-        by_episode = order[np.argsort(order // self.stream.steps, kind="stable")]
+        by_episode = order[np.argsort(order // (self.stream.steps // self.run), kind="stable")]
         single, rest = by_episode[:odd], by_episode[odd:]
         even = len(rest) // 2 * 2
         pairs = rng.permutation(rest[:even].reshape(-1, 2))

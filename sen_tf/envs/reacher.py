@@ -27,7 +27,7 @@ import numpy as np
 
 from sen_tf import groups
 from sen_tf.envs.episode import EpisodeEnv
-from sen_tf.envs.reacher_simulator import CAMERAS, CROP, Simulators
+from sen_tf.envs.reacher_simulator import CAMERAS, LARGEST, Simulators
 
 GOAL = (0.2, 0.2)  # metres
 ANGLE_NOISE, VELOCITY_NOISE = 0.1, 0.005  # of Reacher-v5's first states, uniform about 0
@@ -46,6 +46,8 @@ class Reacher(EpisodeEnv):
             "same" commutes with D4 on an odd number n of pixels only, and leaves (n + 1) / 2. The
             default 2^7 + 1 is halved to 65, 33, 17, 9, 5 and 3, all odd; no even size, such as the
             128 of the published code, can be halved even once.
+        warm_up: torques of the warm-up of collected episodes: "policy", those of the episode, which
+            where torques are limited leave the second joint at its stop; or "all".
         camera: "tilted" by 45 degrees, as Reacher-v5's, or "above": then turning the arm turns its
             image too, but for the light on the floor.
         workers: number of processes that simulate and draw, started when they are first needed;
@@ -58,7 +60,7 @@ class Reacher(EpisodeEnv):
         warm_up_steps: steps between a first state and an episode.
 
     Raises:
-        ValueError: for another `size`, `camera`, `workers` or `render_mode`.
+        ValueError: for another `size`, `warm_up`, `camera`, `workers` or `render_mode`.
         gymnasium.error.DependencyNotInstalled: at the first state or image, where MuJoCo, or a
             library by which it draws without a screen, is missing. The environment variable
             MUJOCO_GL chooses that library; where it is not set, it is the first that works of EGL
@@ -66,7 +68,17 @@ class Reacher(EpisodeEnv):
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 50}
-    name, version, arguments = "reacher", 1, {}
+    name, version = "reacher", 1
+    arguments = {
+        "size": (
+            "side of the images in pixels; 129 have the published networks, 2^k + 1 cheaper ones.",
+            (),
+        ),
+        "warm_up": (
+            "torques of the 50 steps before an episode: those of its policy, as published, or all.",
+            ("policy", "all"),
+        ),
+    }
     group, objects, frames = groups.get("D4"), None, 2
     action_representation, start_names = "2 sign", ()
     action_names = {"second_nonnegative": ((-1.0, 0.0), (1.0, 1.0))}
@@ -75,19 +87,21 @@ class Reacher(EpisodeEnv):
     def __init__(
         self,
         size: int = 129,
+        warm_up: str = "policy",
         camera: str = "tilted",
         workers: int | None = None,
         render_mode: str | None = None,
     ) -> None:
         workers = os.cpu_count() if workers is None else workers
-        largest = CROP.stop - CROP.start
-        in_range = isinstance(size, int) and 1 <= size <= largest
-        _check("size", size, in_range, f"an integer from 1 to {largest}")
+        in_range = isinstance(size, int) and 1 <= size <= LARGEST
+        _check("size", size, in_range, f"an integer from 1 to {LARGEST}")
+        _check("warm_up", warm_up, warm_up in ("policy", "all"), "'policy' or 'all'")
         _check("camera", camera, camera in CAMERAS, " or ".join(map(repr, CAMERAS)))
         _check("workers", workers, isinstance(workers, int) and workers >= 1, "an integer above 0")
         super().__init__(render_mode)
         self.observation_space = gymnasium.spaces.Box(0, 255, (size, size, 6), np.uint8)
         self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (2,), np.float32)
+        self.warm_up = warm_up
         self._arguments: tuple[Any, ...] = size, camera, workers
 
     @functools.cached_property

@@ -43,6 +43,8 @@ ARMS = {
 }
 """The arms: whether the embedding commutes with the group, and whether the rest does."""
 TEAPOT_ARMS = ("sen", "nonequivariant", "tfn")
+PUBLISHED_SIDE = 129
+"""Side of Reacher's images, in pixels, that have the published networks."""
 CELL = 10
 """Side of a board's cell in pixels."""
 SMALLEST = 10
@@ -82,7 +84,7 @@ class Widths:
     group's order.
 
     Args:
-        env: The class of the environment.
+        env: The environment.
         arm: A name of `ARMS`.
         hidden, filters: As in `make_model`.
 
@@ -91,7 +93,7 @@ class Widths:
         filters, hidden: Their widths in fields.
     """
 
-    def __init__(self, env: type[EnvLike], arm: str, hidden: int, filters: int) -> None:
+    def __init__(self, env: EnvLike, arm: str, hidden: int, filters: int) -> None:
         if arm not in ARMS:
             raise ValueError(
                 f"Expected `arm` of {env.name} to be one of {', '.join(ARMS)}; received "
@@ -104,18 +106,18 @@ class Widths:
 
 
 def objects_in_perspective(
-    env: type[EnvLike], arm: str, hidden: int, filters: int, dtype: DTypePolicy
+    env: EnvLike, arm: str, hidden: int, filters: int, dtype: DTypePolicy
 ) -> Networks:
     """Embedding, encoder and transition for objects seen in perspective, such as 3D Blocks."""
     width = Widths(env, arm, hidden, filters)
-    shape = _image_shape(env)
+    shape = env.observation_space.shape
     embedding = embeddings.conv_embedding(
         width.embedding, shape, env.objects, (width.filters,) * 3, dtype
     )
     return embedding, *_object_networks(env, width, (*shape[:2], env.objects), dtype)
 
 
-def shapes(env: type[EnvLike], arm: str, hidden: int, filters: int, dtype: DTypePolicy) -> Networks:
+def shapes(env: EnvLike, arm: str, hidden: int, filters: int, dtype: DTypePolicy) -> Networks:
     """Embedding, encoder and transition for 2D Shapes; see `make_model`.
 
     The board is seen from above, cell by cell: the plain embedding commutes with quarter turns up
@@ -123,15 +125,13 @@ def shapes(env: type[EnvLike], arm: str, hidden: int, filters: int, dtype: DType
     """
     filters = filters if arm == "nonequivariant" else filters // 2
     embedding = embeddings.cell_embedding(
-        "C1", _image_shape(env), env.objects, CELL, filters, dtype=dtype
+        "C1", env.observation_space.shape, env.objects, CELL, filters, dtype=dtype
     )
     width = Widths(env, arm, hidden, filters)
     return embedding, *_object_networks(env, width, embedding.output_shape[1:], dtype)
 
 
-def rush_hour(
-    env: type[EnvLike], arm: str, hidden: int, filters: int, dtype: DTypePolicy
-) -> Networks:
+def rush_hour(env: EnvLike, arm: str, hidden: int, filters: int, dtype: DTypePolicy) -> Networks:
     """Embedding, encoder and transition for Rush Hour; see `make_model`.
 
     A turn also changes which way objects head. An embedding with one map per object that commutes
@@ -145,16 +145,16 @@ def rush_hour(
     width = Widths(env, arm, hidden, filters)
     filters = filters if arm == "nonequivariant" else filters // 2
     embedding = embeddings.cell_embedding(
-        width.embedding, _image_shape(env), env.objects, CELL, filters, env.group, dtype
+        width.embedding, env.observation_space.shape, env.objects, CELL, filters, env.group, dtype
     )
     return embedding, *_object_networks(env, width, embedding.output_shape[1:], dtype, latent=4)
 
 
 def _object_networks(env, width, features_shape, dtype, latent=2):
-    if not isinstance(env().action_space, gymnasium.spaces.Discrete):
+    if not isinstance(env.action_space, gymnasium.spaces.Discrete):
         raise ValueError(
             f"Expected `{env.name}`, which shows objects, to have Discrete actions, as many of "
-            f"each object; received {env().action_space}."
+            f"each object; received {env.action_space}."
         )
     widths = (width.hidden, width.hidden)
     return (
@@ -169,19 +169,13 @@ def _actions(env, group):
     """The group's action on actions, or on those of one object: C1 leaves all as they are."""
     stated = env.action_representation
     if stated is None:  # without a group it need not be: so many moves of each object
-        return f"{env().action_space.n // env.objects} trivial"
+        return f"{env.action_space.n // env.objects} trivial"
     if groups.get(group) == env.group:
         return stated
     return f"{representations.get(stated, env.group).dimension} trivial"
 
 
-def _image_shape(env):
-    return env().observation_space.shape
-
-
-def whole_image(
-    env: type[EnvLike], arm: str, hidden: int, filters: int, dtype: DTypePolicy
-) -> Networks:
+def whole_image(env: EnvLike, arm: str, hidden: int, filters: int, dtype: DTypePolicy) -> Networks:
     """Embedding, encoder and transition for images that show no objects, or one world as a whole.
 
     The image is halved until no side is longer than `SMALLEST` pixels. States have about as many
@@ -189,14 +183,19 @@ def whole_image(
     """
     width = Widths(env, arm, hidden, filters)
     embedding = embeddings.pooled_embedding(
-        width.embedding, _image_shape(env), (width.filters,) * 2, width.filters, SMALLEST, dtype
+        width.embedding,
+        env.observation_space.shape,
+        (width.filters,) * 2,
+        width.filters,
+        SMALLEST,
+        dtype,
     )
     order = groups.get(width.group).order
     latent = max(1, WHOLE_LATENT // order)
     encoder = encoders.features_encoder(
         width.group, embedding.output_shape[1:], (width.hidden,) * 2, latent, dtype
     )
-    space = env().action_space
+    space = env.action_space
     discrete = isinstance(space, gymnasium.spaces.Discrete)
     size = space.n if discrete else space.shape[0]
     actions = _actions(env, width.group) if env.action_representation else f"{size} trivial"
@@ -206,33 +205,38 @@ def whole_image(
     return embedding, encoder, transition
 
 
-def reacher(
-    env: type[EnvLike], arm: str, hidden: int, filters: int, dtype: DTypePolicy
-) -> Networks:
+def reacher(env: EnvLike, arm: str, hidden: int, filters: int, dtype: DTypePolicy) -> Networks:
     """Embedding, encoder and transition for Reacher; see `make_model`.
 
-    D4 has 8 elements: 512 channels for the published 181 fields. The published equivariant
-    embedding has 6 fields where the plain one has 32 channels, and regular features.
+    Images of `PUBLISHED_SIDE` pixels have the published networks. D4 has 8 elements: 512 channels
+    for the published 181 fields. The published equivariant embedding has 6 fields where the plain
+    one has 32 channels, and regular features. Smaller images have cheaper networks.
     """
     width = Widths(env, arm, hidden, filters)
+    shape = env.observation_space.shape
+    published = shape[0] == PUBLISHED_SIDE
+    embed = embeddings.dilated_embedding if published else embeddings.strided_embedding
+    encode = encoders.image_encoder if published else encoders.strided_encoder
     regular = width.embedding == env.group
-    embedding = embeddings.dilated_embedding(
+    embedding = embed(
         width.embedding,
-        _image_shape(env),
+        shape,
+        channels=8 if published or regular else 16,
         filters=max(1, 3 * filters // 16) if regular else filters,
         regular=regular,
         dtype=dtype,
     )
     features_shape = embedding.output_shape[1:]
     actions = _actions(env, width.group)
+    moved = width.hidden if published else 2 * width.hidden
     return (
         embedding,
-        encoders.image_encoder(width.group, features_shape, width.hidden, dtype=dtype),
-        transitions.vector_transition(width.group, actions, width.hidden, dtype=dtype),
+        encode(width.group, features_shape, width.hidden, dtype=dtype),
+        transitions.vector_transition(width.group, actions, moved, dtype=dtype),
     )
 
 
-def teapot(env: type[EnvLike], arm: str, hidden: int, filters: int, dtype: DTypePolicy) -> Networks:
+def teapot(env: EnvLike, arm: str, hidden: int, filters: int, dtype: DTypePolicy) -> Networks:
     """Embedding, encoder and transition for 3D Teapot; see `make_model`.
 
     The embedding makes rotations, which are the states, and the arms differ in the transition: the
@@ -248,7 +252,7 @@ def teapot(env: type[EnvLike], arm: str, hidden: int, filters: int, dtype: DType
             f"Expected `arm` of teapot to be one of {', '.join(makers)}; received arm={arm!r}."
         )
     embedding = embeddings.rotation_embedding(
-        _image_shape(env), (filters,) * 4, (hidden, hidden), dtype
+        env.observation_space.shape, (filters,) * 4, (hidden, hidden), dtype
     )
     encoder = encoders.identity_encoder(embedding.output_shape[1:], dtype)
     return embedding, encoder, makers[arm](dtype=dtype)
@@ -264,8 +268,8 @@ NETWORKS = {
 """The networks of each environment; see `networks_of` for those of another one."""
 
 
-def networks_of(env: type[EnvLike]) -> Callable[..., Networks]:
-    """The function that makes the networks of an environment's class.
+def networks_of(env: EnvLike | type[EnvLike]) -> Callable[..., Networks]:
+    """The function that makes the networks of an environment.
 
     One of the user's own that shows objects has those of 3D Blocks, else those of a whole image.
     """
@@ -281,7 +285,7 @@ def arms_of(env: str) -> tuple[str, ...]:
 
 
 def make_model(
-    env: str,
+    env: str | EnvLike,
     arm: str,
     hidden: int = 256,
     filters: int = 32,
@@ -291,7 +295,7 @@ def make_model(
     """A `ContrastiveWorldModel` for an environment, built.
 
     Args:
-        env: Name of the environment, such as `"cubes"`.
+        env: Name of the environment, such as `"cubes"`, or the environment itself.
         arm: `"sen"`, `"nonequivariant"` or `"fully_equivariant"`; of the teapot `"sen"`, `"tfn"` or
             `"nonequivariant"`.
         hidden: Width of encoder and transition in fields; plain networks are wider by the square
@@ -300,7 +304,7 @@ def make_model(
         dtype: Dtype policy; `None` takes the global one.
         seed: Seed of the generator that draws negatives.
     """
-    made = ENVS[env]
+    made = ENVS[env]() if isinstance(env, str) else env
     embedding, encoder, transition = networks_of(made)(made, arm, hidden, filters, dtype)
     return ContrastiveWorldModel(embedding, encoder, transition, seed=seed, dtype=dtype, name=arm)
 

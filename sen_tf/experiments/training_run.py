@@ -171,7 +171,7 @@ def _train(chosen, directory, strategy, begun):
         episodes = world_models.training_episodes(chosen, memory, workers)
         subset, held_out = fitting.hold_out(episodes, training)
         read = cache.evaluation_reader(*_evaluation(chosen)) if chief else None
-    steps = training.epochs * subset.steps_per_epoch(training.batch_size)
+    steps = training.epochs * fitting.steps_per_epoch(subset, training)
     precision = devices.resolve_precision(training.precision)
     with strategy.scope():
         model = world_models.build(chosen, precision, steps)

@@ -18,7 +18,14 @@ from sen_tf.distribution import devices
 from sen_tf.envs import ENVS
 from sen_tf.experiments import networks
 from sen_tf.experiments.networks import Network
-from sen_tf.losses import ActionContrast, ContrastiveLoss, OtherSamples, ReversedFrames, SameEpisode
+from sen_tf.losses import (
+    ActionContrast,
+    ContrastiveLoss,
+    OtherSamples,
+    ReversedFrames,
+    SameEpisode,
+    Uniformity,
+)
 from sen_tf.models import ContrastiveWorldModel
 from sen_tf.settings import UsageError, setting
 from sen_tf.training import fitting, runs
@@ -59,7 +66,18 @@ class Loss:
         "predicted (as in the paper's equation).",
         choices=("current", "predicted"),
     )
-    negatives: int = setting(1, "Other samples that each sample is compared with.", at_least=1)
+    negative_part: str = setting(
+        "hinge",
+        "How states are kept apart: hinge (each from some others, up to an energy, as in the "
+        "paper) or uniformity (each from all others of its batch, the nearest first).",
+        choices=("hinge", "uniformity"),
+    )
+    negatives: int = setting(
+        1, "Other samples that each sample is compared with, under the hinge.", at_least=1
+    )
+    each_object: bool = setting(
+        False, "Whether uniformity spreads the states of each object by themselves."
+    )
     action_contrast: float = setting(
         0.0,
         "Share of the training, from its start, in which the loss also contrasts the action taken "
@@ -255,7 +273,7 @@ def build(chosen: Settings, precision: str, steps: int) -> ContrastiveWorldModel
     """The compiled model of `Settings`, to be trained for a number of steps."""
     network, training = chosen.network, chosen.training
     model = networks.make_model(
-        chosen.environment.env,
+        cache.make_env(chosen.environment),
         network.model,
         network.hidden,
         network.filters,
@@ -275,7 +293,10 @@ def make_loss(chosen: Settings, steps: int) -> ContrastiveLoss:
     """The loss of `Settings`, of a training of a number of steps."""
     env, loss = ENVS[chosen.environment.env], chosen.loss
     negatives: list[Any] = [OtherSamples(loss.negatives)]
-    if loss.reversed_negatives and env.frames == 2:
+    reverse = loss.reversed_negatives and env.frames == 2
+    if loss.negative_part == "uniformity":
+        negatives = [Uniformity(reverse, loss.each_object)]
+    elif reverse:
         negatives.append(ReversedFrames())
     if in_pairs(chosen):
         negatives.append(SameEpisode())
@@ -287,7 +308,8 @@ def make_loss(chosen: Settings, steps: int) -> ContrastiveLoss:
 
 def in_pairs(chosen: Settings) -> bool:
     """True if batches come in pairs of one episode, each sample the other's negative."""
-    return chosen.loss.episode_negatives and bool(ENVS[chosen.environment.env].start_names)
+    asked = chosen.loss.episode_negatives and chosen.loss.negative_part == "hinge"
+    return asked and bool(ENVS[chosen.environment.env].start_names)
 
 
 def training_episodes(

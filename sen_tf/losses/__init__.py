@@ -1,16 +1,13 @@
 """Losses of world models, as objects for `compile` and as functions of tensors."""
 
-from sen_tf.losses.contrastive import (
-    ActionContrast,
-    ContrastiveLoss,
+from sen_tf.losses.contrastive import ActionContrast, ContrastiveLoss
+from sen_tf.losses.energies import action_contrast, contrastive_hinge, energy, nearness
+from sen_tf.losses.negatives import (
     Negatives,
     OtherSamples,
     ReversedFrames,
     SameEpisode,
-    action_contrast,
-    contrastive_hinge,
-    energy,
-    nearness,
+    Uniformity,
 )
 
 __all__ = [
@@ -20,6 +17,7 @@ __all__ = [
     "OtherSamples",
     "ReversedFrames",
     "SameEpisode",
+    "Uniformity",
     "action_contrast",
     "contrastive_hinge",
     "energy",

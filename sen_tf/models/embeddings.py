@@ -176,6 +176,43 @@ def dilated_embedding(
     return keras.Sequential([*layers, last(group, channels, 3, strides=2, **same)], name=name)
 
 
+def strided_embedding(
+    group: groups.GroupLike,
+    image_shape: Sequence[int],
+    channels: int = 16,
+    filters: int = 16,
+    regular: bool = False,
+    dtype: DTypePolicy = None,
+    name: str = "embedding",
+) -> keras.Model:
+    """3x3 convolutions that halve the image twice at once, then dilated ones.
+
+    Some 9 times cheaper than `dilated_embedding` of images of twice as many rows and columns.
+
+    Args:
+        group, image_shape, regular, dtype, name: As in `dilated_embedding`.
+        channels: Maps, or regular fields, that come out, a quarter of the image's rows and columns.
+        filters: Regular fields of the first convolution; the four further ones have twice as many.
+
+    Raises:
+        ValueError: For an image whose rows or columns cannot be halved twice without losing the
+            symmetry, such as 64; 65 can.
+    """
+    same: dict[str, Any] = {"padding": "same", "dtype": dtype}
+    layers = [
+        keras.Input(image_shape, dtype=state_dtype(dtype)),
+        LiftingConv2D(group, filters, 3, strides=2, **same),
+        *norm_relu(dtype),
+        GroupConv2D(group, 2 * filters, 3, strides=2, **same),
+        *norm_relu(dtype),
+    ]
+    for rate in (1, 2, 4):
+        layers.append(GroupConv2D(group, 2 * filters, 3, dilation_rate=rate, **same))
+        layers += norm_relu(dtype)
+    last = GroupConv2D if regular else ProjectionConv2D
+    return keras.Sequential([*layers, last(group, channels, 3, **same)], name=name)
+
+
 def rotation_embedding(
     image_shape: Sequence[int],
     filters: Sequence[int] = (32, 32, 32, 32),

@@ -21,6 +21,8 @@ from sen_tf.tensors import DTypePolicy
 
 SIDE = 33
 """Pixels that the image encoder halves four times, always about a centre pixel: 17, 9, 5, 3."""
+LAST = 3
+"""Pixels of the side from which one convolution leaves one pixel."""
 
 
 def object_encoder(
@@ -126,20 +128,63 @@ def image_encoder(
             f"received {tuple(features_shape)}."
         )
     layers = [keras.Input(features_shape, dtype=state_dtype(dtype))]
-    first = GroupConv2D if len(features_shape) == 4 else LiftingConv2D
-    for halving in (first, GroupConv2D):
+    for halving in (_first_conv(features_shape), GroupConv2D):
         norm, relu = norm_relu(dtype)
         layers += [halving(group, hidden, 3, strides=2, padding="same", dtype=dtype), norm]
         # The largest number is the same before and after ReLU, and there are fewer to go through.
         layers += [SpatialPooling2D(group, 3, strides=2, padding="same", dtype=dtype), relu]
-    layers += [GroupConv2D(group, hidden, 3, dtype=dtype), *norm_relu(dtype)]
+    return keras.Sequential(layers + _at_last_pixels(group, hidden, latent, dtype), name=name)
+
+
+def strided_encoder(
+    group: groups.GroupLike,
+    features_shape: Sequence[int],
+    hidden: int = 16,
+    latent: int = 4,
+    dtype: DTypePolicy = None,
+    name: str = "encoder",
+) -> keras.Model:
+    """As `image_encoder`, halved by convolutions alone.
+
+    Args:
+        group, hidden, latent, dtype, name: As there.
+        features_shape: `(n, n, channels)`, or `(n, n, |group|, channels)`, where n is 2^k + 1 and
+            at least 3, such as 17.
+
+    Returns:
+        Model to latent states `(batch, |group|, latent)`.
+
+    Raises:
+        ValueError: For features of another size.
+    """
+    rows, columns = features_shape[:2]
+    if rows != columns or rows < LAST or (rows - 1) & (rows - 2):
+        raise ValueError(
+            "Expected `features_shape` to be of 2^k + 1 rows and as many columns, such as 17, so "
+            f"that they can be halved down to {LAST}; received {tuple(features_shape)}."
+        )
+    layers = [keras.Input(features_shape, dtype=state_dtype(dtype))]
+    conv, side = _first_conv(features_shape), rows
+    while side > LAST:
+        layers.append(conv(group, hidden, 3, strides=2, padding="same", dtype=dtype))
+        layers += norm_relu(dtype)
+        conv, side = GroupConv2D, (side + 1) // 2
+    return keras.Sequential(layers + _at_last_pixels(group, hidden, latent, dtype), name=name)
+
+
+def _first_conv(features_shape):
+    return GroupConv2D if len(features_shape) == 4 else LiftingConv2D
+
+
+def _at_last_pixels(group, hidden, latent, dtype):
+    """The layers from 3x3 pixels on: to one pixel, then dense layers at it."""
+    layers = [GroupConv2D(group, hidden, LAST, dtype=dtype), *norm_relu(dtype)]
     layers.append(keras.layers.Reshape((groups.get(group).order, hidden), dtype=dtype))
     # What 1x1 convolutions are on one pixel: two hidden dense layers and the linear last one.
     dense = group_dense(group)
     for _ in range(2):
         layers += [dense(hidden, dtype=dtype), *norm_relu(dtype)]
-    layers.append(dense(latent, dtype=state_dtype(dtype)))
-    return keras.Sequential(layers, name=name)
+    return [*layers, dense(latent, dtype=state_dtype(dtype))]
 
 
 def identity_encoder(

@@ -47,7 +47,7 @@ class _Trained(keras.Model):
                 f"loss={loss!r}."
             )
         loss = loss or ContrastiveLoss()
-        loss.images(keras.KerasTensor(self.image_shape))  # or an error says what it lacks
+        loss.images(keras.KerasTensor((2, *self.image_shape[1:])))  # or an error says what it lacks
         super().compile(optimizer, **arguments)
         self.loss = loss
 

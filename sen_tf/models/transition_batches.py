@@ -1,4 +1,9 @@
-"""Batches of transitions: what a world model takes, checked where they come in."""
+"""Batches of transitions: what a world model takes, checked where they come in.
+
+Transitions are a dict of `obs`, `action` and `next_obs`. Runs of them, whose neighbours share a
+frame that is encoded once, are a dict of `obs`, `(batch, steps + 1, ...)`, and `action`, `(batch,
+steps, ...)`, alone.
+"""
 
 import inspect
 import itertools
@@ -18,19 +23,70 @@ BRIGHTEST = 1.5
 """A float image may go above 1 where it was sharpened or resized; in 0..255 it goes far beyond."""
 
 
+def in_runs(x: dict[str, Tensor]) -> bool:
+    """True for a batch of runs of transitions."""
+    return "next_obs" not in x and len(getattr(x.get("obs"), "shape", ())) == 5
+
+
+def frames_of(x: dict[str, Tensor], expected: Shape) -> Tensor:
+    """All images of a batch, each once, `(images, ...)`; see `images_of` for `expected`."""
+    if in_runs(x):
+        return images_of(_joined(x["obs"]), expected)
+    return ops.concatenate([images_of(x[key], expected) for key in ("obs", "next_obs")], axis=0)
+
+
+def first_frames(x: dict[str, Tensor], expected: Shape) -> Tensor:
+    """The images before each transition of a batch, `(batch, ...)`."""
+    return images_of(_joined(x["obs"][:, :-1]) if in_runs(x) else x["obs"], expected)
+
+
+def actions_of(x: dict[str, Tensor]) -> Tensor:
+    """The action of each transition of a batch, `(batch, ...)`."""
+    return _joined(x["action"]) if in_runs(x) else x["action"]
+
+
+def states_of(x: dict[str, Tensor], states: Tensor) -> dict[str, Tensor]:
+    """The states before and after each transition, of those of `frames_of`.
+
+    Returns:
+        Dict of `state` and `next_state`, `(batch, ...)`, and of a batch of runs also `run`, `(runs,
+        steps + 1, ...)`.
+    """
+    if not in_runs(x):
+        return dict(zip(("state", "next_state"), ops.split(states, 2, axis=0), strict=True))
+    sizes = ops.shape(x["obs"])[:2]
+    run = ops.reshape(states, (*sizes, *states.shape[1:]))
+    return {"state": _joined(run[:, :-1]), "next_state": _joined(run[:, 1:]), "run": run}
+
+
+def _joined(x):
+    """An array `(runs, times, ...)` as `(runs * times, ...)`."""
+    return ops.reshape(x, (ops.shape(x)[0] * x.shape[1], *x.shape[2:]))
+
+
 def check_keys(x: Any) -> None:
-    """Raises a ValueError unless `x` is a dict of the three parts of transitions."""
-    missing = [key for key in KEYS if key not in x] if isinstance(x, dict) else KEYS
+    """Raises a ValueError unless `x` is a dict of the parts of transitions, or of runs of them."""
+    keys = ("obs", "action") if isinstance(x, dict) and in_runs(x) else KEYS
+    missing = [key for key in keys if key not in x] if isinstance(x, dict) else KEYS
     if missing:
         got = f"a dict of {sorted(x)}" if isinstance(x, dict) else f"a {type(x).__name__}"
         raise ValueError(
             f"Expected transitions to be a dict of `obs`, `action` and `next_obs`; received {got}."
         )
-    plain = [key for key in KEYS if not hasattr(x[key], "dtype")]
+    plain = [key for key in keys if not hasattr(x[key], "dtype")]
     if plain:
         raise ValueError(
             f"Expected `{plain[0]}` to be an array; received a {type(x[plain[0]]).__name__}."
         )
+    if in_runs(x):
+        steps = x["obs"].shape[1] - 1
+        if steps < 1 or len(x["action"].shape) < 2 or x["action"].shape[1] != steps:
+            raise ValueError(
+                "Expected runs to have `obs` of shape (batch, steps + 1, ...) and `action` of "
+                f"shape (batch, steps, ...), of 1 step at least; received {tuple(x['obs'].shape)} "
+                f"and {tuple(x['action'].shape)}."
+            )
+        return
     dtypes = [keras.backend.standardize_dtype(x[key].dtype) for key in ("obs", "next_obs")]
     if len(set(dtypes)) > 1:
         raise ValueError(
@@ -100,9 +156,8 @@ def check_actions(actions: Tensor, transition: keras.Model) -> None:
 def check_transitions(x: Any, model: keras.Model) -> None:
     """Raises a ValueError for a batch of transitions that a world model cannot be trained on."""
     check_keys(x)
-    for key in ("obs", "next_obs"):
-        images_of(x[key], model.image_shape)
-    check_actions(x["action"], model.transition)
+    frames_of(x, model.image_shape)
+    check_actions(actions_of(x), model.transition)
 
 
 def looked_at(x: Any, batch_size: int | None, look: Callable[[Any], object]) -> Any:

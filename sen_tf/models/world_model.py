@@ -12,10 +12,14 @@ from keras import ops
 from sen_tf.distribution import replicas
 from sen_tf.models.train_step import TrainedModel
 from sen_tf.models.transition_batches import (
+    actions_of,
     check_keys,
     check_parts,
     check_transitions,
+    first_frames,
+    frames_of,
     images_of,
+    states_of,
 )
 from sen_tf.tensors import Shape, Tensor
 
@@ -56,11 +60,14 @@ class ContrastiveWorldModel(TrainedModel):
 
     Call arguments:
         inputs: Dict of `obs` and `next_obs`, images `(batch, rows, columns, channels)`, integers in
-            0..255 or floats in [0, 1], and `action` `(batch, ...)`.
+            0..255 or floats in [0, 1], and `action` `(batch, ...)`. Or, of runs of transitions in a
+            row, whose shared frames are encoded once: `obs` `(batch, steps + 1, rows, columns,
+            channels)` and `action` `(batch, steps, ...)` alone.
 
     Returns:
-        Dict of `state`, `predicted` and `next_state`, each `(batch, ...)` in float32; in training
-        also the states of the further images that the loss asks for.
+        Dict of `state`, `predicted` and `next_state`, each `(batch, ...)` in float32, of runs
+        `(batch * steps, ...)` and beside them `run`, `(batch, steps + 1, ...)`; in training also
+        the states of the further images that the loss asks for.
 
     Raises:
         ValueError: For parts that do not fit each other; when called, for images of other sizes
@@ -139,16 +146,17 @@ class ContrastiveWorldModel(TrainedModel):
 
     def call(self, inputs: dict[str, Tensor], training: bool = False) -> dict[str, Tensor]:
         check_keys(inputs)
-        # All frames in one pass: fewer calls, and batch statistics over their union.
-        frames = [images_of(inputs[key], self.image_shape) for key in ("obs", "next_obs")]
-        names = ["state", "next_state"]
+        images = {"all": frames_of(inputs, self.image_shape)}
         if training and self.loss is not None:
-            further = self.loss.images(frames[0])
-            names += further
-            frames += further.values()
-        states = self.encode(ops.concatenate(frames, axis=0), training=training)
-        states = dict(zip(names, ops.split(states, len(frames), axis=0), strict=True))
-        predicted = self.step(states["state"], inputs["action"], training=training)
+            images |= self.loss.images(first_frames(inputs, self.image_shape))
+        # All images in one pass: fewer calls, and batch statistics over their union.
+        encoded = self.encode(ops.concatenate(list(images.values()), axis=0), training=training)
+        states, start = {}, 0
+        for name, each in images.items():
+            states[name] = encoded[start : start + ops.shape(each)[0]]
+            start += ops.shape(each)[0]
+        states |= states_of(inputs, states.pop("all"))
+        predicted = self.step(states["state"], actions_of(inputs), training=training)
         return {**states, "predicted": predicted}
 
     def compute_loss(
@@ -176,7 +184,7 @@ class ContrastiveWorldModel(TrainedModel):
             raise ValueError("Expected a compiled model, for its loss; call `compile` first.")
         regularization = sum(self.losses)  # now: terms of the loss may call layers again
         losses, positive, negative = self.loss(
-            x,
+            {**x, "action": actions_of(x)},
             y_pred,
             step=self.steps_trained,
             predict=lambda state, action: self.step(state, action, training=True),

@@ -22,6 +22,12 @@ class Training:
     seed: int = setting(1, "Seed of data, weights, order and negatives.", at_least=0)
     epochs: int = setting(100, "Passes over the training data.", at_least=1)
     batch_size: int = setting(1024, "Transitions per step.", at_least=2)
+    run_length: int = setting(
+        1,
+        "Steps of an episode in a row of which batches are made, at most as many as it has; "
+        "neighbours share a frame, which is encoded once.",
+        at_least=1,
+    )
     learning_rate: float = setting(5e-4, "Learning rate of Adam.", at_least=0.0)
     schedule: str = setting(
         "constant",
@@ -105,7 +111,8 @@ def fit(
         return checkpoint
     size, seed = training.batch_size, training.seed
     order = {"start_epoch": done, "stop_epoch": training.epochs, "pairs": pairs}
-    batches, steps = _share_batches(strategy, subset, size, seed, **order)
+    run = run_of(subset, training)
+    batches, steps = _share_batches(strategy, subset, size, seed, run=run, **order)
     count = steps * size
     print(f"training {model.name} on {count:,} transitions per epoch, {steps} steps each")
     watching = [
@@ -129,9 +136,19 @@ def fit(
         verbose=0,
         # What is recorded of an epoch is there before its checkpoint is.
         callbacks=[*watching, *(recording if writes else []), checkpoint],
-        **_validation(strategy, held_out, size, seed),
+        **_validation(strategy, held_out, size, seed, run),
     )
     return checkpoint
+
+
+def run_of(subset: Subset | EpisodeStream, training: Training) -> int:
+    """The steps in a row of which batches of these episodes are made."""
+    return min(training.run_length, subset.steps)
+
+
+def steps_per_epoch(subset: Subset | EpisodeStream, training: Training) -> int:
+    """The batches in an epoch of `fit`."""
+    return subset.steps_per_epoch(training.batch_size, run_of(subset, training))
 
 
 def _fit(model, failures, batches, **arguments):
@@ -144,24 +161,26 @@ def _fit(model, failures, batches, **arguments):
         raise
 
 
-def _validation(strategy, held_out, size, seed):
+def _validation(strategy, held_out, size, seed, run):
     """The arguments of `fit` for the episodes held out; none where there are none."""
     if held_out is None:
         return {}
-    replicas = strategy.num_replicas_in_sync
-    size = min(size, held_out.count // replicas * replicas)
-    batches, steps = _share_batches(strategy, held_out, size, seed, stop_epoch=1, shuffle=False)
+    least = strategy.num_replicas_in_sync * run
+    size = min(size, held_out.count // least * least)
+    # Shuffled once and for all, or neighbours that share a frame would be each other's negatives.
+    order = {"stop_epoch": 1, "run": run}
+    batches, steps = _share_batches(strategy, held_out, size, seed, **order)
     return {"validation_data": batches, "validation_steps": steps}
 
 
-def _share_batches(strategy, subset, batch_size, seed, **order):
+def _share_batches(strategy, subset, batch_size, seed, run, **order):
     """Batches of transitions, each cut into one share per replica; the steps per epoch."""
-    steps = subset.steps_per_epoch(batch_size)
+    steps = subset.steps_per_epoch(batch_size, run)
 
     def feed(context):
         shares = context.num_replicas_in_sync
         here = shares // context.num_input_pipelines
         own = slice(context.input_pipeline_id * here, (context.input_pipeline_id + 1) * here)
-        return subset.transitions(batch_size, seed, shares=shares, own=own, **order)[0]
+        return subset.transitions(batch_size, seed, shares=shares, own=own, run=run, **order)[0]
 
     return strategy.distribute_datasets_from_function(feed), steps

@@ -115,6 +115,25 @@ def test_warm_up_is_left_out(board):
         np.testing.assert_array_equal(a[:, 5:], b)
 
 
+class Upwards:
+    """A policy of one action."""
+
+    def sample(self, shape, seed):
+        return np.zeros(shape, np.int64)
+
+
+def test_a_warm_up_may_have_all_actions(board):
+    board.warm_up_steps = 5
+    one_start = {"first_states": lambda rng, n: np.repeat(board.sample_states(rng, 1), n, axis=0)}
+    how = {"episodes": 8, "steps": 2, "seed": 0, **one_start}
+    limited, actions = gather(collect(board, Upwards(), **how))
+    assert (limited[:, 0] == limited[:1, 0]).all()  # five moves up from one place
+    board.warm_up = "all"
+    free, same_actions = gather(collect(board, Upwards(), **how))
+    np.testing.assert_array_equal(same_actions, actions)
+    assert (free[1:, 0] != free[:1, 0]).any()
+
+
 def test_reacher(make_reacher):
     envs = [make_reacher(size=17, workers=workers) for workers in (1, 2)]
     one, two = (

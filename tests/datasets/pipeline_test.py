@@ -81,6 +81,51 @@ def test_resuming_continues_the_same_order(pairs):
     np.testing.assert_array_equal(third, resumed)
 
 
+@pytest.mark.parametrize("steps", [4, 5])
+def test_runs_are_steps_in_a_row_of_which_each_frame_comes_once(steps):
+    data = make(steps=steps)
+    dataset, count = transitions(data, batch_size=6, seed=0, run=2)
+    assert count == Subset.of_all(data).steps_per_epoch(6, run=2) == 4
+    begun = set()
+    for epoch in range(4):
+        seen = []
+        for batch in dataset.skip(epoch * count).take(count).as_numpy_iterator():
+            assert set(batch) == {"obs", "action"}
+            assert batch["obs"].shape == (3, 3, 2, 2, 1) and batch["action"].shape == (3, 2)
+            first = batch["action"][:, :1]
+            np.testing.assert_array_equal(batch["action"], first + [0, 1])
+            np.testing.assert_array_equal(batch["obs"][..., 0, 0, 0], first + [0, 1, 2])
+            seen += batch["action"].ravel().tolist()
+        assert len(set(seen)) == len(seen) == 24  # of 5 steps, one is left out
+        begun.add(min(seen))
+    assert begun == ({0} if steps == 4 else {0, 1})  # the first one, or the last one
+
+
+def test_runs_in_order_resumed_and_in_shares():
+    data, how = make(steps=5), {"batch_size": 12, "seed": 3, "run": 2}
+    in_order, count = transitions(data, shuffle=False, **how)
+    first = np.concatenate([batch["action"][:, 0] for batch in in_order.take(count)])
+    np.testing.assert_array_equal(first, (10 * np.arange(6)[:, None] + [0, 2]).ravel())
+    *_, third = epochs(*transitions(data, **how), count=3)
+    np.testing.assert_array_equal(third, *epochs(*transitions(data, start_epoch=2, **how)))
+    shares, _ = transitions(data, shares=3, **how)
+    cut = np.concatenate([batch["action"] for batch in shares.take(6).as_numpy_iterator()])
+    np.testing.assert_array_equal(cut, *epochs(*transitions(data, **how)))
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ({"run": 5}, r"`run` to be at least 1 and at most the 4 steps.*received run=5"),
+        ({"run": 0}, r"`run` to be at least 1"),
+        ({"run": 4}, r"a multiple of the run of 4 transitions; received batch_size=6"),
+    ],
+)
+def test_runs_that_cannot_be_made_are_refused(how, message):
+    with pytest.raises(ValueError, match=message):
+        transitions(make(), batch_size=6, seed=0, **how)
+
+
 def test_in_order_with_the_remainder():
     data = make()
     dataset, steps = transitions(data, batch_size=10, seed=0, shuffle=False, drop_remainder=False)

@@ -174,6 +174,16 @@ def test_earlier_picture_comes_first(env, states, actions):
     assert (after[..., 3:] != before[..., 3:]).any(axis=(1, 2, 3)).all()
 
 
+def test_small_pictures_are_those_of_a_fine_one_shrunk(make_reacher, states):
+    """They are drawn on a quarter of the pixels; two of 255 apart on average would be seen."""
+    side = reacher_simulator.SMALL
+    fine, small = (
+        make_reacher(size=size).render_states(states).astype(float) for size in (2 * side, side)
+    )
+    shrunk = fine.reshape(len(states), side, 2, side, 2, 6).mean(axis=(2, 4))
+    assert 0 < np.abs(small - shrunk).mean() < 1  # .5
+
+
 @pytest.mark.parametrize("source, size", [(400, 129), (12, 5), (6, 6), (7, 1), (10, 9)])
 def test_area_average(source, size):
     picture = np.random.default_rng(0).integers(0, 256, (source, source, 1)).astype(np.uint8)
@@ -235,6 +245,7 @@ def test_without_a_library_to_draw_with(env, monkeypatch, wanted, tried):
         (lambda env, s: env.transform_action(np.zeros(3), 0), "`actions`"),
         (lambda env, s: reacher.Reacher(size=401), "`size`.*401"),
         (lambda env, s: reacher.Reacher(size=12.0), r"`size`.*12\.0"),
+        (lambda env, s: reacher.Reacher(warm_up="none"), "`warm_up`.*'policy' or 'all'.*'none'"),
         (lambda env, s: reacher.Reacher(workers=0), "`workers`.*workers=0"),
         (lambda env, s: reacher.Reacher(camera="up"), "`camera`.*'tilted' or 'above'.*'up'"),
         (lambda env, s: reacher.Reacher(render_mode="human"), "`render_mode`.*'human'"),

@@ -47,25 +47,29 @@ def torques(batch):
     return np.random.default_rng(0).uniform(-1, 1, (batch, 2)).astype("float32")
 
 
-def small_model(arm, dtype="float32"):
+def small_model(arm, dtype="float32", size=129):
     keras.utils.set_random_seed(0)
-    return networks.make_model("reacher", arm, hidden=4, filters=16, dtype=dtype)
+    return networks.make_model(Reacher(size=size), arm, hidden=4, filters=16, dtype=dtype)
 
 
 def train(model, steps=3):
     model.compile(keras.optimizers.Adam(1e-3), run_eagerly=True)  # to trace takes longer
-    batch = {"obs": images(1), "next_obs": images(2), "action": torques(2)}
+    size = model.image_shape[1]
+    batch = {"obs": images(1, size=size), "next_obs": images(2, size=size), "action": torques(2)}
     for _ in range(steps):
         logs = model.train_on_batch(batch, return_dict=True)
     return logs
 
 
-@pytest.fixture(scope="module", params=["new", "trained"])
+@pytest.fixture(
+    scope="module", params=[(129, "new"), (129, "trained"), (65, "new"), (65, "trained")]
+)
 def models(request):
-    """The two arms that commute, by name, before and after training."""
-    made = {arm: small_model(arm) for arm in ("sen", "fully_equivariant")}
+    """The two arms that commute, by name, of both sizes, before and after training."""
+    size, state = request.param
+    made = {arm: small_model(arm, size=size) for arm in ("sen", "fully_equivariant")}
     for model in made.values():
-        if request.param == "trained":
+        if state == "trained":
             train(model)
         else:
             randomize_weights(model)  # transitions start at zero, which would prove nothing
@@ -91,6 +95,15 @@ def test_the_arms_are_of_like_size():
         assert abs(total / totals["nonequivariant"] - 1) < 0.01
 
 
+def test_small_images_have_cheaper_networks_of_like_size():
+    totals = {}
+    for arm in ARMS:
+        model = networks.make_model(Reacher(size=65), arm, hidden=16, filters=16)
+        assert model.embedding.output_shape[1:3] == (17, 17)
+        totals[arm] = model.count_params()
+    assert max(totals.values()) < 1.25 * min(totals.values()) < 150_000
+
+
 def test_the_encoder_commutes_with_d4(models):
     for arm, act in (("sen", on_pixels), ("fully_equivariant", actions.act_on_regular_image)):
         model = models[arm]
@@ -113,8 +126,8 @@ def test_the_transition_commutes_with_d4(models):
 
 
 def test_only_the_fully_equivariant_embedding_commutes(models):
-    x = images(3)
     model = models["fully_equivariant"]
+    x = images(3, size=model.image_shape[1])
     assert_equivariant(model.embed, x, "D4", on_pixels, actions.act_on_regular_image)
     assert_equivariant(model.encode, x, "D4", on_pixels, on_states)
     with pytest.raises(AssertionError, match="not equivariant under D4"):
@@ -133,6 +146,11 @@ def test_networks_of_another_size_are_refused():
     for group in ("D4", "C1"):
         with pytest.raises(ValueError, match=r"33 x 33 pixels.*129 x 129; received \(32, 32, 8\)"):
             encoders.image_encoder(group, (32, 32, 8))
+        for size in ((16, 16, 8), (17, 9, 8), (2, 2, 8)):
+            with pytest.raises(ValueError, match=r"2\^k \+ 1 rows.*received \(" + str(size[0])):
+                encoders.strided_encoder(group, size)
+    with pytest.raises(ValueError, match="D4 on 64 rows.*Use 63 or 65 pixels"):
+        embeddings.strided_embedding("D4", (64, 64, 6))
 
 
 @pytest.mark.parametrize("arm", ARMS)

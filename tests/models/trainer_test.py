@@ -8,7 +8,13 @@ import pytest
 import tensorflow as tf
 
 from sen_tf import layers
-from sen_tf.losses import ActionContrast, ContrastiveLoss, OtherSamples, SameEpisode
+from sen_tf.losses import (
+    ActionContrast,
+    ContrastiveLoss,
+    OtherSamples,
+    SameEpisode,
+    Uniformity,
+)
 from sen_tf.models import ContrastiveWorldModel, encoders, transitions
 
 IMAGE = (16, 16, 3)
@@ -34,7 +40,7 @@ def small_model(embedding=None, loss=None, **arguments):
 
 def varied_loss():
     """A loss with kinds of negatives and a term that paper's has not."""
-    return ContrastiveLoss([OtherSamples(2), SameEpisode()], [ActionContrast(5)])
+    return ContrastiveLoss([OtherSamples(2), SameEpisode(), Uniformity()], [ActionContrast(5)])
 
 
 def data(count):

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from sen_tf import datasets, envs, generate, settings
+from sen_tf.datasets import cache
 from sen_tf.experiments import world_models
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -63,6 +64,18 @@ def test_a_generation_goes_on_where_it_stopped(tmp_path, single, in_this_process
     assert {name for name in after if after[name] == before[name]} == {third.name}
     generate.main([*command, "--seed=5", "--overwrite"])
     assert not set(times(tmp_path).items()) & set(after.items())
+
+
+def test_training_and_evaluation_share_no_episode_whatever_their_seeds(tmp_path):
+    environment, *_ = world_models.choose(["--env=shapes", "--preset=quick"])
+    seen = {}
+    for split in ("train", "evaluation"):
+        for seed in range(3):
+            path = tmp_path / f"{split}-{seed}.h5"
+            cache.generate(environment, split, path, episodes=64, steps=2, seed=seed)
+            for episode in datasets.read_episodes(path).observations:
+                assert seen.setdefault(episode.tobytes(), path) == path
+    assert len(seen) > 6 * 60
 
 
 def test_too_many_shards(tmp_path):
@@ -131,8 +144,8 @@ def test_a_broken_evaluation_set_is_found_before_training(tmp_path, single):
     chosen = world_models.choose([*command, "--eval_episodes=5"])
     assert len(world_models.training_episodes(chosen)) == 130
     content = single.read_bytes()
-    (tmp_path / "shapes-paper-evaluation-5x10.h5").write_bytes(content[: len(content) // 2])
-    with pytest.raises(datasets.DatasetError, match="evaluation-5x10.h5: it is not a readable"):
+    (tmp_path / "shapes-paper-evaluation-5x10-seed4.h5").write_bytes(content[: len(content) // 2])
+    with pytest.raises(datasets.DatasetError, match="5x10-seed4.h5: it is not a readable"):
         world_models.training_episodes(chosen)
 
 

@@ -282,7 +282,7 @@ def test_rush_hour_trains_on_limited_headings(tmp_path):
     sets = {path.name: datasets.read_episodes(path) for path in (tmp_path / "data").iterdir()}
     training = sets["rush_hour-train-all-start-up-300x2-seed1.h5"]
     assert training.attrs["settings"]["starts"] == ["up"]
-    evaluation = sets["rush_hour-evaluation-40x10.h5"]
+    evaluation = sets["rush_hour-evaluation-40x10-seed4.h5"]
     assert evaluation.attrs["settings"]["starts"] == []
     for episodes, limited in ((training, True), (evaluation, False)):
         # Mirrored, a triangle that heads up is itself, one that heads right is not.

@@ -94,6 +94,9 @@ def evaluate(latents: Latents, read: Callable[..., Episodes], env: EnvLike) -> d
         symmetry = _symmetry(latents, read, env.group, horizons, passed)
     for horizon, error in symmetry.pop("die_model", {}).items():
         scores[horizon]["die_model"] = error
+    near_states: dict[str, Any] = {}
+    if hasattr(env, "hard_negatives"):
+        near_states = _near_states(latents, env, len(first), first.attrs.get("seed", 0))
     norms = np.linalg.norm(start.reshape(len(start), -1), axis=1)
     return {
         "episodes": len(first),
@@ -102,7 +105,7 @@ def evaluate(latents: Latents, read: Callable[..., Episodes], env: EnvLike) -> d
         "z_spread": metrics.spread(start),
         "collapsed": metrics.is_collapsed(start),
         "symmetry": symmetry,
-        **(_near_states(latents, env, first) if hasattr(env, "hard_negatives") else {}),
+        **near_states,
         "parameters": int(sum(np.prod(w.shape) for w in latents.model.trainable_variables)),
     }
 
@@ -172,12 +175,9 @@ def act_on_features(features: np.ndarray, group: Any, g: Any) -> np.ndarray:
     return group_actions.act_on_regular_image(features, group, g)
 
 
-def _near_states(latents, env, episodes):
-    """HH@1 after one step, and TH@1 along a traversal about each axis; see `metrics.ranking`.
-
-    There are as many states as episodes, drawn with their seed.
-    """
-    count, rng = len(episodes), np.random.default_rng(episodes.attrs.get("seed", 0))
+def _near_states(latents, env, count, seed):
+    """HH@1 after one step, and TH@1 along a traversal about each axis; see `metrics.ranking`."""
+    rng = np.random.default_rng(seed)
     states, actions = env.sample_states(rng, count), env.sample_actions(rng, count)
     reached = env.step_states(states, actions)
     predicted = latents.rollout(_encode_states(latents, env, states), actions[:, None])[:, 0]

@@ -51,25 +51,31 @@ class Latents:
 @pytest.mark.parametrize("drawn", ["large", "small"])
 def test_who_knows_the_actions_tells_near_states_apart(drawn):
     env = KnownTeapot(drawn)
-    knowing = scoring._near_states(Latents(env), env, count=20)
+    knowing = scoring._near_states(Latents(env), env, count=20, seed=0)
     assert set(knowing["hard_hits"].values()) == {1.0}
     assert knowing["traversal_hits"] == {"pitch": 1.0, "yaw": 1.0, "roll": 1.0}
-    ignorant = scoring._near_states(Latents(env, acts=False), env, count=20)
+    ignorant = scoring._near_states(Latents(env, acts=False), env, count=20, seed=0)
     assert max(ignorant["hard_hits"].values()) < 0.5
     # Only the last of the 30 views, after a whole turn, is where it began.
     np.testing.assert_allclose(list(ignorant["traversal_hits"].values()), 1 / 30)
 
 
 @pytest.fixture(scope="module")
-def scored(tmp_path_factory):
-    """A function from latents' arguments to scores on one file."""
+def episodes(tmp_path_factory):
+    """An environment, and the function that reads a file of 30 of its episodes."""
     env = KnownTeapot()
     path = tmp_path_factory.mktemp("scored") / "teapot.h5"
     policy = datasets.uniform_policy(env)
     blocks = datasets.collect(env, policy, episodes=30, steps=1, seed=0, twins=True)
     about = {"env": "teapot", "split": "evaluation", "seed": 0, "group": "SO(3)", "settings": {}}
     datasets.write_episodes(path, blocks, episodes=30, **about)
-    read = functools.partial(datasets.read_episodes, path, "teapot")
+    return env, functools.partial(datasets.read_episodes, path, "teapot")
+
+
+@pytest.fixture(scope="module")
+def scored(episodes):
+    """A function from latents' arguments to scores on one file."""
+    env, read = episodes
     return lambda **further: scoring.evaluate(Latents(env, **further), read, env)
 
 
@@ -83,6 +89,24 @@ def test_a_common_factor_on_the_right_is_no_error(scored):
         assert scores["steps"]["1"]["die_model"] < 1e-6
     assert len(scores["symmetry"]["by_element"]) == 7
     assert "HH@1 among 6 100.0%   18 100.0%" in scoring.table(scores)
+
+
+class HalfAstray(Latents):
+    """A model that knows all states, but whose every other prediction is far from all of them."""
+
+    def rollout(self, states, actions):
+        visited = super().rollout(states, actions)
+        visited[::2] += 10
+        return visited
+
+
+def test_true_states_are_ranked_against_all_predictions(episodes):
+    """Not predictions against all states: those astray would come before half of the others."""
+    env, read = episodes
+    scores = scoring.evaluate(HalfAstray(env), read, env)["steps"]["1"]
+    assert scores["hits@1"] == scores["hits@10"] == 0.5
+    # Of 30, the 15 that are astray come after the 15 others.
+    assert 0.5 + 0.5 / 30 < scores["mrr"] < 0.5 + 0.5 / 16
 
 
 def test_a_factor_on_the_left_is(scored):

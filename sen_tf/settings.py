@@ -242,8 +242,9 @@ def flagfiles(env: str, preset: str, recipe: str) -> list[pathlib.Path]:
     """Paths of the flagfiles of an environment, a recipe and a preset, the stronger one last.
 
     `flags/<env>.cfg` holds the paper's settings, `flags/recipes/<recipe>.cfg` how another recipe
-    trains, `flags/<preset>/<env>.cfg` what a smaller preset leaves out. An environment of the
-    user's own has those called `own.cfg`.
+    trains, `flags/recipes/<recipe>/<env>.cfg` what it has for this environment alone,
+    `flags/<preset>/<env>.cfg` what a smaller preset leaves out. An environment of the user's own
+    has those called `own.cfg`.
     """
     here = pathlib.Path(__file__).parent
     # Beside the package in a checkout, inside it where it was installed.
@@ -252,6 +253,8 @@ def flagfiles(env: str, preset: str, recipe: str) -> list[pathlib.Path]:
     files = [folder / f"{env}.cfg"]
     if recipe != "paper":
         files.append(folder / "recipes" / f"{recipe}.cfg")
+        of_env = folder / "recipes" / recipe / f"{env}.cfg"
+        files += [of_env] if of_env.is_file() else []
     if preset != "paper":
         files.append(folder / preset / f"{env}.cfg")
     return files

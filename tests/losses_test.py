@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from sen_tf import losses
+from sen_tf.groups import rotations
 
 
 def test_energy_on_five_numbers():
@@ -93,3 +94,72 @@ def test_uniformity_of_one_transition_and_of_none_is_finite():
 def test_a_floor_that_is_not_positive_is_refused():
     with pytest.raises(ValueError, match="`floor` to be positive; received floor=0"):
         losses.Uniformity(floor=0)
+
+
+def turned_vectors(batch=200, vectors=5):
+    """Bodies in all positions: vectors fixed to them, and actions that turn them by 12 degrees."""
+    rng = np.random.default_rng(0)
+    z = rotations.haar(rng, batch)
+    action = rotations.exp(0.2 * rng.permuted(np.tile([1.0, 0, 0], (batch, 1)), axis=1))
+    vectors = z @ rng.standard_normal((3, vectors))
+    batch = {"action": action.astype("float32")}
+    states = {"features": vectors, "next_features": action @ vectors}
+    return batch, {name: array.astype("float32") for name, array in states.items()}
+
+
+def aligned(states, batch, epsilon=1e-3):
+    term = losses.Alignment(10, epsilon)
+    value = np.array(term(losses.ContrastiveLoss(), batch, states, 0, None))
+    assert value.shape == (len(batch["action"]),) and (value == value[0]).all()
+    return value[0]
+
+
+def test_alignment_is_least_where_actions_turn_all_vectors():
+    batch, states = turned_vectors()
+    assert aligned(states, batch) == pytest.approx(5 * np.log(1e-3), rel=1e-3)
+    constant = {name: np.ones_like(array) for name, array in states.items()}
+    still = {"features": states["features"], "next_features": states["features"]}
+    assert aligned(still, batch) > aligned(states, batch) + 3  # they should have moved
+    assert aligned(constant, batch) > aligned(still, batch)  # and it pays for no collapse
+
+
+def test_alignment_is_what_the_action_leaves_unexplained_whatever_the_basis():
+    batch, states = turned_vectors()
+    rng = np.random.default_rng(1)
+    noisy = {
+        name: array + 0.1 * rng.standard_normal(array.shape).astype("float32")
+        for name, array in states.items()
+    }
+    before, after = noisy["features"], noisy["next_features"]
+    left = batch["action"] @ before - after
+    both = np.concatenate([before, after])
+    both = both - both.mean(axis=0)
+    m, g = (np.einsum("nic,nid->cd", x, x) / len(x) for x in (left, both))
+    expected = sum(
+        np.linalg.slogdet((m + 1e-2 * g)[k, k])[1] - np.linalg.slogdet(g[k, k])[1]
+        for k in (slice(2), slice(2, 5))  # of the two, and of the others
+    )
+    assert aligned(noisy, batch, 1e-2) == pytest.approx(expected, rel=1e-3)
+    basis = np.eye(5, dtype=np.float32)
+    basis[:2, :2], basis[2:, 2:] = [[2, 1], [0, 3]], [[1, 2, 0], [0, 1, 0], [1, 0, 4]]
+    mixed = {name: array @ basis for name, array in noisy.items()}
+    assert aligned(mixed, batch, 1e-2) == pytest.approx(expected, rel=1e-3)
+
+
+@pytest.mark.parametrize("step, counts", [(0, True), (9, True), (10, False)])
+def test_alignment_stands_for_the_loss_while_it_counts(step, counts):
+    batch, states = turned_vectors(batch=8)
+    states = {"state": states["features"], "next_state": states["next_features"], **states}
+    states["predicted"] = states["state"]
+    term = losses.Alignment(10)
+    loss = losses.ContrastiveLoss([losses.Uniformity()], [term], object_axis=False)
+    assert loss.features and not losses.ContrastiveLoss(terms=[losses.ActionContrast(3)]).features
+    found, positive, negative = loss(batch, states, step, None, None)
+    expected = term(loss, batch, states, step, None) if counts else positive + negative
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("arguments", [{"steps": 0}, {"steps": 3, "epsilon": 0.0}])
+def test_an_alignment_that_cannot_count_is_refused(arguments):
+    with pytest.raises(ValueError, match="Expected `(steps|epsilon)` to be"):
+        losses.Alignment(**arguments)

@@ -43,6 +43,8 @@ ARMS = {
 }
 """The arms: whether the embedding commutes with the group, and whether the rest does."""
 TEAPOT_ARMS = ("sen", "nonequivariant", "tfn")
+VECTORS = 16
+"""Vectors of which the Teapot's rotations are made; docs/notes/teapot-small-actions.md."""
 PUBLISHED_SIDE = 129
 """Side of Reacher's images, in pixels, that have the published networks."""
 CELL = 10
@@ -239,8 +241,8 @@ def reacher(env: EnvLike, arm: str, hidden: int, filters: int, dtype: DTypePolic
 def teapot(env: EnvLike, arm: str, hidden: int, filters: int, dtype: DTypePolicy) -> Networks:
     """Embedding, encoder and transition for 3D Teapot; see `make_model`.
 
-    The embedding makes rotations, which are the states, and the arms differ in the transition: the
-    product a z for `sen`, tensor-field layers for `tfn`, plain dense layers for `nonequivariant`.
+    States are rotations, and the arms differ in the transition: the product a z for `sen`,
+    tensor-field layers for `tfn`, plain dense layers for `nonequivariant`.
     """
     makers: dict[str, Callable[..., keras.Model]] = {
         "sen": rotation_transitions.product_transition,
@@ -251,10 +253,10 @@ def teapot(env: EnvLike, arm: str, hidden: int, filters: int, dtype: DTypePolicy
         raise ValueError(
             f"Expected `arm` of teapot to be one of {', '.join(makers)}; received arm={arm!r}."
         )
-    embedding = embeddings.rotation_embedding(
-        env.observation_space.shape, (filters,) * 4, (hidden, hidden), dtype
+    embedding = embeddings.vector_embedding(
+        env.observation_space.shape, VECTORS, (filters,) * 4, (hidden, hidden), dtype
     )
-    encoder = encoders.identity_encoder(embedding.output_shape[1:], dtype)
+    encoder = encoders.rotation_encoder(embedding.output_shape[1:], dtype)
     return embedding, encoder, makers[arm](dtype=dtype)
 
 

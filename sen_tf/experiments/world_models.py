@@ -20,6 +20,7 @@ from sen_tf.experiments import networks
 from sen_tf.experiments.networks import Network
 from sen_tf.losses import (
     ActionContrast,
+    Alignment,
     ContrastiveLoss,
     OtherSamples,
     ReversedFrames,
@@ -82,6 +83,13 @@ class Loss:
         0.0,
         "Share of the training, from its start, in which the loss also contrasts the action taken "
         "with others.",
+        at_least=0.0,
+        at_most=1.0,
+    )
+    alignment: float = setting(
+        0.0,
+        "Share of the training, from its start, in which vectors are aligned with the rotations "
+        "that actions are, in place of the loss: the Teapot's, where the model knows the symmetry.",
         at_least=0.0,
         at_most=1.0,
     )
@@ -260,6 +268,8 @@ def _owners(flag):
         return [name for name, env in ENVS.items() if flag in env.arguments]
     if flag in ("starts", "train_starts", "episode_negatives"):
         return [name for name, env in ENVS.items() if env.start_names]
+    if flag == "alignment":
+        return [name for name, env in ENVS.items() if hasattr(env.group, "sample")]
     if flag == "reversed_negatives":
         return [name for name, env in ENVS.items() if env.frames == 2]
     return list(ENVS)
@@ -300,8 +310,12 @@ def make_loss(chosen: Settings, steps: int) -> ContrastiveLoss:
         negatives.append(ReversedFrames())
     if in_pairs(chosen):
         negatives.append(SameEpisode())
-    contrasted = round(loss.action_contrast * steps)
-    terms = [ActionContrast(contrasted)] if contrasted else []
+    knows = hasattr(env.group, "sample") and chosen.network.model != "nonequivariant"
+    shares = {
+        ActionContrast: loss.action_contrast,
+        Alignment: loss.alignment if knows else 0.0,
+    }
+    terms = [term(round(share * steps)) for term, share in shares.items() if round(share * steps)]
     sizes = {"hinge": loss.hinge, "sigma": loss.sigma, "variant": loss.variant}
     return networks.make_loss(env.name, negatives, terms, **sizes)
 

@@ -1,6 +1,6 @@
 """Losses of world models, as objects for `compile` and as functions of tensors."""
 
-from sen_tf.losses.contrastive import ActionContrast, ContrastiveLoss
+from sen_tf.losses.contrastive import ContrastiveLoss
 from sen_tf.losses.energies import action_contrast, contrastive_hinge, energy, nearness
 from sen_tf.losses.negatives import (
     Negatives,
@@ -9,14 +9,17 @@ from sen_tf.losses.negatives import (
     SameEpisode,
     Uniformity,
 )
+from sen_tf.losses.terms import ActionContrast, Alignment, Term
 
 __all__ = [
     "ActionContrast",
+    "Alignment",
     "ContrastiveLoss",
     "Negatives",
     "OtherSamples",
     "ReversedFrames",
     "SameEpisode",
+    "Term",
     "Uniformity",
     "action_contrast",
     "contrastive_hinge",

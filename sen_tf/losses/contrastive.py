@@ -1,4 +1,4 @@
-"""The contrastive loss of world models, an object for `compile`, and its further terms."""
+"""The contrastive loss of world models, an object for `compile`."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Self
@@ -7,61 +7,12 @@ import keras
 from keras import ops
 from keras.random import SeedGenerator
 
-from sen_tf.distribution import replicas
-from sen_tf.losses.energies import action_contrast, energy, nearness
-from sen_tf.losses.negatives import Negatives, OtherSamples, Saved
+from sen_tf.losses.energies import energy, nearness
+from sen_tf.losses.negatives import Negatives, OtherSamples
+from sen_tf.losses.terms import Term
 from sen_tf.tensors import Tensor
 
 VARIANTS = ("current", "predicted")
-
-
-@keras.saving.register_keras_serializable("sen_tf")
-class ActionContrast(Saved):
-    """`action_contrast` with the actions of other samples, in the first steps of training.
-
-    It ends the plateau on which the model predicts that nothing moves.
-
-    Args:
-        steps: Steps of gradient descent in which it counts.
-    """
-
-    def __init__(self, steps: int) -> None:
-        if steps < 1:
-            raise ValueError(f"Expected `steps` to be at least 1; received steps={steps!r}.")
-        self.steps = int(steps)
-
-    def __call__(
-        self,
-        loss: "ContrastiveLoss",
-        batch: dict[str, Tensor],
-        states: dict[str, Tensor],
-        step: Tensor,
-        predict: Callable[[Tensor, Tensor], Tensor],
-    ) -> Tensor:
-        """The term of each sample, `(batch,)`; 0 from step `steps` on.
-
-        Args:
-            loss: The `ContrastiveLoss`, for its energy.
-            batch, states, step, predict: As there.
-        """
-        state, next_state = states["state"], states["next_state"]
-        # Replicas cannot speak to each other inside of a condition.
-        actions, own = replicas.gather(batch["action"])
-        other = own(ops.roll(actions, 1, axis=0))
-        moved = loss.energy(state, next_state)
-        rows = replicas.total(ops.cast(ops.shape(state)[0], moved.dtype))
-        unit = replicas.total(ops.sum(moved)) / rows
-
-        def contrast():
-            wrong = predict(state, other)
-            return action_contrast(
-                states["predicted"], wrong, next_state, unit, loss.sigma, loss.object_axis
-            )
-
-        return ops.cond(step < self.steps, contrast, lambda: ops.zeros_like(moved))
-
-    def get_config(self) -> dict[str, Any]:
-        return {"steps": self.steps}
 
 
 @keras.saving.register_keras_serializable("sen_tf")
@@ -75,7 +26,7 @@ class ContrastiveLoss:
     Args:
         negatives: Kinds of negatives: `OtherSamples`, `ReversedFrames`, `SameEpisode`; by default
             one other sample. The first counts in evaluation too.
-        terms: Further terms of the loss in training, such as `ActionContrast`.
+        terms: Further terms of the loss in training: `ActionContrast`, `Alignment`.
         hinge: Energy beyond which a negative no longer counts.
         sigma: Length scale of the energy.
         variant: What negatives are compared with: `"current"`, the present state (C-SWM and the
@@ -97,7 +48,7 @@ class ContrastiveLoss:
     def __init__(
         self,
         negatives: Sequence[Negatives] | None = None,
-        terms: Sequence[Callable[..., Tensor]] = (),
+        terms: Sequence[Term] = (),
         hinge: float = 1.0,
         sigma: float = 0.5,
         variant: str = "current",
@@ -127,6 +78,11 @@ class ContrastiveLoss:
         """`energy` with the loss's own length scale."""
         return energy(x, y, self.sigma, self.object_axis)
 
+    @property
+    def features(self) -> bool:
+        """True if the loss looks at the embedding's features in training."""
+        return any(term.features for term in self.terms)
+
     def images(self, obs: Tensor) -> dict[str, Tensor]:
         """The images that training encodes beside `obs`, a dict."""
         images: dict[str, Tensor] = {}
@@ -148,7 +104,8 @@ class ContrastiveLoss:
 
         Args:
             batch: The transitions.
-            states: Dict of `state`, `predicted`, `next_state` and those of `images`.
+            states: Dict of `state`, `predicted`, `next_state` and those of `images`; where the loss
+                looks at `features`, of `features` and `next_features`, too.
             step: Steps of gradient descent so far.
             predict: Function from states and actions to predicted next states.
             seed: `keras.random.SeedGenerator` that negatives are drawn with.
@@ -172,7 +129,9 @@ class ContrastiveLoss:
         positive = self.energy(predicted, states["next_state"])
         losses = positive + sum(parts) / len(parts)
         for term in self.terms if training else ():
-            losses += term(self, batch, states, step, predict)
+            value = term(self, batch, states, step, predict)
+            alone = ops.where(step < term.steps, value, losses)
+            losses = alone if term.alone else losses + value
         return losses, positive, parts[0]
 
     def get_config(self) -> dict[str, Any]:

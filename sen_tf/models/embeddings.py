@@ -3,9 +3,8 @@
 Each function returns a `keras.Model` from images `(batch, rows, columns, channels)`, scaled to
 [0, 1], to features. Of objects these are maps in [0, 1]: one per object, `(batch, rows, columns,
 objects)`, or, where objects have a heading, one per object and group element, `(batch, rows,
-columns, |group|, objects)`. Of a body that turns it is a rotation, `(batch, 3, 3)`. Those of the
-dilated embedding, which sees no objects, are maps of any numbers. The group `"C1"` makes a network
-plain.
+columns, |group|, objects)`. Of a body that turns they are vectors, `(batch, 3, 2 + K)`. Those of
+embeddings that see no objects are maps of any numbers. The group `"C1"` makes a network plain.
 """
 
 from collections.abc import Sequence
@@ -15,7 +14,6 @@ import keras
 
 from sen_tf import groups
 from sen_tf.layers import (
-    GramSchmidt,
     GroupConv2D,
     LiftingConv2D,
     ProjectionConv2D,
@@ -213,33 +211,41 @@ def strided_embedding(
     return keras.Sequential([*layers, last(group, channels, 3, **same)], name=name)
 
 
-def rotation_embedding(
+def vector_embedding(
     image_shape: Sequence[int],
+    vectors: int = 16,
     filters: Sequence[int] = (32, 32, 32, 32),
     hidden: Sequence[int] = (256, 256),
     dtype: DTypePolicy = None,
     name: str = "embedding",
 ) -> keras.Model:
-    """3x3 convolutions of stride 2, then dense layers to two vectors, then their rotation.
+    """3x3 convolutions of stride 2, then dense layers to vectors that are to turn with a body.
+
+    Two, of which its rotation can be made, come first; they are sums of the others. The published
+    network has the two alone, which can be the same two: nothing bends between others and sums.
 
     Args:
         image_shape, dtype, name: As in `conv_embedding`.
+        vectors: Number K of the others.
         filters: Channels of the convolutions, each of which halves the image.
         hidden: Widths of the dense layers before the last.
 
     Returns:
-        Model to rotations `(batch, 3, 3)`, in the variable dtype of the policy.
+        Model to vectors `(batch, 3, 2 + K)`, in the variable dtype of the policy.
 
     Reference: Park et al. (2022), appendix, 3D Teapot.
     """
-    layers = [keras.Input(image_shape, dtype=state_dtype(dtype))]
+    precise: dict[str, Any] = {"dtype": state_dtype(dtype)}
+    layers: list[keras.layers.Layer] = []
     for width in filters:
-        layers += [
-            conv2d(width, 3, strides=2, padding="same", dtype=dtype),
-            *norm_relu(dtype),
-        ]
+        layers.append(conv2d(width, 3, strides=2, padding="same", dtype=dtype))
+        layers += norm_relu(dtype)
     layers.append(keras.layers.Flatten(data_format="channels_last", dtype=dtype))
-    layers += mlp(keras.layers.Dense, hidden, 6, dtype)
-    layers.append(keras.layers.Reshape((2, 3), dtype=state_dtype(dtype)))
-    layers.append(GramSchmidt(dtype=state_dtype(dtype)))
-    return keras.Sequential(layers, name=name)
+    layers += mlp(keras.layers.Dense, hidden, 3 * vectors, dtype)
+    x = image = keras.Input(image_shape, **precise)
+    for layer in layers:
+        x = layer(x)
+    others = keras.layers.Reshape((3, vectors), **precise)(x)
+    sums = keras.layers.Dense(2, use_bias=False, **precise)(others)
+    features = keras.layers.Concatenate(**precise)([sums, others])
+    return keras.Model(image, features, name=name)

@@ -10,6 +10,7 @@ import keras
 
 from sen_tf import groups
 from sen_tf.layers import (
+    GramSchmidt,
     GridLifting,
     GroupConv2D,
     GroupFlatten,
@@ -187,18 +188,24 @@ def _at_last_pixels(group, hidden, latent, dtype):
     return [*layers, dense(latent, dtype=state_dtype(dtype))]
 
 
-def identity_encoder(
-    features_shape: Sequence[int], dtype: DTypePolicy = None, name: str = "encoder"
+def rotation_encoder(
+    features_shape: Sequence[int],
+    dtype: DTypePolicy = None,
+    name: str = "encoder",
 ) -> keras.Model:
-    """Features that are the latent states already.
+    """The rotation that the first two vectors make; it commutes with SO(3).
 
     Args:
-        features_shape: Shape of the features of one sample, such as `(3, 3)` for rotations.
-        dtype: Dtype policy; features and states have its variable dtype.
+        features_shape: `(3, vectors)`.
+        dtype: Dtype policy; vectors and rotations have its variable dtype.
         name: Name of the model.
 
-    Reference: Park et al. (2022), section 5, 3D Teapot.
+    Returns:
+        Model to rotations `(batch, 3, 3)`.
+
+    Reference: Park et al. (2022), section 5, 3D Teapot, where S makes the rotation.
     """
     states = state_dtype(dtype)
-    layers = [keras.Input(features_shape, dtype=states), keras.layers.Identity(dtype=states)]
-    return keras.Sequential(layers, name=name)
+    vectors = keras.Input(features_shape, dtype=states)
+    pair = keras.layers.Permute((2, 1), dtype=states)(vectors)[:, :2]
+    return keras.Model(vectors, GramSchmidt(dtype=states)(pair), name=name)

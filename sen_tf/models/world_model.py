@@ -150,12 +150,16 @@ class ContrastiveWorldModel(TrainedModel):
         if training and self.loss is not None:
             images |= self.loss.images(first_frames(inputs, self.image_shape))
         # All images in one pass: fewer calls, and batch statistics over their union.
-        encoded = self.encode(ops.concatenate(list(images.values()), axis=0), training=training)
+        features = self.embed(ops.concatenate(list(images.values()), axis=0), training=training)
+        encoded = self.encoder(features, training=training)
         states, start = {}, 0
         for name, each in images.items():
             states[name] = encoded[start : start + ops.shape(each)[0]]
             start += ops.shape(each)[0]
         states |= states_of(inputs, states.pop("all"))
+        if training and self.loss is not None and self.loss.features:
+            both = states_of(inputs, features[: ops.shape(images["all"])[0]])
+            states |= {"features": both["state"], "next_features": both["next_state"]}
         predicted = self.step(states["state"], actions_of(inputs), training=training)
         return {**states, "predicted": predicted}
 

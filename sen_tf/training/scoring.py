@@ -117,8 +117,9 @@ def _symmetry(latents, read, group, horizons, passed):
         passed(1)
         episodes = read(steps=(0,), episodes=TWIN_EPISODES, twin=twin)
         images = episodes.observations[:, 0]
-        predicted = latents.rollout(latents.encode(images), episodes.actions[:, : max(horizons)])
-        return episodes.twins, latents.embed(images), predicted
+        states = latents.encode(images)
+        predicted = latents.rollout(states, episodes.actions[:, : max(horizons)])
+        return episodes.twins, _symmetric(latents.embed(images), states), predicted
 
     twins, features, predicted = outputs()
     table: dict[str, dict[str, float]] = {}
@@ -154,16 +155,25 @@ def look(latents: Latents, read: Callable[..., Episodes], env: EnvLike) -> dict[
     Returns:
         Dict of EE(S), where the episodes have twins.
     """
-    episodes = read(steps=(0,), episodes=LOOKED_AT)
-    features = latents.embed(episodes.observations[:, 0])
+
+    def outputs(twin=None):
+        episodes = read(steps=(0,), episodes=LOOKED_AT, twin=twin)
+        images = episodes.observations[:, 0]
+        return episodes.twins, _symmetric(latents.embed(images), latents.encode(images))
+
+    twins, features = outputs()
     errors = []
-    for number, element in episodes.twins.items():
-        twins = read(steps=(0,), episodes=LOOKED_AT, twin=number)
-        turned = latents.embed(twins.observations[:, 0])
+    for number, element in twins.items():
+        _, turned = outputs(number)
         errors.append(
             metrics.equivariance_error(act_on_features(features, env.group, element), turned)
         )
     return {"equivariance_error": float(np.mean(errors))} if errors else {}
+
+
+def _symmetric(features, states):
+    """What S makes of images: the features, or where they are vectors the rotation made of them."""
+    return states if features.ndim == 3 else features
 
 
 def act_on_features(features: np.ndarray, group: Any, g: Any) -> np.ndarray:

@@ -49,8 +49,8 @@ class Preset:
     recipe: str = setting(
         "auto",
         "How to train: paper, or fast (small batches, a learning rate that falls, at first the "
-        "contrast of actions, reversed negatives in reacher and those of the same episode in "
-        "rush_hour); auto takes paper under the paper preset, else fast.",
+        "contrast of actions; uniformity in reacher, negatives of the same episode in rush_hour, "
+        "an alignment in teapot); auto takes paper under the paper preset, else fast.",
         choices=("auto", *RECIPES),
     )
 

@@ -1,8 +1,8 @@
 """Encoder and transition of the Reacher peer in e2cnn's layers: regular fields of D4.
 
-Sizes are those of `experiments.networks.reacher`, 33x33 features down to one pixel, where dense
-layers are 1x1 convolutions. States are `(batch, fields * 8, 1, 1)`: e2cnn keeps the group inside
-the channels, its elements in the order of ours.
+Sizes are those of `experiments.networks.reacher`, 33x33 or 17x17 features down to one pixel, where
+dense layers are 1x1 convolutions. States are `(batch, fields * 8, 1, 1)`: e2cnn keeps the group
+inside the channels, its elements in the order of ours.
 
 Reference: Weiler and Cesa (2019); Park et al. (2022), appendix, Reacher.
 """
@@ -57,7 +57,7 @@ def _conv_norm_relu(inputs, outputs, kernel_size, **arguments):
 
 
 class Encoder(nn.Module):
-    """From maps `(batch, channels, 33, 33)` to states `(batch, latent * 8, 1, 1)`.
+    """From maps `(batch, channels, 33, 33)` to states `(batch, latent * 8, 1, 1)`, with pooling.
 
     Args:
         channels: Maps of the embedding: trivial fields.
@@ -74,14 +74,35 @@ class Encoder(nn.Module):
             enn.PointwiseMaxPool(fields, 3, **halving),
             *_conv_norm_relu(fields, fields, 3, **halving),
             enn.PointwiseMaxPool(fields, 3, **halving),
-            *_conv_norm_relu(fields, fields, 3),
-            *_conv_norm_relu(fields, fields, 1),
-            *_conv_norm_relu(fields, fields, 1),
-            enn.R2Conv(fields, _regular(latent), 1),
+            *_at_last_pixels(fields, latent),
         )
 
     def forward(self, maps):
         return self.layers(enn.GeometricTensor(maps, self.maps)).tensor
+
+
+class StridedEncoder(Encoder):
+    """From maps `(batch, channels, 17, 17)` to states, halved by convolutions alone."""
+
+    def __init__(self, channels, hidden, latent):
+        super().__init__(channels, 1, latent)
+        fields, halving = _regular(hidden), {"stride": 2, "padding": 1}
+        self.layers = enn.SequentialModule(
+            *_conv_norm_relu(self.maps, fields, 3, **halving),
+            *_conv_norm_relu(fields, fields, 3, **halving),
+            *_conv_norm_relu(fields, fields, 3, **halving),
+            *_at_last_pixels(fields, latent),
+        )
+
+
+def _at_last_pixels(fields, latent):
+    """The layers from 3x3 pixels on: to one pixel, then two hidden ones and the last one at it."""
+    return [
+        *_conv_norm_relu(fields, fields, 3),
+        *_conv_norm_relu(fields, fields, 1),
+        *_conv_norm_relu(fields, fields, 1),
+        enn.R2Conv(fields, _regular(latent), 1),
+    ]
 
 
 class FieldLayerNorm(enn.EquivariantModule):

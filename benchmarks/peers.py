@@ -18,13 +18,14 @@ import torch
 from keras import ops
 
 from benchmarks import torch_models, torch_weights
+from sen_tf.envs import ENVS
 from sen_tf.experiments import networks
 from sen_tf.losses import contrastive_hinge
 
 TOLERANCE = 1e-4
 STATE_SCALE = 0.1
 """Of random states: some of their energies are below the hinge and some above."""
-HIDDEN = {"cubes": 256, "shapes": 256, "reacher": 181}
+HIDDEN = {"cubes": 256, "shapes": 256, "reacher": 181, "reacher-65": 16}
 FILTERS = 32
 
 
@@ -33,8 +34,10 @@ def make_pair(env, hidden, filters):
     torch.manual_seed(0)
     peer = torch_models.make_model(env, hidden, filters)
     torch_weights.randomize(peer, np.random.default_rng(0))
-    model = networks.make_model(env, "sen", hidden, filters, "float32")
-    model.compile(loss=networks.make_loss(env))
+    name, _, pixels = env.partition("-")
+    world = ENVS[name](size=int(pixels)) if pixels else ENVS[name]()
+    model = networks.make_model(world, "sen", hidden, filters, "float32")
+    model.compile(loss=networks.make_loss(name))
     torch_weights.give_weights(peer, model)
     return peer, model
 

@@ -3,11 +3,14 @@
 They compute what `experiments.networks` does, as the published models do: eager PyTorch in float32
 with images channels-first, the expanded kernels of group layers gathered in every call, messages
 along explicit lists of edges, each frame of a transition embedded by itself. Vectors have the group
-axis before the channels, as ours, so that no layer has to move axes.
+axis before the channels, as ours, so that no layer has to move axes. `Tuning` is what a user would
+try to make their steps faster.
 
 Reference: Park et al. (2022), appendix; Kipf, van der Pol and Welling (2020).
 """
 
+import contextlib
+import dataclasses
 import itertools
 
 import numpy as np
@@ -24,7 +27,40 @@ OBJECTS = 5
 MOVES = 4
 TORQUES = 2
 DILATIONS = (2, 4, 8, 16, 32)
-IMAGE_SHAPES = {"cubes": (3, 50, 50), "shapes": (3, 50, 50), "reacher": (6, 129, 129)}
+IMAGE_SHAPES = {
+    "cubes": (3, 50, 50),
+    "shapes": (3, 50, 50),
+    "reacher": (6, 129, 129),
+    "reacher-65": (6, 65, 65),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Tuning:
+    """How a step is done.
+
+    channels_last: whether images and kernels have their channels last in memory.
+    one_pass: whether both frames of a transition are embedded together.
+    autocast: whether layers compute in bfloat16 where PyTorch thinks it safe.
+    """
+
+    channels_last: bool = False
+    one_pass: bool = False
+    autocast: bool = False
+
+    def __str__(self):
+        return ", ".join(
+            words
+            for words, on in (
+                ("channels last", self.channels_last),
+                ("both frames in one pass", self.one_pass),
+                ("autocast", self.autocast),
+            )
+            if on
+        )
+
+
+AS_PUBLISHED = Tuning()
 
 
 def _conv_norm_relu(channels, filters, kernel_size, **arguments):
@@ -55,6 +91,15 @@ def dilated_embedding(filters, channels):
     for rate in DILATIONS:
         layers += _conv_norm_relu(filters, filters, 3, padding=rate, dilation=rate)
     return nn.Sequential(*layers, nn.Conv2d(filters, channels, 3, stride=2, padding=1))
+
+
+def strided_embedding(filters, channels):
+    """Reacher: two frames `(batch, 6, 65, 65)` to maps `(batch, channels, 17, 17)`."""
+    layers = _conv_norm_relu(6, filters, 3, stride=2, padding=1)
+    layers += _conv_norm_relu(filters, 2 * filters, 3, stride=2, padding=1)
+    for rate in (1, 2, 4):
+        layers += _conv_norm_relu(2 * filters, 2 * filters, 3, padding=rate, dilation=rate)
+    return nn.Sequential(*layers, nn.Conv2d(2 * filters, channels, 3, padding=1))
 
 
 class Quadrants(nn.Module):
@@ -174,14 +219,19 @@ class WorldModel(nn.Module):
         """The predicted next states."""
         return state + self.transition(state, action)
 
-    def loss(self, batch, order):
+    def loss(self, batch, order, one_pass=False):
         """The loss of a batch of transitions.
 
         Args:
             batch: Dict of `obs` and `next_obs`, images, and `action`.
             order: Sample whose state is the negative of each: integers `(batch,)`.
+            one_pass: As in `Tuning`.
         """
-        state, next_state = self.encode(batch["obs"]), self.encode(batch["next_obs"])
+        frames = [batch["obs"], batch["next_obs"]]
+        if one_pass:
+            state, next_state = self.encode(torch.cat(frames)).chunk(2)
+        else:
+            state, next_state = map(self.encode, frames)
         return self.contrast(state, self.step(state, batch["action"]), next_state, order)
 
     def contrast(self, state, predicted, next_state, order):
@@ -190,7 +240,7 @@ class WorldModel(nn.Module):
         return (self._energy(predicted, next_state) + (HINGE - away).clamp(min=0)).mean()
 
     def _energy(self, x, y):
-        return (x - y).square().flatten(1).sum(1) * (0.5 / SIGMA**2 / self.objects)
+        return (x.float() - y.float()).square().flatten(1).sum(1) * (0.5 / SIGMA**2 / self.objects)
 
 
 def _object_model(embedding, side, hidden, latent=2):
@@ -199,13 +249,19 @@ def _object_model(embedding, side, hidden, latent=2):
     return WorldModel(embedding, encoder, ObjectGraph(hidden, latent), OBJECTS)
 
 
-def _reacher_model(hidden, filters, channels=8, latent=4):
+def _reacher_model(hidden, filters, small, latent=4):
     from benchmarks import e2cnn_reacher
 
+    channels = 16 if small else 8
+    embed, encoder = (
+        (strided_embedding, e2cnn_reacher.StridedEncoder)
+        if small
+        else (dilated_embedding, e2cnn_reacher.Encoder)
+    )
     return WorldModel(
-        dilated_embedding(filters, channels),
-        e2cnn_reacher.Encoder(channels, hidden, latent),
-        e2cnn_reacher.Transition(latent, TORQUES, hidden),
+        embed(filters, channels),
+        encoder(channels, hidden, latent),
+        e2cnn_reacher.Transition(latent, TORQUES, 2 * hidden if small else hidden),
         objects=1,
     )
 
@@ -214,14 +270,15 @@ def make_model(env, hidden, filters):
     """The peer of `sen_tf.experiments.networks.make_model(env, "sen", hidden, filters, "float32")`.
 
     Args:
-        env: `"cubes"`, `"shapes"` or `"reacher"`, which needs e2cnn.
+        env: `"cubes"`, `"shapes"`, or `"reacher"` or `"reacher-65"`, which need e2cnn.
         hidden: Width of encoder and transition in fields.
         filters: Channels of the embedding; half as many for shapes.
     """
     makers = {
         "cubes": lambda: _object_model(conv_embedding(filters), 50, hidden),
         "shapes": lambda: _object_model(cell_embedding(filters // 2), 5, hidden),
-        "reacher": lambda: _reacher_model(hidden, filters),
+        "reacher": lambda: _reacher_model(hidden, filters, small=False),
+        "reacher-65": lambda: _reacher_model(hidden, filters, small=True),
     }
     if env not in makers:
         raise ValueError(f"`env` must be one of {', '.join(makers)}, got {env!r}.")
@@ -237,7 +294,7 @@ def random_batch(env, count, rng):
         rng: A `numpy.random.Generator`.
     """
     frames = rng.integers(0, 256, (2, count, *IMAGE_SHAPES[env]), np.uint8)
-    if env == "reacher":
+    if env.startswith("reacher"):
         action = rng.uniform(-1, 1, (count, TORQUES)).astype(np.float32)
     else:
         action = rng.integers(0, OBJECTS * MOVES, count)
@@ -245,12 +302,13 @@ def random_batch(env, count, rng):
     return {name: torch.from_numpy(value) for name, value in batch.items()}
 
 
-def make_step(env, hidden, filters, batch_size):
+def make_step(env, hidden, filters, batch_size, tuning=AS_PUBLISHED):
     """A step of training, to be timed; it also sets the number of PyTorch's threads to 2.
 
     Args:
         env, hidden, filters: As in `make_model`.
         batch_size: Transitions of the fixed random batch.
+        tuning: A `Tuning`.
 
     Returns:
         A function of no arguments that does one whole step, from integer images to the update of
@@ -259,13 +317,22 @@ def make_step(env, hidden, filters, batch_size):
     torch.set_num_threads(THREADS)
     torch.manual_seed(0)
     model = make_model(env, hidden, filters)
-    optimizer = torch.optim.Adam(model.parameters(), LEARNING_RATE)
     batch = random_batch(env, batch_size, np.random.default_rng(0))
+    if tuning.channels_last:
+        model.embedding.to(memory_format=torch.channels_last)
+        for name in ("obs", "next_obs"):
+            batch[name] = batch[name].contiguous(memory_format=torch.channels_last)
+    optimizer = torch.optim.Adam(model.parameters(), LEARNING_RATE)
     generator = torch.Generator().manual_seed(0)
+    precision = (
+        torch.autocast("cpu", torch.bfloat16) if tuning.autocast else contextlib.nullcontext()
+    )
 
     def step():
         optimizer.zero_grad()
-        loss = model.loss(batch, torch.randperm(batch_size, generator=generator))
+        order = torch.randperm(batch_size, generator=generator)
+        with precision:
+            loss = model.loss(batch, order, tuning.one_pass)
         loss.backward()
         optimizer.step()
         return loss.item()

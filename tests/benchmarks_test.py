@@ -153,7 +153,7 @@ SMALL = {
     "startup": (2, startup.rows),
     "pipeline": (2, functools.partial(pipeline.rows, episodes=2, steps=2)),
     "streaming": (4, functools.partial(streaming.rows, episodes=20, steps=2, limited=20)),
-    "step": (2, lambda rounds: step.compare(rounds, "shapes", 8, 4, 8)),
+    "step": (6, lambda rounds: step.compare(rounds, "shapes", 8, 4, 8)),
     "by episodes": (2, functools.partial(growth.generation_by_episodes, numbers=(1, 2), drawn=1)),
     "by objects": (4, functools.partial(growth.transition_by_objects, numbers=(2, 3), hidden=2)),
     "by group": (4, functools.partial(growth.convolution_by_group, fields=2, side=5, batch_size=1)),

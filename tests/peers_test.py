@@ -19,7 +19,7 @@ def make_pair():
     """Makes a small peer, our model with its weights, and a batch; skipped without e2cnn."""
 
     def make(env):
-        if env == "reacher":
+        if env.startswith("reacher"):
             pytest.importorskip("e2cnn", reason=NO_E2CNN)
         batch = torch_models.random_batch(env, 4, np.random.default_rng(1))
         return *peers.make_pair(env, hidden=8, filters=4), batch
@@ -66,18 +66,25 @@ def test_every_kernel_of_e2cnn_is_one_of_ours():
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("env", ["shapes", "reacher"])
-def test_a_step_is_one_of_training(env):
-    if env == "reacher":
+TUNINGS = [
+    torch_models.AS_PUBLISHED,
+    torch_models.Tuning(channels_last=True, one_pass=True, autocast=True),
+]
+
+
+@pytest.mark.parametrize("tuning", TUNINGS, ids=str)
+@pytest.mark.parametrize("env", ["cubes", "shapes", "reacher", "reacher-65"])
+def test_a_step_is_one_of_training(env, tuning):
+    if env.startswith("reacher"):
         pytest.importorskip("e2cnn", reason=NO_E2CNN)
-    step = torch_models.make_step(env, hidden=8, filters=4, batch_size=2)
-    losses = [step() for _ in range(2)]
-    assert losses[1] < losses[0]
+    step = torch_models.make_step(env, 8, 4, 2, tuning)
+    losses = [step() for _ in range(5)]
+    assert losses[-1] < losses[0]
     assert torch.get_num_threads() == torch_models.THREADS
 
 
 def test_unknown_environments_are_refused():
-    with pytest.raises(ValueError, match="`env` must be one of cubes, shapes, reacher, got 'cube'"):
+    with pytest.raises(ValueError, match="`env` must be one of .*reacher, reacher-65, got 'cube'"):
         torch_models.make_model("cube", 8, 4)
 
 

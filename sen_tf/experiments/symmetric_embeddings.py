@@ -32,6 +32,7 @@ METRICS = {
     "traversal_roll": Metric("TH@1 roll %"),
     "ee_embedding": Metric("EE(S)", lower_is_better=True),
     "die_model": Metric("DIE(model) x 1e-2", lower_is_better=True),
+    "skill": Metric("skill, episodes held out"),
 }
 BLOCKS = ("hits@1", "hits@10", "mrr", "ee_embedding", "die_model")
 OWNED: tuple[str, ...] = ("model", "dataset", "trust_dataset", "train_actions", "train_starts")
@@ -75,6 +76,8 @@ def run(
     summary = training_run.run(chosen, directory).summary
     cost = {name: summary[name] for name in ("transitions_seen", "preset", "precision")}
     scored = {"evaluation_episodes": summary["scores"]["episodes"]}
+    if "val_skill" in (best := summary["history"][summary["best_epoch"] - 1]):
+        scored["skill"] = best["val_skill"]
     return numbers(summary["scores"], horizon) | cost | scored
 
 
@@ -120,7 +123,7 @@ EXPERIMENTS = {
     ),
     "cubes": table("cubes", "3D Blocks, trained on all moves", BLOCKS, *ALL),
     "cubes-limited": table("cubes", "3D Blocks, trained on moves up, right and down", RANKS),
-    "rush_hour": table("rush_hour", "Rush Hour, trained on all headings", RANKS),
+    "rush_hour": table("rush_hour", "Rush Hour, trained on all headings", (*RANKS, "skill")),
     "rush_hour-limited": table(
         "rush_hour", "Rush Hour, trained on objects that head up", BLOCKS, "--train_starts=up"
     ),
@@ -146,7 +149,7 @@ EXPERIMENTS = {
     "teapot-small": table(
         "teapot",
         "Teapot, under small turns about the axes",
-        ("hard_hits@6", "ee_embedding"),
+        ("hard_hits@6", *TRAVERSALS, "ee_embedding"),
         "--rotations=small",
         arms=networks.TEAPOT_ARMS,
     ),

@@ -17,7 +17,6 @@ TABLES = {
     "rush_hour-limited": "symmetric_embeddings",
     "reacher": "symmetric_embeddings",
     "reacher-limited": "symmetric_embeddings",
-    "reacher-limited-poses": "symmetric_embeddings",
     "teapot-large": "symmetric_embeddings",
     "teapot-small": "symmetric_embeddings",
     "sequence": "sequence_labelling",

@@ -7,8 +7,7 @@ Of the printed numbers in `published.csv`, EE of rotations is divided by sqrt(3)
 mean |g S(o) - S(g o)| itself, 2.41 for unrelated rotations, 16 sqrt(2) / (3 pi), and we divide by
 mean |S(o)|. The DIE of both Reacher tables is left out, since its unit is unclear. `cubes` is not
 published: its printed row repeats that of another environment. Nor is `rush_hour-limited`: limited
-headings are our reading of the experiment. `reacher-limited-poses` is `reacher-limited` after a
-warm-up with all torques, as limited ones leave the second joint at its stop in every episode.
+headings are our reading of the experiment.
 """
 
 import dataclasses
@@ -133,14 +132,6 @@ EXPERIMENTS = {
         "Reacher, trained where the second torque is not negative",
         FROM_ONE_STEP,
         "--train_actions=second_nonnegative",
-        horizon=1,
-    ),
-    "reacher-limited-poses": table(
-        "reacher",
-        "Reacher, trained where the second torque is not negative, from all poses",
-        FROM_ONE_STEP,
-        "--train_actions=second_nonnegative",
-        "--warm_up=all",
         horizon=1,
     ),
     "teapot-large": table(

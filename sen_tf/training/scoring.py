@@ -172,7 +172,7 @@ def look(latents: Latents, read: Callable[..., Episodes], env: EnvLike) -> dict[
 
 
 def _symmetric(features, states):
-    """What S makes of images: the features, or where they are vectors the rotation made of them."""
+    """The output of S: the features, or where they are vectors the rotation made of them."""
     return states if features.ndim == 3 else features
 
 

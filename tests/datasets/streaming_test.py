@@ -192,31 +192,6 @@ def test_pairs_of_odd_episodes_lose_no_transition(write):
     assert (episodes[:, 0] == episodes[:, 1]).mean() > 0.6  # of three, two can be a pair
 
 
-@pytest.mark.parametrize("steps", [4, 5])
-def test_runs_are_steps_in_a_row_of_which_each_frame_comes_once(write, steps):
-    stream = open_stream(write(steps=steps))
-    how = {"batch_size": 8, "seed": 1, "run": 2, "stop_epoch": 4}
-    dataset, count = stream.transitions(**how)
-    assert count == stream.steps_per_epoch(8, run=2) == 15
-    batches = list(dataset.as_numpy_iterator())
-    assert len(batches) == 4 * count
-    begun = set()
-    for epoch in range(4):
-        seen = []
-        for batch in batches[epoch * count : (epoch + 1) * count]:
-            first = batch["action"][:, :1]
-            np.testing.assert_array_equal(batch["action"], first + [0, 1])
-            np.testing.assert_array_equal(batch["obs"][..., 0, 0, 0], first + [0, 1, 2])
-            seen += batch["action"].ravel().tolist()
-        assert len(set(seen)) == len(seen) == 120
-        begun.add(min(seen))
-    assert begun == ({0} if steps == 4 else {0, 1})
-    rest, _ = stream.transitions(start_epoch=2, start_step=3, **how)
-    for batch, again in zip(batches[2 * count + 3 :], rest.as_numpy_iterator(), strict=True):
-        np.testing.assert_array_equal(batch["action"], again["action"])
-        np.testing.assert_array_equal(batch["obs"], again["obs"])
-
-
 def test_shares_are_cuts_of_the_batch(write):
     stream = open_stream(write())
     whole, shares = (stream.transitions(12, 0, pairs=True, shares=n)[0] for n in (1, 3))

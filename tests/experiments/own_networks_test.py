@@ -31,7 +31,7 @@ def world(group="C4", side=18, objects=None, space=None, representation="permuta
 
 def make(env, arm):
     keras.utils.set_random_seed(0)
-    model = ContrastiveWorldModel(*networks.networks_of(env)(env, arm, 8, 4, "float32"))
+    model = ContrastiveWorldModel(*networks.networks_of(env)(env(), arm, 8, 4, "float32"))
     randomize_weights(model)
     return model
 

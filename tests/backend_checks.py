@@ -33,7 +33,7 @@ MODELS = {
     },
     # So that a model must know which step it is in.
     ("shapes", "nonequivariant"): {"terms": [losses.ActionContrast(2)]},
-    ("teapot", "sen"): {"hinge": 20.0},
+    ("teapot", "sen"): {"hinge": 20.0, "terms": [losses.Alignment(2, epsilon=0.1)]},
 }
 
 

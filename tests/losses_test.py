@@ -163,3 +163,17 @@ def test_alignment_stands_for_the_loss_while_it_counts(step, counts):
 def test_an_alignment_that_cannot_count_is_refused(arguments):
     with pytest.raises(ValueError, match="Expected `(steps|epsilon)` to be"):
         losses.Alignment(**arguments)
+
+
+def test_an_alignment_of_what_is_not_vectors_or_rotations_is_refused():
+    batch, states = turned_vectors(batch=4)
+    pair = {name: array[..., :2] for name, array in states.items()}
+    maps = {name: array[..., None] for name, array in states.items()}
+    for wrong in ((batch, pair), (batch, maps), ({"action": np.zeros(4)}, states)):
+        with pytest.raises(ValueError, match="`Alignment` needs .* rotations, .*received"):
+            losses.Alignment(3)(losses.ContrastiveLoss(), *wrong, 0, None)
+
+
+def test_uniformity_compares_states_alone():
+    with pytest.raises(ValueError, match="`variant` to be 'current'.*received variant='predicted'"):
+        losses.ContrastiveLoss([losses.Uniformity()], variant="predicted")

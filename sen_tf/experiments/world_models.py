@@ -32,6 +32,11 @@ from sen_tf.settings import UsageError, setting
 from sen_tf.training import fitting, runs
 from sen_tf.training.fitting import Training
 
+OF_PART = {
+    "hinge": {"hinge", "negatives", "variant", "episode_negatives"},
+    "uniformity": {"each_object"},
+}
+"""Flags that count with a `--negative_part` alone."""
 PRESETS = ("quick", "laptop", "paper")
 RECIPES = ("fast", "paper")
 
@@ -42,8 +47,8 @@ class Preset:
 
     preset: str = setting(
         "auto",
-        "Size of the experiment: quick (minutes on a CPU), laptop (an hour at most; reacher's "
-        "fully_equivariant one and a half), paper; auto takes paper on a GPU and quick on a CPU.",
+        "Size of the experiment: quick (minutes on a CPU), laptop (an hour at most), paper; auto "
+        "takes paper on a GPU and quick on a CPU.",
         choices=("auto", *PRESETS),
     )
     recipe: str = setting(
@@ -249,6 +254,10 @@ def _check_owners(values, typed):
         owners = _owners(name)
         if env not in owners:
             raise UsageError(f"--{name} is for --env={' or '.join(owners)}, not for {env}")
+    part = values.get("negative_part", "hinge")
+    others = set().union(*(flags for name, flags in OF_PART.items() if name != part))
+    if unheeded := sorted(typed & others):
+        raise UsageError(f"--{unheeded[0]} does nothing under --negative_part={part}")
     arms = networks.arms_of(env)
     if values.get("model", arms[0]) not in arms:
         why = "" if len(arms) > 1 else ", since its class states no `group`"
@@ -268,6 +277,8 @@ def _owners(flag):
         return [name for name, env in ENVS.items() if flag in env.arguments]
     if flag in ("starts", "train_starts", "episode_negatives"):
         return [name for name, env in ENVS.items() if env.start_names]
+    if flag == "each_object":
+        return [name for name, env in ENVS.items() if env.objects is not None]
     if flag == "alignment":
         return [name for name, env in ENVS.items() if hasattr(env.group, "sample")]
     if flag == "reversed_negatives":

@@ -24,8 +24,9 @@ class ContrastiveLoss:
     kind's part stands in.
 
     Args:
-        negatives: Kinds of negatives: `OtherSamples`, `ReversedFrames`, `SameEpisode`; by default
-            one other sample. The first counts in evaluation too.
+        negatives: Kinds of negatives: `OtherSamples`, `ReversedFrames`, `SameEpisode`, or
+            `Uniformity`, which has no hinge; by default one other sample. The first counts in
+            evaluation too.
         terms: Further terms of the loss in training: `ActionContrast`, `Alignment`.
         hinge: Energy beyond which a negative no longer counts.
         sigma: Length scale of the energy.
@@ -34,7 +35,8 @@ class ContrastiveLoss:
         object_axis: Whether axis 1 of a state counts objects, over which energies are averaged.
 
     Raises:
-        ValueError: For an unknown variant, a hinge or sigma that is not positive, or no negatives.
+        ValueError: For an unknown variant, `"predicted"` beside `Uniformity`, a hinge or sigma
+            that is not positive, or no negatives.
 
     Example:
         >>> model.compile(
@@ -63,6 +65,11 @@ class ContrastiveLoss:
         if variant not in VARIANTS:
             raise ValueError(
                 f"Expected `variant` to be one of {VARIANTS}; received variant={variant!r}."
+            )
+        if variant == "predicted" and any(hasattr(kind, "part") for kind in self.negatives):
+            raise ValueError(
+                "Expected `variant` to be 'current' where negatives compare states with each "
+                "other, as `Uniformity` does; received variant='predicted'."
             )
         if not (hinge > 0 and sigma > 0):
             raise ValueError(

@@ -32,15 +32,8 @@ class Term(Protocol):
     ) -> Tensor: ...
 
 
-@keras.saving.register_keras_serializable("sen_tf")
-class ActionContrast(Saved):
-    """`action_contrast` with the actions of other samples, in the first steps of training.
-
-    It ends the plateau on which the model predicts that nothing moves.
-
-    Args:
-        steps: Steps of gradient descent in which it counts.
-    """
+class _Early(Saved):
+    """A term of the first steps."""
 
     features, alone = False, False
 
@@ -48,6 +41,20 @@ class ActionContrast(Saved):
         if steps < 1:
             raise ValueError(f"Expected `steps` to be at least 1; received steps={steps!r}.")
         self.steps = int(steps)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"steps": self.steps}
+
+
+@keras.saving.register_keras_serializable("sen_tf")
+class ActionContrast(_Early):
+    """`action_contrast` with the actions of other samples, in the first steps of training.
+
+    It ends the plateau on which the model predicts that nothing moves.
+
+    Args:
+        steps: Steps of gradient descent in which it counts.
+    """
 
     def __call__(
         self,
@@ -79,12 +86,9 @@ class ActionContrast(Saved):
 
         return ops.cond(step < self.steps, contrast, lambda: ops.zeros_like(moved))
 
-    def get_config(self) -> dict[str, Any]:
-        return {"steps": self.steps}
-
 
 @keras.saving.register_keras_serializable("sen_tf")
-class Alignment(Saved):
+class Alignment(_Early):
     """The alignment of features that are vectors with actions that are rotations.
 
     Of K vectors v before and v' after an action a it is
@@ -110,11 +114,9 @@ class Alignment(Saved):
     features, alone = True, True
 
     def __init__(self, steps: int, epsilon: float = 1e-3) -> None:
-        if steps < 1:
-            raise ValueError(f"Expected `steps` to be at least 1; received steps={steps!r}.")
+        super().__init__(steps)
         if not epsilon > 0:
             raise ValueError(f"Expected `epsilon` to be positive; received epsilon={epsilon!r}.")
-        self.steps = int(steps)
         self.epsilon = float(epsilon)
 
     def __call__(
@@ -131,7 +133,17 @@ class Alignment(Saved):
             loss, step, predict: Unused here.
             batch: Dict of `action`, rotations `(batch, 3, 3)`.
             states: Dict of `features` and `next_features`, vectors `(batch, 3, 2 + K)`.
+
+        Raises:
+            ValueError: For features or actions of other shapes.
         """
+        shapes = [tuple(x.shape[1:]) for x in (states["features"], batch["action"])]
+        if shapes[0][:-1] != (3,) or shapes[0][-1] <= FRAME or shapes[1] != (3, 3):
+            raise ValueError(
+                "`Alignment` needs features that are three vectors or more, (batch, 3, vectors), "
+                f"and actions that are rotations, (batch, 3, 3); received {shapes[0]} and "
+                f"{shapes[1]} per sample."
+            )
         before, after = (
             ops.cast(states[name], "float32") for name in ("features", "next_features")
         )
@@ -150,7 +162,7 @@ class Alignment(Saved):
         return ops.zeros_like(before[:, 0, 0]) + value
 
     def get_config(self) -> dict[str, Any]:
-        return {"steps": self.steps, "epsilon": self.epsilon}
+        return {**super().get_config(), "epsilon": self.epsilon}
 
 
 FRAME = 2

@@ -88,6 +88,8 @@ def test_auto_preset_is_what_the_program_says():
         ("--sprites=paper", "--sprites is for --env=shapes"),
         ("--reversed_negatives", "--reversed_negatives is for --env=reacher"),
         ("--episode_negatives", "--episode_negatives is for --env=rush_hour"),
+        ("--alignment=0.5", "--alignment is for --env=teapot, not for cubes"),
+        ("--each_object", "--each_object does nothing under --negative_part=hinge"),
         ("--env=cube", "cubes"),
         ("--recipe=slow", "fast"),
         ("--validation=1.5", "validation"),
@@ -99,6 +101,15 @@ def test_a_flag_of_another_environment_is_one_clear_line(argument, expected):
         world_models.choose([argument])
     assert expected in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("flag", ["hinge=2", "negatives=3", "variant=predicted"])
+def test_what_uniformity_would_not_heed_is_refused(flag):
+    message = f"--{flag.split('=')[0]} does nothing under --negative_part=uniformity"
+    for words in (["--env=reacher", "--preset=quick"], ["--negative_part=uniformity"]):
+        with pytest.raises(settings.UsageError, match=message):
+            world_models.choose([*words, f"--{flag}"])
+    world_models.choose(["--env=reacher", "--preset=quick", "--negative_part=hinge", f"--{flag}"])
 
 
 def test_headings_are_named():

@@ -64,20 +64,22 @@ def run(
     settings: Sequence[Any],
     seed: int,
     directory: pathlib.Path,
+    metrics: Sequence[str],
     horizon: int | None = None,
 ) -> dict[str, Any]:
-    """Trains a model of an arm and scores it; see `Experiment.run`."""
+    """Trains a model of an arm and scores it by some of `METRICS`; see `Experiment.run`."""
     chosen = world_models.Settings(*settings)
     chosen = chosen._replace(
         network=dataclasses.replace(chosen.network, model=arm),
         training=dataclasses.replace(chosen.training, seed=seed),
     )
     summary = training_run.run(chosen, directory).summary
-    cost = {name: summary[name] for name in ("transitions_seen", "preset", "precision")}
-    scored = {"evaluation_episodes": summary["scores"]["episodes"]}
+    found = numbers(summary["scores"], horizon)
     if "val_skill" in (best := summary["history"][summary["best_epoch"] - 1]):
-        scored["skill"] = best["val_skill"]
-    return numbers(summary["scores"], horizon) | cost | scored
+        found["skill"] = best["val_skill"]
+    cost = {name: summary[name] for name in ("transitions_seen", "preset", "precision")}
+    cost["evaluation_episodes"] = summary["scores"]["episodes"]
+    return {name: found[name] for name in metrics} | cost
 
 
 def parse(arguments: Sequence[str], *groups: type[Any]) -> tuple[Any, ...]:
@@ -99,7 +101,7 @@ def table(
         title,
         arms,
         {name: METRICS[name] for name in metrics},
-        functools.partial(run, horizon=horizon),
+        functools.partial(run, metrics=metrics, horizon=horizon),
         world_models.GROUPS,
         (f"--env={env}", *flags),
         OWNED,

@@ -2,11 +2,12 @@
 
 import json
 import subprocess
+import types
 
 import pytest
 
 from sen_tf import experiments, reproduce, settings
-from sen_tf.experiments import pages
+from sen_tf.experiments import pages, training_run
 from sen_tf.experiments.experiment import RESULT
 
 
@@ -99,6 +100,16 @@ def test_a_table_of_one_arm_is_made_in_processes_of_its_own(tmp_path, capfd):
     for seed in (1, 2):
         assert (tmp_path / "t" / f"sen-seed{seed}" / "model.keras").exists()
     assert "| sen | MRR % |" in (tmp_path / "t" / "table.md").read_text()
+
+
+def test_recipes_of_one_step_are_scored_by_it(tmp_path, monkeypatch):
+    scores = {"steps": {"1": {"hits@1": 0.5, "hits@10": 1.0, "mrr": 0.75}}, "symmetry": None}
+    summary = {"scores": scores, "history": [{"val_skill": 0.25}]}
+    summary |= {"transitions_seen": 64, "precision": "float32"}
+    monkeypatch.setattr(training_run, "run", lambda *_: types.SimpleNamespace(summary=summary))
+    chosen = reproduce.parse(["--table=recipes", "--env=reacher"])[1:]
+    found = experiments.get("recipes").run("fast", chosen, 3, tmp_path)
+    assert (found["hits@1"], found["val_skill"]) == (50.0, 0.25)
 
 
 def test_recipes_are_compared_and_drawn(tmp_path):

@@ -110,7 +110,9 @@ def report(
 
 
 def _values(results, name):
-    return {str(result["seed"]): float(result["found"][name]) for result in results}
+    """A metric by seed; runs that did not measure it are left out."""
+    found = {str(result["seed"]): result["found"].get(name) for result in results}
+    return {seed: float(value) for seed, value in found.items() if value is not None}
 
 
 def _budget(result, experiment):

@@ -79,7 +79,7 @@ def run(
         found["skill"] = best["val_skill"]
     cost = {name: summary[name] for name in ("transitions_seen", "preset", "precision")}
     cost["evaluation_episodes"] = summary["scores"]["episodes"]
-    return {name: found[name] for name in metrics} | cost
+    return {name: found[name] for name in metrics if name in found} | cost
 
 
 def parse(arguments: Sequence[str], *groups: type[Any]) -> tuple[Any, ...]:

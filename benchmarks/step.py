@@ -173,7 +173,7 @@ def compare(rounds, env, hidden, filters, batch_size):
         best = min(tuned[precision], key=lambda each: times["peer", each].median, default=None)
         yield dataclasses.replace(
             row,
-            peer=f"best {PEERS[env]}, {precision}: {best or 'as published'}",
+            peer=f"best {PEERS[env]}, {precision}, {str(best) or 'as published'}",
             theirs=times["peer", best] if best else None,
         )
         alone = times["products", precision]

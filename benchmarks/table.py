@@ -74,7 +74,7 @@ def markdown(rows):
 def _cells(row):
     where = f"{row.at:g} {row.by}" if row.by else ""
     peer = f"{row.peer}: {_cost(row.theirs, row.unit)}" if row.theirs else row.peer
-    share = row.most_of_peer is None or row.most_of_peer < 1
+    share = (row.ratio or 0 if row.most_of_peer is None else row.most_of_peer) < 1
     targets = []
     if row.most_of_peer is not None:
         bound, value = (
@@ -97,7 +97,7 @@ def _times(ratio, share):
     """A ratio of our cost to the peer's; with `share` the other way round, how much less it is."""
     if not share:
         return f"{ratio:.2f} times as much"
-    return f"{1 / ratio:,.{0 if ratio < 0.1 else 1}f} times less"
+    return f"{1 / ratio:,.{0 if ratio < 0.1 else 2}f} times less"
 
 
 def _cost(measured, unit):

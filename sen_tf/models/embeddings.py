@@ -2,8 +2,8 @@
 
 Each function returns a `keras.Model` from images `(batch, rows, columns, channels)`, scaled to
 [0, 1], to features. Of objects these are maps in [0, 1], one per object, `(batch, rows, columns,
-objects)`; where objects have a heading, maps of one place and heading per object, `(batch, rows,
-columns, |group|, objects)`, which sum to `MASS`. Of a body that turns they are vectors, `(batch, 3,
+objects)`, or, where objects have a heading, one per object and group element, `(batch, rows,
+columns, |group|, objects)`. Of a body that turns they are vectors, `(batch, 3,
 2 + K)`. Those of embeddings that see no objects are maps of any numbers. The group `"C1"` makes a
 network plain.
 """
@@ -24,8 +24,8 @@ from sen_tf.models.blocks import conv2d, mlp, norm_relu, state_dtype
 from sen_tf.tensors import DTypePolicy
 
 DILATIONS = (2, 4, 8, 16, 32)
-MASS = 5.0
-"""Sum of an object's map over places and headings."""
+BLANK = -3.0
+"""Bias at which maps of objects with headings begin: at .05, nearly blank."""
 
 
 def conv_embedding(
@@ -81,9 +81,8 @@ def cell_embedding(
         cell: Side of a board cell in pixels: kernel size and stride.
         filters: Regular fields between the two convolutions.
         declared: Group whose regular features the output is declared to be, of which `group` is a
-            subgroup; None for one trivial map per object, without a group axis. Then an object has
-            one map over pixels and elements, a softmax whose sum is `MASS`: it is seen in one
-            place, and elsewhere the map is near 0.
+            subgroup; None for one trivial map per object, without a group axis. Declared maps begin
+            blank: an object then shows where it is and not elsewhere.
 
     Reference: Park et al. (2022), appendix, 2D Shapes.
     """
@@ -98,10 +97,15 @@ def cell_embedding(
     order = groups.get(declared).order
     board = (image_shape[0] // cell, image_shape[1] // cell)
     layers += [
-        GroupConv2D(group, order // groups.get(group).order * objects, 1, dtype=dtype),
+        GroupConv2D(
+            group,
+            order // groups.get(group).order * objects,
+            1,
+            activation="sigmoid",
+            bias_initializer=keras.initializers.Constant(BLANK),
+            dtype=dtype,
+        ),
         keras.layers.Reshape((*board, order, objects), dtype=dtype),
-        keras.layers.Softmax(axis=(1, 2, 3), dtype=state_dtype(dtype)),
-        keras.layers.Rescaling(MASS, dtype=state_dtype(dtype)),
     ]
     return keras.Sequential(layers, name=name)
 

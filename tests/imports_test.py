@@ -26,6 +26,7 @@ ARROWS = {
     "losses": "distribution",
     "metrics": "groups",
     "models": "distribution groups layers losses",
+    "planning": "",
     "pretrained": "export settings training",
     "settings": "",
     "tensors": "",  # which every room may import; see `allowed`
@@ -43,6 +44,7 @@ AT_IMPORT = {
     "losses": "keras",
     "metrics": "numpy",
     "models": "keras numpy",
+    "planning": "numpy",
     "tensors": "keras",
 }
 VAGUE_NAMES = {"base", "common", "helpers", "misc", "utils"}

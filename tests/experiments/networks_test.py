@@ -138,7 +138,7 @@ def test_maps_of_headings_begin_blank_and_each_heading_is_encoded_by_itself():
     images = np.random.default_rng(0).integers(0, 256, (3, 50, 50, 3), np.uint8)
     features = np.array(model.embed(images))
     assert features.shape == (3, 5, 5, 4, 5)
-    assert 0.0 < features.min() and np.median(features) < 0.1
+    assert features.min() > 0.0 and np.median(features) < 0.1
     other = features.copy()
     other[:, 1, 2, 3, 4] += 1.0  # in the slice of heading 3, of the last object
     changed = np.abs(np.array(model.encoder(other)) - np.array(model.encoder(features)))

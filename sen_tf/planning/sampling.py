@@ -1,0 +1,175 @@
+"""Planners that draw continuous actions: MPPI and CEM, exact under a group of the actions.
+
+A plan of `g x` is `g` times the plan of `x`, number for number, where the *noise* is turned by all
+elements of the group and the mean is not: `mean + S g e`. Turning whole samples, or a root of the
+covariance that does not commute with turning, or limits that the group does not keep, breaks it.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import TypeAlias
+
+import numpy as np
+
+Values: TypeAlias = Callable[[np.ndarray], np.ndarray]
+"""Values `(n,)`, more is better, of action sequences `(n, horizon, size)`."""
+SPREADS = ("isotropic", "coordinates", "full")
+LIMITS = ("ball", "box")
+
+
+@dataclasses.dataclass(frozen=True)
+class Drawn:
+    """A plan that was drawn.
+
+    Attributes:
+        mean: The plan, `(horizon, size)`.
+        covariance: How far it is uncertain, `(horizon, size, size)`.
+        value: The value of the best sequence drawn.
+    """
+
+    mean: np.ndarray
+    covariance: np.ndarray
+    value: float
+
+
+def mppi(
+    values: Values,
+    mean: np.ndarray,
+    *,
+    rng: np.random.Generator,
+    samples: int = 64,
+    iterations: int = 4,
+    elites: int = 16,
+    temperature: float | None = 0.5,
+    matrices: np.ndarray | None = None,
+    spread: str = "isotropic",
+    limit: str = "ball",
+    radius: float = 1.0,
+    deviations: tuple[float, float] = (1.0, 0.05),
+) -> Drawn:
+    """Model predictive path integral control: samples about a mean, weighted by their values.
+
+    Args:
+        values: See `Values`.
+        mean: What it begins with, `(horizon, size)`: zeros, or the last plan, a step further.
+        rng: Generator.
+        samples: Sequences drawn per iteration, those of the group's orbits counted.
+        iterations: How often the mean is set anew.
+        elites: The best samples, of which the next mean is made.
+        temperature: Weights are `exp((value - best) / (temperature * range))`; None weighs all
+            elites alike, which is CEM.
+        matrices: The group's matrices on actions `(order, size, size)`, orthogonal; None for noise
+            that is not turned.
+        spread: How the covariance is made of the elites: "isotropic" (a number per time step),
+            "coordinates" (one per coordinate) or "full".
+        limit: Where actions are kept: in a "ball" or a "box" about 0.
+        radius: Radius of the ball, half the side of the box.
+        deviations: The standard deviation of the first iteration, and the least of all.
+
+    Raises:
+        ValueError: For a spread or a limit that the group does not keep, an unknown one, or samples
+            that are not orbits.
+
+    Reference: Williams et al. (2017); Hansen et al. (2022) for the elites; Park et al. (2024,
+    arXiv 2412.12237) for equivariant samples.
+    """
+    horizon, size = np.shape(mean)
+    matrices = np.eye(size)[None] if matrices is None else np.asarray(matrices)
+    check_exact(matrices, spread, limit)
+    if samples % len(matrices):
+        raise ValueError(
+            f"Expected `samples` to be a multiple of the group's order, {len(matrices)}; received "
+            f"samples={samples}."
+        )
+    first, least = deviations
+    mean, covariance = np.array(mean, float), np.tile(first**2 * np.eye(size), (horizon, 1, 1))
+    best = -np.inf
+    for _ in range(iterations):
+        noise = rng.standard_normal((samples // len(matrices), horizon, size))
+        drawn = mean + np.einsum(
+            "hij,nhj->nhi", symmetric_root(covariance), noise_orbit(noise, matrices)
+        )
+        drawn = clip(drawn, limit, radius)
+        found = np.asarray(values(drawn), float)
+        order = np.argsort(-found, kind="stable")[:elites]
+        best = max(best, float(found[order[0]]))
+        weights = _weights(found[order], temperature)
+        mean = np.einsum("n,nhi->hi", weights, drawn[order])
+        covariance = _refit(drawn[order] - mean, weights, spread, least)
+    return Drawn(mean, covariance, best)
+
+
+def cem(values: Values, mean: np.ndarray, **options) -> Drawn:
+    """The cross-entropy method: as `mppi`, where all elites weigh the same.
+
+    Reference: Rubinstein (1999).
+    """
+    return mppi(values, mean, temperature=None, **options)
+
+
+def noise_orbit(noise: np.ndarray, matrices: np.ndarray) -> np.ndarray:
+    """All elements of a group on noise: `(order * n, horizon, size)` of `(n, horizon, size)`."""
+    return np.einsum("gij,nhj->gnhi", matrices, noise).reshape(-1, *noise.shape[1:])
+
+
+def symmetric_root(covariance: np.ndarray) -> np.ndarray:
+    """The symmetric square roots of matrices `(..., size, size)`.
+
+    That of `g C g^T` is `g C^(1/2) g^T`, which is not so of the root of Cholesky.
+    """
+    values, vectors = np.linalg.eigh(covariance)
+    return np.einsum("...ij,...j,...kj->...ik", vectors, np.sqrt(np.maximum(values, 0.0)), vectors)
+
+
+def clip(actions: np.ndarray, limit: str, radius: float = 1.0) -> np.ndarray:
+    """Actions `(..., size)`, moved into a ball or a box about 0."""
+    if limit == "box":
+        return np.clip(actions, -radius, radius)
+    lengths = np.linalg.norm(actions, axis=-1, keepdims=True)
+    return actions * np.minimum(1.0, radius / np.maximum(lengths, 1e-30))
+
+
+def check_exact(matrices: np.ndarray, spread: str, limit: str) -> None:
+    """Raises a ValueError where plans would not commute with matrices `(order, size, size)`."""
+    for name, value, known in (("spread", spread, SPREADS), ("limit", limit, LIMITS)):
+        if value not in known:
+            raise ValueError(
+                f"Expected `{name}` to be one of {', '.join(known)}; received {name}={value!r}."
+            )
+    products = np.einsum("gij,gkj->gik", matrices, matrices)
+    if np.abs(products - np.eye(matrices.shape[-1])).max() > 1e-6:
+        raise ValueError("Expected `matrices` to be orthogonal; turned noise would change its law.")
+    permutes = (np.abs(np.abs(matrices) - np.rint(np.abs(matrices))) < 1e-6).all()
+    if permutes:
+        return
+    if limit == "box":
+        raise ValueError(
+            "Expected `limit` to be kept by the group; received limit='box', which some element "
+            "turns into another box. Use limit='ball'."
+        )
+    if spread == "coordinates":
+        raise ValueError(
+            "Expected `spread` to be kept by the group; received spread='coordinates', which some "
+            "element mixes. Use 'isotropic' or 'full'."
+        )
+
+
+def _weights(values, temperature):
+    """Weights `(n,)`, of sum 1, of sorted values `(n,)`."""
+    if temperature is None:
+        return np.full(len(values), 1 / len(values))
+    scale = temperature * max(float(np.ptp(values)), 1e-12)
+    weights = np.exp((values - values[0]) / scale)
+    return weights / weights.sum()
+
+
+def _refit(offsets, weights, spread, least):
+    """The covariance `(horizon, size, size)` of weighted offsets `(n, horizon, size)`."""
+    covariance = np.einsum("n,nhi,nhj->hij", weights, offsets, offsets)
+    size, floor = offsets.shape[-1], least**2 * np.eye(offsets.shape[-1])
+    if spread == "full":
+        return covariance + floor
+    variances = np.einsum("hii->hi", covariance)
+    if spread == "isotropic":
+        variances = np.repeat(variances.mean(axis=-1, keepdims=True), size, axis=-1)
+    return np.maximum(variances, least**2)[..., None] * np.eye(size)

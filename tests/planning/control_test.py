@@ -1,0 +1,63 @@
+"""The policy in worlds of one number, of which it sees an image alone."""
+
+import functools
+
+import numpy as np
+
+from sen_tf import planning
+from sen_tf.planning import GoalPolicy, Places
+
+PLACES = Places.of(np.arange(8.0)[:, None], np.arange(1.0, 9.0)[:, None], objects=1)
+ACTIONS = np.array([-1, 1, 2])
+
+
+def image_of(numbers):
+    return np.asarray(numbers, np.uint8).reshape(-1, 1, 1, 1)
+
+
+def encode(images):
+    return images.reshape(len(images), 1).astype(float)
+
+
+def policy_to(goals, looks=True):
+    def step(states, actions):  # it thinks that action 2 works, which it does not
+        return np.clip(states + actions[:, None], 0.0, 8.0)
+
+    search = functools.partial(planning.beam_search, step, PLACES, horizon=8)
+
+    def plan(states, wanted, forbidden):
+        return search(states, wanted, ACTIONS, forbidden=forbidden)
+
+    return GoalPolicy(plan, encode, PLACES, image_of(goals), ACTIONS, looks)
+
+
+def run(policy, starts, budget=12):
+    numbers = np.array(starts)
+
+    def act(rows, actions):
+        numbers[rows] = np.clip(numbers[rows] + np.where(actions == 2, 0, actions), 0, 8)
+        return image_of(numbers[rows])
+
+    arrived, taken, _ = planning.reach(policy, act, image_of(starts), np.full(len(starts), budget))
+    return numbers, arrived, taken
+
+
+def test_it_learns_which_actions_do_nothing_and_arrives():
+    numbers, arrived, taken = run(policy_to([6, 2, 5]), [3, 4, 5], budget=20)
+    np.testing.assert_array_equal(numbers, [6, 2, 5])
+    assert arrived.all() and taken[2] == 0
+
+
+def test_with_closed_eyes_a_wrong_plan_is_followed_to_its_end():
+    numbers, arrived, taken = run(policy_to([6], looks=False), [3])
+    assert numbers[0] != 6 and not arrived[0] and taken[0] >= 1
+
+
+def test_one_image_is_one_action_as_stable_baselines_calls_it():
+    policy = policy_to([4])
+    action, memory = policy.predict(image_of([3])[0])
+    assert action == 1 and not memory.stopped[0]
+    action, memory = policy.predict(
+        image_of([4])[0], memory, episode_start=np.array([True]), deterministic=True
+    )
+    assert memory.arrived[0]

@@ -1,0 +1,57 @@
+"""Planners on a line of 9 cells: no model, a few numbers."""
+
+import functools
+
+import numpy as np
+import pytest
+
+from sen_tf import planning
+from sen_tf.planning import Places
+
+ACTIONS = np.array([-1.0, 1.0])
+LINE = Places.of(np.arange(8.0)[:, None], np.arange(1.0, 9.0)[:, None], objects=1)
+PLANNERS = {
+    "beam": functools.partial(planning.beam_search, width=2),
+    "cem": lambda *given, **options: planning.categorical_cem(
+        *given, rng=np.random.default_rng(0), samples=64, elites=8, **options
+    ),
+    "random": lambda *given, **options: planning.random_shooting(
+        *given, rng=np.random.default_rng(0), samples=256, **options
+    ),
+}
+
+
+def step(states, actions):
+    """A move along the line that drifts by a tenth, and walls at both ends."""
+    return np.clip(states + 1.1 * actions[:, None], 0.0, 8.0)
+
+
+@pytest.mark.parametrize("plan", PLANNERS.values(), ids=PLANNERS)
+def test_plans_lead_to_the_goal_by_the_shortest_way(plan):
+    starts, goals = np.array([[0.0], [6.0], [3.0]]), np.array([[4.0], [5.0], [3.0]])
+    plans = plan(step, LINE, starts, goals, ACTIONS, horizon=5)
+    assert [each.reaches for each in plans] == [True] * 3
+    np.testing.assert_array_equal(plans[0].actions, np.ones(4))
+    np.testing.assert_array_equal(plans[1].actions, [-1.0])
+    assert len(plans[2].actions) == 0
+
+
+@pytest.mark.parametrize("plan", PLANNERS.values(), ids=PLANNERS)
+def test_no_plan_begins_with_what_is_forbidden(plan):
+    forbidden = np.array([[False, True]])
+    (found,) = plan(
+        step, LINE, np.array([[3.0]]), np.array([[5.0]]), ACTIONS, horizon=4, forbidden=forbidden
+    )
+    assert len(found.actions) == 0 or found.actions[0] == -1.0
+
+
+def test_places_undo_the_drift_of_predictions():
+    assert (LINE.unit, len(LINE.known[0])) == (1.0, 9)
+    np.testing.assert_allclose(LINE.nearest(np.array([[3.4], [8.9]])), [[3.0], [8.0]])
+    keys = LINE.keys(np.array([[3.1], [2.9], [4.0]]))
+    assert keys[0] == keys[1] != keys[2]
+
+
+def test_states_that_do_not_move_are_refused():
+    with pytest.raises(ValueError, match="Expected `states` that move"):
+        Places.of(np.zeros((3, 1)), np.zeros((3, 1)), objects=1)

@@ -1,0 +1,65 @@
+"""Drawn plans commute with a group, in float64, where they should and nowhere else."""
+
+import numpy as np
+import pytest
+
+from sen_tf import planning
+from sen_tf.groups import actions
+
+D4 = np.stack([actions.vector_matrix("D4", g) for g in range(8)])
+TURNS = 2 * np.pi * np.arange(8) / 8
+C8 = np.stack([[[np.cos(t), -np.sin(t)], [np.sin(t), np.cos(t)]] for t in TURNS])
+
+
+def plan_of(state, **options):
+    def values(sequences):  # a point that is to come to rest at 0
+        places = state + np.cumsum(0.1 * sequences, axis=1)
+        return -np.square(places).sum(axis=(1, 2))
+
+    rng = np.random.default_rng(0)
+    mean = np.full((6, 2), 0.1) * state  # as warm as the state
+    return planning.mppi(values, mean, rng=rng, samples=64, **options).mean
+
+
+def error(matrices, noise=None, **options):
+    """The greatest difference between g times a plan, and the plan of g times the state."""
+    state, noise = np.array([0.7, -0.4]), matrices if noise is None else noise
+    plan = plan_of(state, matrices=noise, **options)
+    return max(
+        np.abs(plan @ g.T - plan_of(g @ state, matrices=noise, **options)).max() for g in matrices
+    )
+
+
+@pytest.mark.parametrize("limit", ["ball", "box"])
+@pytest.mark.parametrize("spread", ["isotropic", "coordinates", "full"])
+def test_plans_commute_with_d4(spread, limit):
+    assert error(D4, spread=spread, limit=limit) < 1e-10
+
+
+@pytest.mark.parametrize("spread", ["isotropic", "full"])
+def test_plans_commute_with_turns_that_mix_coordinates(spread):
+    assert error(C8, spread=spread) < 1e-10
+
+
+def test_noise_that_is_not_turned_does_not_commute():
+    assert error(D4, noise=np.eye(2)[None]) > 0.05
+
+
+@pytest.mark.parametrize("options", [{"limit": "box"}, {"spread": "coordinates"}])
+def test_what_the_group_does_not_keep_is_refused(options):
+    with pytest.raises(ValueError, match="to be kept by the group"):
+        plan_of(np.zeros(2), matrices=C8, **options)
+
+
+def test_the_symmetric_root_is_one_and_cem_finds_the_best():
+    covariance = np.array([[2.0, 0.5], [0.5, 1.0]])
+    root = planning.sampling.symmetric_root(covariance)
+    np.testing.assert_allclose(root @ root, covariance)
+    wanted = np.array([[0.3, -0.6]])
+    found = planning.cem(
+        lambda drawn: -np.square(drawn - wanted).sum(axis=(1, 2)),
+        np.zeros((1, 2)),
+        rng=np.random.default_rng(0),
+        iterations=8,
+    )
+    np.testing.assert_allclose(found.mean, wanted, atol=0.06)

@@ -1,11 +1,10 @@
 """Embeddings: from images to features with a known symmetry.
 
 Each function returns a `keras.Model` from images `(batch, rows, columns, channels)`, scaled to
-[0, 1], to features. Of objects these are maps in [0, 1], one per object, `(batch, rows, columns,
+[0, 1], to features. Of objects these are maps in [0, 1]: one per object, `(batch, rows, columns,
 objects)`, or, where objects have a heading, one per object and group element, `(batch, rows,
-columns, |group|, objects)`. Of a body that turns they are vectors, `(batch, 3,
-2 + K)`. Those of embeddings that see no objects are maps of any numbers. The group `"C1"` makes a
-network plain.
+columns, |group|, objects)`. Of a body that turns they are vectors, `(batch, 3, 2 + K)`. Those of
+embeddings that see no objects are maps of any numbers. The group `"C1"` makes a network plain.
 """
 
 from collections.abc import Sequence
@@ -24,8 +23,6 @@ from sen_tf.models.blocks import conv2d, mlp, norm_relu, state_dtype
 from sen_tf.tensors import DTypePolicy
 
 DILATIONS = (2, 4, 8, 16, 32)
-BLANK = -3.0
-"""Bias at which maps of objects with headings begin: at .05, nearly blank."""
 
 
 def conv_embedding(
@@ -81,32 +78,22 @@ def cell_embedding(
         cell: Side of a board cell in pixels: kernel size and stride.
         filters: Regular fields between the two convolutions.
         declared: Group whose regular features the output is declared to be, of which `group` is a
-            subgroup; None for one trivial map per object, without a group axis. Declared maps begin
-            blank: an object then shows where it is and not elsewhere.
+            subgroup; None for one trivial map per object, without a group axis.
 
     Reference: Park et al. (2022), appendix, 2D Shapes.
     """
+    last: dict[str, Any] = {"activation": "sigmoid", "dtype": dtype}
     layers = [
         keras.Input(image_shape, dtype=state_dtype(dtype)),
         LiftingConv2D(group, filters, cell, strides=cell, dtype=dtype),
         *norm_relu(dtype),
     ]
     if declared is None:
-        last = ProjectionConv2D(group, objects, 1, activation="sigmoid", dtype=dtype)
-        return keras.Sequential([*layers, last], name=name)
+        return keras.Sequential([*layers, ProjectionConv2D(group, objects, 1, **last)], name=name)
     order = groups.get(declared).order
+    layers.append(GroupConv2D(group, order // groups.get(group).order * objects, 1, **last))
     board = (image_shape[0] // cell, image_shape[1] // cell)
-    layers += [
-        GroupConv2D(
-            group,
-            order // groups.get(group).order * objects,
-            1,
-            activation="sigmoid",
-            bias_initializer=keras.initializers.Constant(BLANK),
-            dtype=dtype,
-        ),
-        keras.layers.Reshape((*board, order, objects), dtype=dtype),
-    ]
+    layers.append(keras.layers.Reshape((*board, order, objects), dtype=dtype))
     return keras.Sequential(layers, name=name)
 
 

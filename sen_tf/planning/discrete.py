@@ -51,7 +51,11 @@ def beam_search(
     Returns:
         A plan per task: the shortest found that reaches the goal, else the cheapest one, which is
         empty where no action is worth it.
+
+    Raises:
+        ValueError: For a horizon or a width below 1, or states that are not finite.
     """
+    _check(horizon=horizon, width=width)
     best = _Best(places, states, goals, actions)
     tasks, histories = np.arange(len(states)), np.zeros((len(states), 0), np.int64)
     seen = _with_task(places.keys(states), tasks)
@@ -114,8 +118,12 @@ def categorical_cem(
     Returns:
         A plan per task: the best beginning of any sequence drawn.
 
+    Raises:
+        ValueError: For a size below 1, or states that are not finite.
+
     Reference: Rubinstein (1999).
     """
+    _check(horizon=horizon, samples=samples, iterations=iterations, elites=elites)
     best, count = _Best(places, states, goals, actions), len(states)
     chances = np.full((count, horizon, len(actions)), 1.0 / len(actions))
     if forbidden is not None:
@@ -161,6 +169,9 @@ class _Best:
     """The best sequence so far of each task: one that reaches the goal, else the cheapest."""
 
     def __init__(self, places, states, goals, choices):
+        for name, given in (("states", states), ("goals", goals)):
+            if not np.isfinite(given).all():
+                raise ValueError(f"Expected `{name}` to be finite; received NaN or infinity.")
         self.places, self.goals, self.choices = places, goals, np.asarray(choices)
         self.reached = places.near(states, goals)
         self.cost = self.of(states, np.arange(len(goals)))
@@ -185,6 +196,12 @@ class _Best:
     def plans(self):
         actions = [self.choices[sequence] for sequence in self.sequences]
         return [Plan(*each) for each in zip(actions, map(bool, self.reached), strict=True)]
+
+
+def _check(**sizes):
+    for name, size in sizes.items():
+        if size < 1:
+            raise ValueError(f"Expected `{name}` to be at least 1; received {name}={size}.")
 
 
 def _with_task(keys, tasks):

@@ -67,8 +67,8 @@ def mppi(
         deviations: The standard deviation of the first iteration, and the least of all.
 
     Raises:
-        ValueError: For a spread or a limit that the group does not keep, an unknown one, or samples
-            that are not orbits.
+        ValueError: For a spread or a limit that the group does not keep, an unknown one, samples
+            that are not orbits, or values that are not finite.
 
     Reference: Williams et al. (2017); Hansen et al. (2022) for the elites; Park et al. (2024,
     arXiv 2412.12237) for equivariant samples.
@@ -91,6 +91,10 @@ def mppi(
         )
         drawn = clip(drawn, limit, radius)
         found = np.asarray(values(drawn), float)
+        if not np.isfinite(found).all():
+            raise ValueError(
+                "Expected `values` to return finite numbers; received NaN or infinity."
+            )
         order = np.argsort(-found, kind="stable")[:elites]
         best = max(best, float(found[order[0]]))
         weights = _weights(found[order], temperature)

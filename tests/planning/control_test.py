@@ -48,6 +48,15 @@ def test_it_learns_which_actions_do_nothing_and_arrives():
     assert arrived.all() and taken[2] == 0
 
 
+def test_a_plan_is_dropped_once_an_action_did_nothing():
+    policy = policy_to([7])
+    action, memory = policy.predict(image_of([3]))
+    assert action[0] == 2 and memory.queues[0]  # the next one of the plan is 2 again
+    actions, memory = policy.predict(image_of([3]), memory)
+    assert actions[0] == 1
+    assert memory.useless[0] == {image_of([3])[0].tobytes(): {np.int64(2).tobytes()}}
+
+
 def test_with_closed_eyes_a_wrong_plan_is_followed_to_its_end():
     numbers, arrived, taken = run(policy_to([6], looks=False), [3])
     assert numbers[0] != 6 and not arrived[0] and taken[0] >= 1

@@ -55,3 +55,14 @@ def test_places_undo_the_drift_of_predictions():
 def test_states_that_do_not_move_are_refused():
     with pytest.raises(ValueError, match="Expected `states` that move"):
         Places.of(np.zeros((3, 1)), np.zeros((3, 1)), objects=1)
+
+
+def test_sizes_and_states_that_mean_nothing_are_refused():
+    start, goal = np.array([[3.0]]), np.array([[5.0]])
+    for plan in PLANNERS.values():
+        with pytest.raises(ValueError, match="Expected `horizon` to be at least 1"):
+            plan(step, LINE, start, goal, ACTIONS, horizon=0)
+        with pytest.raises(ValueError, match="Expected `goals` to be finite"):
+            plan(step, LINE, start, np.nan * goal, ACTIONS)
+    with pytest.raises(ValueError, match="Expected `width` to be at least 1"):
+        planning.beam_search(step, LINE, start, goal, ACTIONS, width=0)

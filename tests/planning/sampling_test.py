@@ -63,3 +63,12 @@ def test_the_symmetric_root_is_one_and_cem_finds_the_best():
         iterations=8,
     )
     np.testing.assert_allclose(found.mean, wanted, atol=0.06)
+
+
+def test_values_that_are_no_numbers_are_refused():
+    with pytest.raises(ValueError, match="Expected `values` to return finite numbers"):
+        planning.mppi(
+            lambda drawn: np.full(len(drawn), np.nan),
+            np.zeros((2, 2)),
+            rng=np.random.default_rng(0),
+        )

@@ -8,7 +8,7 @@ import pathlib
 
 import sen_tf
 
-PROGRAMS = ("train", "evaluate", "decode", "generate", "export", "reproduce")
+PROGRAMS = ("train", "evaluate", "decode", "plan", "generate", "export", "reproduce")
 
 
 def describe(name):

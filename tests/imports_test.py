@@ -33,7 +33,7 @@ ARROWS = {
     "testing": "groups metrics",
     "training": "datasets distribution envs groups metrics settings",
 }
-PROGRAMS = {"decode", "evaluate", "generate", "reproduce", "train"}
+PROGRAMS = {"decode", "evaluate", "generate", "plan", "reproduce", "train"}
 
 # Others' packages that a room may import when it is imported itself; others wait in functions.
 AT_IMPORT = {

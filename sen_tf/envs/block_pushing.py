@@ -70,6 +70,7 @@ class BlockPushing(EpisodeEnv):
     action_representation = "permutation(3,0,1,2)"  # of one object's moves: up to left, and so on
     action_names = numbers_of_moves(DIRECTION_NAMES)
     start_names: Sequence[str] = ()
+    goal_error, goal_tolerance = "objects out of place", 0
 
     def __init__(
         self, renderer: Callable[[np.ndarray], np.ndarray], render_mode: str | None = None
@@ -128,6 +129,28 @@ class BlockPushing(EpisodeEnv):
         """Returns row and column (n, 5, 2) of each object."""
         return np.asarray(states)[..., :2]
 
+    def goal_errors(self, states: np.ndarray, goals: np.ndarray) -> np.ndarray:
+        """Returns how many objects (n,) of states (n, 5, 2) are elsewhere in the goals."""
+        return (np.asarray(states) != goals).any(axis=-1).sum(axis=-1)
+
+    def needed_moves(self, states: np.ndarray, goals: np.ndarray) -> np.ndarray:
+        """Returns how many moves of each number lead from states to goals, if none is blocked.
+
+        Args:
+            states, goals: integers (n, 5, 2).
+
+        Returns:
+            int64 array (n, 20): how often each action is needed.
+        """
+        states = np.asarray(states)
+        offsets = np.asarray(goals)[..., :2] - states[..., :2]
+        along = np.maximum(offsets @ DIRECTIONS.T, 0)  # (n, 5, 4), on the board
+        each = np.arange(len(DIRECTIONS))
+        numbers = self._directions(states[..., None, :], each)  # the direction of each move
+        return np.take_along_axis(along, np.broadcast_to(numbers, along.shape), -1).reshape(
+            len(states), -1
+        )
+
     def transform(self, states: np.ndarray, g: int) -> np.ndarray:
         """Returns the states turned by element `g` of C4, int64.
 
@@ -167,7 +190,7 @@ class BlockPushing(EpisodeEnv):
         return cell_indices(states)
 
     def _directions(self, objects, moves):
-        """Directions (n,) on the board of moves (n,) of objects (n, 2), a state's rows."""
+        """Directions (...) on the board of moves (...) of objects (..., 2), a state's rows."""
         return moves
 
     def _turned_directions(self, g):

@@ -83,6 +83,7 @@ class Reacher(EpisodeEnv):
     action_representation, start_names = "2 sign", ()
     action_names = {"second_nonnegative": ((-1.0, 0.0), (1.0, 1.0))}
     warm_up_steps = 50
+    goal_error, goal_tolerance = "degrees from the goal", 10
 
     def __init__(
         self,
@@ -174,6 +175,11 @@ class Reacher(EpisodeEnv):
         distinct, where = np.unique(states.reshape(-1, 8), axis=0, return_inverse=True)
         images = self._simulators.draw(distinct[:, :4])
         return np.concatenate([images[which] for which in where.reshape(-1, 2).T], axis=-1)
+
+    def goal_errors(self, states: np.ndarray, goals: np.ndarray) -> np.ndarray:
+        """Returns the error (n,) of the worse joint of states (n, 2, 8), in degrees."""
+        offsets = np.asarray(goals)[:, 1, :2] - np.asarray(states)[:, 1, :2]
+        return np.degrees(np.abs((offsets + np.pi) % (2 * np.pi) - np.pi)).max(axis=-1)
 
     def transform(self, states: np.ndarray, g: int) -> np.ndarray:
         """Returns the states moved by element `g` of D4, float64.

@@ -94,4 +94,4 @@ class RushHour(BlockPushing):
         return cells_and_headings(states)[0]
 
     def _directions(self, objects, moves):
-        return (objects[:, 2] + moves) % len(DIRECTIONS)
+        return (objects[..., 2] + moves) % len(DIRECTIONS)

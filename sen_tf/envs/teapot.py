@@ -85,6 +85,7 @@ class Teapot(EpisodeEnv):
 
     Attributes:
         group: SO(3); an element is a rotation, a matrix (3, 3).
+        choices: the actions, (n, 3, 3), where they are few.
 
     Raises:
         ValueError: for other `rotations` or another `render_mode`.
@@ -102,6 +103,7 @@ class Teapot(EpisodeEnv):
         )
     }
     traversal_axes = AXES
+    goal_error, goal_tolerance = "degrees from the goal", 12  # one small turn
 
     def __init__(self, rotations: str = "large", render_mode: str | None = None) -> None:
         if rotations not in ACTIONS:
@@ -113,6 +115,7 @@ class Teapot(EpisodeEnv):
         self.observation_space = gymnasium.spaces.Box(0, 255, IMAGE_SHAPE, np.uint8)
         self.action_space = RotationSpace(ACTIONS[rotations])
         self._draw_actions = ACTIONS[rotations]
+        self.choices = SMALL_ACTIONS if rotations == "small" else SMALL_ACTIONS[:0]
         self._renderer = TeapotRenderer()
 
     def _one_state(self, state):
@@ -182,6 +185,11 @@ class Teapot(EpisodeEnv):
         """
         g = as_rotations("g", g)
         return g @ as_rotations("actions", actions) @ np.swapaxes(g, -1, -2)
+
+    def goal_errors(self, states: np.ndarray, goals: np.ndarray) -> np.ndarray:
+        """Returns the angles (n,), in degrees, of the rotations from states to goals (n, 3, 3)."""
+        turns = np.asarray(goals) @ np.swapaxes(states, -1, -2)
+        return np.degrees(np.linalg.norm(rotations.log(turns), axis=-1))
 
     def hard_negatives(self, states: np.ndarray, count: int) -> np.ndarray:
         """Returns states near each state: turned about x, y and z, both ways.

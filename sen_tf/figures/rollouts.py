@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
@@ -134,7 +135,7 @@ def montage(above: np.ndarray, below: np.ndarray) -> np.ndarray:
     Returns:
         `(2 n H, T W, 3)` uint8.
     """
-    both = np.stack([_rgb(above), _rgb(below)], axis=1)  # (n, 2, T, H, W, 3)
+    both = np.stack([as_rgb(above), as_rgb(below)], axis=1)  # (n, 2, T, H, W, 3)
     rows = both.transpose(0, 1, 3, 2, 4, 5)
     return rows.reshape(2 * len(above) * above.shape[2], -1, 3)
 
@@ -152,7 +153,7 @@ def animate(
         frames, decoded, path, actions, unseen: As in `draw_decoded`. The name of an action is
             shown with the image that it leads to.
     """
-    both = np.concatenate([_rgb(frames), _rgb(decoded)], axis=2)  # one above the other
+    both = np.concatenate([as_rgb(frames), as_rgb(decoded)], axis=2)  # one above the other
     scale = max(1, ANIMATED_PIXELS // frames.shape[2])
     wide = np.concatenate(list(both), axis=2).repeat(scale, axis=1).repeat(scale, axis=2)
     high, across = (scale * side for side in frames.shape[2:4])
@@ -205,7 +206,7 @@ def _draw_strips(above, below, path, actions, unseen, mark=False):
         row, column = divmod(strip, beside)
         upper, *lower = grid[high * row : high * (row + 1), column * times : (column + 1) * times]
         for time in range(times):
-            _show(upper[time], above[strip, time], "0.7")
+            show(upper[time], above[strip, time], "0.7")
             title = f"t = {time}" if row == 0 else ""
             taken = "" if actions is None or time == 0 else actions[strip][time - 1]
             colour = UNSEEN if taken in unseen else "black"
@@ -217,7 +218,7 @@ def _draw_strips(above, below, path, actions, unseen, mark=False):
                 image = images[strip, time - 1]
                 same = np.array_equal(image, above[strip, time])
                 colour = (FOUND if same else OTHER) if mark else "0.7"
-                _show(axes[time], image, colour)
+                show(axes[time], image, colour)
     _explain(figure, mark, unseen if actions is not None else ())
     figure.savefig(path)
     return path
@@ -248,15 +249,16 @@ def _explain(figure, mark, unseen):
         )
 
 
-def _rgb(frames):
+def as_rgb(frames: np.ndarray) -> np.ndarray:
     """The RGB image `(..., H, W, 3)` in frames `(..., H, W, C)`: the last one, or a grey one."""
     last = frames[..., -3:] if frames.shape[-1] % 3 == 0 else frames[..., -1:]
     return np.broadcast_to(last, (*frames.shape[:-1], 3))
 
 
-def _show(axes, image, colour):
+def show(axes: Axes, image: np.ndarray, colour: str) -> None:
+    """Shows an image `(H, W, C)` in axes, in a frame of a colour."""
     axes.axis("on")
-    axes.imshow(_rgb(image))
+    axes.imshow(as_rgb(image))
     axes.set(xticks=[], yticks=[])
     for spine in axes.spines.values():
         spine.set(color=colour, linewidth=2)

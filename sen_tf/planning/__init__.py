@@ -2,12 +2,14 @@
 
 from sen_tf.planning.control import GoalPolicy, Memory, reach
 from sen_tf.planning.discrete import Plan, beam_search, categorical_cem, random_shooting
+from sen_tf.planning.obstacles import Obstacles
 from sen_tf.planning.places import Places
 from sen_tf.planning.sampling import cem, mppi, noise_orbit
 
 __all__ = [
     "GoalPolicy",
     "Memory",
+    "Obstacles",
     "Places",
     "Plan",
     "beam_search",

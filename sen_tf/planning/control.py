@@ -9,12 +9,12 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from sen_tf.planning.discrete import Plan
+from sen_tf.planning.discrete import Forbidden, Plan, Step
+from sen_tf.planning.obstacles import Obstacles
 from sen_tf.planning.places import Places
 
-Planner: TypeAlias = Callable[[np.ndarray, np.ndarray, np.ndarray], list[Plan]]
-"""Plans from states `(n, ...)` to goals `(n, ...)`, none of which begins with a forbidden action:
-booleans `(n, actions)`."""
+Planner: TypeAlias = Callable[[np.ndarray, np.ndarray, Forbidden], list[Plan]]
+"""Plans from states `(n, ...)` to goals `(n, ...)` without forbidden actions."""
 EXECUTED = 3
 """Actions of a plan that are taken before the next is made."""
 
@@ -25,34 +25,35 @@ class Memory:
 
     Attributes:
         queues: The actions of the plan that are left.
-        last: The image before, as bytes, and the action taken at it; None at first.
-        useless: By image, the actions that left it as it was; all as bytes.
+        last: The image before, and the number of the action taken at it; None at first.
+        obstacles: What did nothing.
         planned: Whether there was a plan yet.
         stopped: Whether the goal is reached, or no action brings it nearer.
         arrived: Whether the goal is reached, as far as the image tells.
     """
 
     queues: list[list[Any]]
-    last: list[tuple[bytes, Any] | None]
-    useless: list[dict[bytes, set[bytes]]]
+    last: list[tuple[np.ndarray, int] | None]
+    obstacles: list[Obstacles]
     planned: np.ndarray
     stopped: np.ndarray
     arrived: np.ndarray
 
     @classmethod
-    def blank(cls, count: int) -> "Memory":
+    def blank(cls, count: int, places: Places, actions: int) -> "Memory":
         """The memory of `count` worlds of which nothing was seen."""
         return cls(
             [[] for _ in range(count)],
             [None] * count,
-            [{} for _ in range(count)],
+            [Obstacles(places, actions) for _ in range(count)],
             *(np.zeros(count, bool) for _ in range(3)),
         )
 
     def forget(self, rows: np.ndarray) -> None:
         """Begins anew in some worlds, whose numbers are given."""
         for row in rows:
-            self.queues[row], self.last[row], self.useless[row] = [], None, {}
+            self.queues[row], self.last[row] = [], None
+            self.obstacles[row] = Obstacles(self.obstacles[row].places, self.obstacles[row].actions)
         for flags in (self.planned, self.stopped, self.arrived):
             flags[rows] = False
 
@@ -60,12 +61,13 @@ class Memory:
 class GoalPolicy:
     """A policy that is to make each of its worlds look like a goal image.
 
-    `predict` is called as that of a policy of stable-baselines3. An action that left an image as it
-    was, such as a move against a wall, is not taken at that image again.
+    `predict` is called as that of a policy of stable-baselines3. From actions that left an image as
+    it was, such as a move against a wall, it learns what not to try again; see `Obstacles`.
 
     Args:
         plan: See `Planner`.
         encode: Function from images `(n, ...)` to states `(n, ...)`.
+        step: Function from states and actions to predicted states.
         places: What tells whether a state is the goal.
         goals: Goal images, one per world.
         actions: The actions that `plan` chooses from, `(actions, ...)`; empty where it makes them.
@@ -73,7 +75,7 @@ class GoalPolicy:
             end with closed eyes.
 
     Example:
-        >>> policy = GoalPolicy(plan, model.encode, places, goals, np.arange(20))
+        >>> policy = GoalPolicy(plan, model.encode, model.step, places, goals, np.arange(20))
         >>> action, memory = policy.predict(image, memory)
     """
 
@@ -81,12 +83,13 @@ class GoalPolicy:
         self,
         plan: Planner,
         encode: Callable[[np.ndarray], np.ndarray],
+        step: Step,
         places: Places,
         goals: np.ndarray,
         actions: np.ndarray,
         looks: bool = True,
     ) -> None:
-        self.plan, self.encode, self.places = plan, encode, places
+        self.plan, self.encode, self.step, self.places = plan, encode, step, places
         self.actions, self.looks = np.asarray(actions), looks
         self.image_rank = np.ndim(goals) - 1
         self.goals = places.nearest(np.asarray(encode(goals)))
@@ -117,40 +120,50 @@ class GoalPolicy:
                 f"Expected `observation` to hold an image per goal, {len(self.goals)}; received "
                 f"{len(images)}."
             )
-        memory = Memory.blank(len(images)) if state is None else state
+        memory = state
+        if memory is None:
+            memory = Memory.blank(len(images), self.places, len(self.actions))
         if episode_start is not None:
             memory.forget(np.flatnonzero(episode_start))
-        seen = [image.tobytes() for image in images]
-        self._learn(seen, memory)
-        self._plan(images, seen, memory)
-        actions = [self._take(row, image, memory) for row, image in enumerate(seen)]
+        looked = np.flatnonzero(~memory.stopped & (self.looks | ~memory.planned))
+        if len(looked):
+            states = self.places.nearest(np.asarray(self.encode(images[looked])))
+            self._learn(looked, images, states, memory)
+            self._plan(looked, states, memory)
+        actions = [self._take(row, image, memory) for row, image in enumerate(images)]
         zero = next((0 * action for action in actions if action is not None), 0)
         actions = [zero if action is None else action for action in actions]
         return np.asarray(actions[0] if single else actions), memory
 
-    def _learn(self, seen, memory):
-        """Remembers the actions that changed nothing, and drops the plans that had them."""
-        for row, last in enumerate(memory.last):
-            if self.looks and last and last[0] == seen[row]:
-                memory.useless[row].setdefault(seen[row], set()).add(last[1].tobytes())
-                memory.queues[row] = []
-
-    def _plan(self, images, seen, memory):
-        """Fills the queues that are empty, and stops where the goal is reached."""
-        looked = ~memory.stopped & (self.looks | ~memory.planned)
-        rows = np.flatnonzero(looked)
-        if not len(rows):
+    def _learn(self, rows, images, states, memory):
+        """Drops the plans whose last action changed nothing, and learns that it does not."""
+        failed = [k for k, row in enumerate(rows) if _is_as_before(memory.last[row], images[row])]
+        for k in failed:
+            memory.queues[rows[k]] = []
+        if not (failed and len(self.actions)):
             return
-        states = self.places.nearest(np.asarray(self.encode(images[rows])))
+        numbers = np.array([memory.last[rows[k]][1] for k in failed])
+        expected = self.places.nearest(self.step(states[failed], self.actions[numbers]))
+        for k, number, state in zip(failed, numbers, expected, strict=True):
+            memory.obstacles[rows[k]].learn(states[k], number, state)
+
+    def _plan(self, rows, states, memory):
+        """Fills the queues that are empty, and stops where the goal is reached."""
         there = self.places.near(states, self.goals[rows])
         memory.arrived[rows], memory.stopped[rows] = there, there
         empty = ~there & np.array([not memory.queues[row] for row in rows])
         rows, states = rows[empty], states[empty]
-        useless = [memory.useless[row].get(seen[row], ()) for row in rows]
-        forbidden = np.array(
-            [[action.tobytes() in known for action in self.actions] for known in useless], bool
-        ).reshape(len(rows), len(self.actions))
-        plans = self.plan(states, self.goals[rows], forbidden) if len(rows) else []
+        if not len(rows):
+            return
+
+        def forbidden(states, tasks):
+            useless = np.zeros((len(states), len(self.actions)), bool)
+            for task in np.unique(tasks):
+                of_task = tasks == task
+                useless[of_task] = memory.obstacles[rows[task]].forbidden(states[of_task])
+            return useless
+
+        plans = self.plan(states, self.goals[rows], forbidden)
         for row, plan in zip(rows, plans, strict=True):
             memory.queues[row] = list(plan.actions[: EXECUTED if self.looks else None])
             memory.planned[row] = True
@@ -164,8 +177,13 @@ class GoalPolicy:
             memory.last[row] = None
             return None
         action = memory.queues[row].pop(0)
-        memory.last[row] = (image, action)
+        number = next((n for n, each in enumerate(self.actions) if np.array_equal(each, action)), 0)
+        memory.last[row] = (np.array(image), number)
         return action
+
+
+def _is_as_before(last, image):
+    return last is not None and np.array_equal(last[0], image)
 
 
 def reach(

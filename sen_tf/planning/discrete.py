@@ -14,6 +14,9 @@ from sen_tf.planning.places import Places
 
 Step: TypeAlias = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """Predicted states `(n, ...)` of states `(n, ...)` after actions `(n, ...)`."""
+Forbidden: TypeAlias = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""Actions that are known to do nothing, booleans `(n, actions)`, at states `(n, ...)` of tasks of
+these numbers `(n,)`."""
 PER_ACTION = 0.3
 """Moves by which an action must bring the goal nearer, to be worth it."""
 
@@ -35,7 +38,7 @@ def beam_search(
     *,
     horizon: int = 6,
     width: int = 8,
-    forbidden: np.ndarray | None = None,
+    forbidden: Forbidden | None = None,
 ) -> list[Plan]:
     """Tries every action from the best states of each length, and keeps the best that are new.
 
@@ -46,7 +49,7 @@ def beam_search(
         actions: What there is to choose from, `(actions, ...)`: numbers, or anything `step` takes.
         horizon: Actions per plan, at most.
         width: States kept per task and length; 1 is greedy.
-        forbidden: First actions that are not tried, booleans `(tasks, actions)`.
+        forbidden: Actions that are not tried; see `Forbidden`.
 
     Returns:
         A plan per task: the shortest found that reaches the goal, else the cheapest one, which is
@@ -59,15 +62,15 @@ def beam_search(
     best = _Best(places, states, goals, actions)
     tasks, histories = np.arange(len(states)), np.zeros((len(states), 0), np.int64)
     seen = _with_task(places.keys(states), tasks)
-    for length in range(horizon):
+    for _ in range(horizon):
         open_ = ~best.reached[tasks]
         states, tasks, histories = states[open_], tasks[open_], histories[open_]
         if not len(tasks):
             break
         parents = np.repeat(np.arange(len(tasks)), len(actions))
         tried = np.tile(np.arange(len(actions)), len(tasks))
-        if forbidden is not None and length == 0:
-            allowed = ~forbidden[tasks[parents], tried]
+        if forbidden is not None:
+            allowed = ~forbidden(states, tasks)[parents, tried]
             parents, tried = parents[allowed], tried[allowed]
         if not len(parents):
             break
@@ -103,7 +106,7 @@ def categorical_cem(
     iterations: int = 10,
     elites: int = 30,
     smoothing: float = 0.1,
-    forbidden: np.ndarray | None = None,
+    forbidden: Forbidden | None = None,
 ) -> list[Plan]:
     """Draws sequences of actions, and draws again as the best ones were, each time step by itself.
 
@@ -126,16 +129,13 @@ def categorical_cem(
     _check(horizon=horizon, samples=samples, iterations=iterations, elites=elites)
     best, count = _Best(places, states, goals, actions), len(states)
     chances = np.full((count, horizon, len(actions)), 1.0 / len(actions))
-    if forbidden is not None:
-        chances[:, 0] = np.where(forbidden, 0.0, 1.0)
-        chances[:, 0] /= np.maximum(chances[:, 0].sum(axis=1, keepdims=True), 1.0)
     tasks = np.repeat(np.arange(count), samples)
     for _ in range(iterations):
         limits = chances.cumsum(axis=-1)
         drawn = rng.random((samples, count, horizon)).transpose(1, 0, 2)
         picked = (drawn[..., None] * limits[:, None, :, -1:] >= limits[:, None]).sum(axis=-1)
         sequences = np.minimum(picked, len(actions) - 1).reshape(-1, horizon)
-        costs = _roll_out(step, places, states[tasks], tasks, sequences, best)
+        costs = _roll_out(step, places, states[tasks], tasks, sequences, best, forbidden)
         order = np.argsort(costs.reshape(count, samples), axis=1, kind="stable")[:, :elites]
         chosen = np.take_along_axis(
             sequences.reshape(count, samples, horizon), order[..., None], axis=1
@@ -152,15 +152,19 @@ def random_shooting(*arguments, samples: int = 3000, **options) -> list[Plan]:
     return categorical_cem(*arguments, samples=samples, iterations=1, **options)
 
 
-def _roll_out(step, places, states, tasks, sequences, best):
+def _roll_out(step, places, states, tasks, sequences, best, forbidden):
     """The cost `(n,)` of the best beginning of each sequence; offers the best per task."""
-    least = np.full(len(tasks), np.inf)
+    least, useless = np.full(len(tasks), np.inf), np.zeros(len(tasks), bool)
     for length in range(1, sequences.shape[1] + 1):
-        states = places.nearest(step(states, best.choices[sequences[:, length - 1]]))
-        costs = best.of(states, tasks) + PER_ACTION * length
-        there = places.near(states, best.goals[tasks])
+        actions = sequences[:, length - 1]
+        if forbidden is not None:
+            useless |= forbidden(states, tasks)[np.arange(len(tasks)), actions]
+        states = places.nearest(step(states, best.choices[actions]))
+        costs = np.where(useless, np.inf, best.of(states, tasks) + PER_ACTION * length)
+        there = places.near(states, best.goals[tasks]) & ~useless
         least = np.minimum(least, np.where(there, -1 / length, costs))
         top = _first_of_each(tasks, costs, 1)
+        top = top[~useless[top]]
         best.offer(states[top], tasks[top], sequences[top, :length])
     return least
 

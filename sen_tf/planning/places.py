@@ -5,6 +5,7 @@ as it shows objects, into one where it is a whole.
 """
 
 import dataclasses
+import math
 from typing import Self
 
 import numpy as np
@@ -98,7 +99,8 @@ class Places:
 
 
 def _by_object(states, objects):
-    return np.asarray(states, np.float32).reshape(len(states), objects, -1)
+    states = np.asarray(states, np.float32)
+    return states.reshape(len(states), objects, math.prod(states.shape[1:]) // objects)
 
 
 def _nearest(vectors, places):

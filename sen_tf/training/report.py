@@ -15,6 +15,8 @@ CAPTIONS = {
     "made from the first image and the actions alone.",
     "decoded": "What happened, and what the model imagines: images decoded from states predicted "
     "from the first image and the actions.",
+    "plan": "Goals that the model was to reach: starts, images on the way, the last one, green "
+    "where it is the goal, and the goal.",
     "latents": "Latent states of evaluation episodes.",
     "traversals": "Latent states along traversals, as encoded and as predicted.",
     "training": "Loss and skill in the course of training. Skill is 0 where the model predicts "

@@ -32,40 +32,47 @@ RENDERED = 2048
 
 
 class Latents:
-    """Latent states and features of a model, computed in batches."""
+    """Latent states and features of a model, computed in batches.
 
-    def __init__(self, model: keras.Model) -> None:
-        self.model = model
+    Args:
+        model: A world model.
+        batch: Rows per batch.
+    """
+
+    def __init__(self, model: keras.Model, batch: int = BATCH) -> None:
+        self.model, self.batch = model, batch
         self._encode = tf.function(model.encode, reduce_retracing=True)
         self._embed = tf.function(model.embed, reduce_retracing=True)
         self._step = tf.function(model.step, reduce_retracing=True)
 
     def encode(self, images: np.ndarray) -> np.ndarray:
-        return _in_batches(self._encode, images)
+        return self._in_batches(self._encode, images)
 
     def embed(self, images: np.ndarray) -> np.ndarray:
-        return _in_batches(self._embed, images)
+        return self._in_batches(self._embed, images)
+
+    def step(self, states: np.ndarray, actions: np.ndarray) -> np.ndarray:
+        dtype = self.model.transition.inputs[1].dtype
+        return self._in_batches(self._step, states, actions.astype(dtype))
 
     def rollout(self, states: np.ndarray, actions: np.ndarray) -> np.ndarray:
-        dtype = self.model.transition.inputs[1].dtype
         predicted = []
-        for action in np.moveaxis(actions.astype(dtype), 1, 0):
-            states = _in_batches(self._step, states, action)
+        for action in np.moveaxis(actions, 1, 0):
+            states = self.step(states, action)
             predicted.append(states)
         return np.stack(predicted, axis=1)
 
-
-def _in_batches(function, *arrays):
-    """The function's values on arrays, batch by batch; a short last batch is filled up."""
-    size = min(BATCH, len(arrays[0]))
-    parts = []
-    for start in range(0, len(arrays[0]), size):
-        batch = [array[start : start + size] for array in arrays]
-        fill = size - len(batch[0])
-        filled = [np.pad(x, [(0, fill), *[(0, 0)] * (x.ndim - 1)]) for x in batch]
-        part = tf.cast(function(*map(tf.constant, filled)), tf.float32).numpy()
-        parts.append(part[: len(batch[0])])
-    return np.concatenate(parts)
+    def _in_batches(self, function, *arrays):
+        """The function's values on arrays, batch by batch; a short last batch is filled up."""
+        size = min(self.batch, len(arrays[0]))
+        parts = []
+        for start in range(0, len(arrays[0]), size):
+            batch = [array[start : start + size] for array in arrays]
+            fill = size - len(batch[0])
+            filled = [np.pad(x, [(0, fill), *[(0, 0)] * (x.ndim - 1)]) for x in batch]
+            part = tf.cast(function(*map(tf.constant, filled)), tf.float32).numpy()
+            parts.append(part[: len(batch[0])])
+        return np.concatenate(parts)
 
 
 def evaluate(latents: Latents, read: Callable[..., Episodes], env: EnvLike) -> dict[str, Any]:

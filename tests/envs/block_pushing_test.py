@@ -139,3 +139,16 @@ assert not {"matplotlib", "PIL"} & set(sys.modules)
 def test_importing_the_room_imports_nothing_that_draws():
     package = str(pathlib.Path(envs.__file__).parents[1])
     subprocess.run([sys.executable, "-c", IMPORT_THE_ROOM_ALONE, package], check=True)
+
+
+@pytest.mark.parametrize("name", ["shapes", "cubes", "rush_hour"])
+def test_the_moves_that_a_goal_needs_are_those_that_lead_there(name):
+    env, rng = envs.make(name), np.random.default_rng(0)
+    states, actions = env.sample_states(rng, 400), rng.integers(0, 20, 400)
+    after = env.step_states(states, actions)
+    moved = (states != after).any(axis=(1, 2))
+    needed = env.needed_moves(states, after)
+    np.testing.assert_array_equal(needed[moved], np.eye(20, dtype=int)[actions[moved]])
+    assert moved.any() and not needed[~moved].any()
+    np.testing.assert_array_equal(env.goal_errors(states, after), moved)
+    np.testing.assert_array_equal(env.needed_moves(after, states).sum(axis=1), moved)

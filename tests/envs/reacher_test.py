@@ -255,3 +255,11 @@ def test_errors_say_what_was_expected(env, states, call, words):
     env.reset(options={"state": states[0]})
     with pytest.raises(ValueError, match=words):
         call(env, states)
+
+
+def test_goal_errors_are_those_of_the_worse_joint_in_degrees():
+    env = reacher.Reacher()
+    states = np.zeros((2, 2, 8))
+    goals = states.copy()
+    goals[:, 1, :2] = np.radians([[10.0, -30.0], [350.0, 5.0]])
+    np.testing.assert_allclose(env.goal_errors(states, goals), [30.0, 10.0])

@@ -192,3 +192,11 @@ def test_errors_say_what_was_expected(env, states, call, words):
     env.reset(seed=0)
     with pytest.raises(ValueError, match=words):
         call(env, states)
+
+
+def test_goal_errors_are_angles_in_degrees():
+    env, turn = Teapot(), rotations.exp(np.radians([[0.0, 25.0, 0.0]]))
+    states = env.sample_states(np.random.default_rng(0), 3)
+    np.testing.assert_allclose(env.goal_errors(states, turn @ states), 25.0)
+    np.testing.assert_allclose(env.goal_errors(states, states), 0.0, atol=1e-5)
+    assert len(env.choices) == 0 and len(Teapot("small").choices) == 6

@@ -28,7 +28,7 @@ def policy_to(goals, looks=True):
     def plan(states, wanted, forbidden):
         return search(states, wanted, ACTIONS, forbidden=forbidden)
 
-    return GoalPolicy(plan, encode, PLACES, image_of(goals), ACTIONS, looks)
+    return GoalPolicy(plan, encode, step, PLACES, image_of(goals), ACTIONS, looks)
 
 
 def run(policy, starts, budget=12):
@@ -54,7 +54,8 @@ def test_a_plan_is_dropped_once_an_action_did_nothing():
     assert action[0] == 2 and memory.queues[0]  # the next one of the plan is 2 again
     actions, memory = policy.predict(image_of([3]), memory)
     assert actions[0] == 1
-    assert memory.useless[0] == {image_of([3])[0].tobytes(): {np.int64(2).tobytes()}}
+    useless = memory.obstacles[0].forbidden(np.array([[3.0], [4.0]]))
+    np.testing.assert_array_equal(useless, [[False, False, True], [False] * 3])
 
 
 def test_with_closed_eyes_a_wrong_plan_is_followed_to_its_end():

@@ -132,5 +132,6 @@ def test_batches_are_of_one_size_and_in_order(count):
         return x + y
 
     rows = np.arange(2 * count, dtype=np.float32).reshape(count, 2)
-    np.testing.assert_array_equal(scoring._in_batches(add, rows, rows), 2 * rows)
+    latents = scoring.Latents(types.SimpleNamespace(encode=None, embed=None, step=None))
+    np.testing.assert_array_equal(latents._in_batches(add, rows, rows), 2 * rows)
     assert set(sizes) == {min(count, scoring.BATCH)}

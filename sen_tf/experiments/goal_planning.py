@@ -1,0 +1,265 @@
+"""Reaching goal images with a saved world model: the settings, and how a model and they are used.
+
+Where an environment has a few actions, plans are searched among them, else they are drawn.
+"""
+
+import dataclasses
+import functools
+import pathlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import gymnasium
+import numpy as np
+import PIL.Image
+
+from sen_tf import planning
+from sen_tf.envs import EnvLike
+from sen_tf.experiments import drawing
+from sen_tf.groups import rotations
+from sen_tf.planning import GoalPolicy, Places, Plan
+from sen_tf.settings import UsageError, setting
+from sen_tf.training.scoring import Latents
+
+ROWS = 2048
+"""States that a model predicts at once."""
+MEASURED = 1024
+"""Moves by which the length of a move and the places of objects are measured."""
+APIECE = 4
+"""Such moves per episode."""
+DRAWN, ITERATIONS = 64, 4
+"""Sequences that are drawn at once, and how often."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Planning:
+    """Planning."""
+
+    planner: str = setting(
+        "beam",
+        "How plans are made where there are a few actions: beam; greedy, a beam of one; cem "
+        "(categorical) or random, with as many predictions as the beam. Elsewhere by MPPI.",
+        choices=("beam", "greedy", "cem", "random"),
+    )
+    mode: str = setting(
+        "mpc",
+        "mpc: plan, take three actions, look, and plan again, where what did nothing is not done "
+        "again; open: make one plan, and follow it with closed eyes.",
+        choices=("mpc", "open"),
+    )
+    width: int = setting(8, "States that a beam keeps.", at_least=1)
+    horizon: int = setting(6, "Actions per plan, in mpc mode.", at_least=1)
+
+
+class Planner:
+    """Makes policies with a model, and counts the states that it predicts.
+
+    Args:
+        model: A world model.
+        env: The environment, or one like it.
+        settings: The settings.
+        unseen: The numbers of the actions that training did not have; no move is measured by them.
+        seed: Seed of what is drawn.
+
+    Attributes:
+        places: The length of a move, and the places of objects, as the model sees them.
+        predictions: States predicted so far.
+
+    Raises:
+        UsageError: If no move of training changes a state, or the environment cannot be acted in.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        env: EnvLike,
+        settings: Planning,
+        unseen: Sequence[int] = (),
+        seed: int = 0,
+    ) -> None:
+        self.latents, self.env, self.settings = Latents(model, ROWS), env, settings
+        self.rng = np.random.default_rng(seed)
+        self.choices = choices_of(env)
+        self.predictions = 0
+        before, after = moves_of(env, MEASURED, self.rng, unseen)
+        first, then = np.split(self.latents.encode(np.concatenate([before, after])), 2)
+        try:
+            self.places = Places.of(first, then, env.objects or 1, env.objects is not None)
+        except ValueError as error:
+            raise UsageError(f"no plan can be made with this model: {error}") from error
+
+    def policy(self, goals: np.ndarray, longest: int) -> GoalPolicy:
+        """A policy to goal images `(n, ...)`; in open mode plans have at most `longest` actions."""
+        looks = self.settings.mode == "mpc"
+        plan = self._planning(self.settings.horizon if looks else longest)
+        encode, step = self.latents.encode, self.step
+        return GoalPolicy(plan, encode, step, self.places, goals, self.choices, looks)
+
+    def plan(self, starts: np.ndarray, goals: np.ndarray, longest: int) -> list[Plan]:
+        """Plans of at most `longest` actions between images `(n, ...)`."""
+        states, ends = (self.places.nearest(self.latents.encode(x)) for x in (starts, goals))
+        return self._planning(longest)(states, ends, None)
+
+    def step(self, states: np.ndarray, actions: np.ndarray) -> np.ndarray:
+        """The model's step, counted."""
+        self.predictions += len(states)
+        return self.latents.step(states, actions)
+
+    def _planning(self, horizon):
+        """A function from states, goals and first actions that are forbidden to plans."""
+        if len(self.choices):
+            return self._search(horizon)
+        return self._turns if self._rotates else self._drawing(horizon)
+
+    def _search(self, horizon):
+        kind = self.settings.planner
+        width = 1 if kind == "greedy" else self.settings.width
+        per_action = width * len(self.choices)  # predictions, whichever planner
+        drawn: dict[str, Any] = {"samples": per_action, "rng": self.rng}
+        planners: dict[str, tuple[Callable[..., list[Plan]], dict[str, Any]]] = {
+            "beam": (planning.beam_search, {"width": width}),
+            "greedy": (planning.beam_search, {"width": width}),
+            "random": (planning.random_shooting, drawn),
+            "cem": (planning.categorical_cem, drawn | _of_cem(per_action)),
+        }
+        function, options = planners[kind]
+        search = functools.partial(function, self.step, self.places, horizon=horizon, **options)
+
+        def plan(states, goals, forbidden):
+            return search(states, goals, self.choices, forbidden=forbidden)
+
+        return plan
+
+    def _turns(self, states, goals, forbidden):
+        """The turns between rotations, where the model agrees that they lead there; else drawn."""
+        turns = goals @ np.swapaxes(states, -1, -2)
+        agreed = self.places.near(self.step(states, turns), goals)
+        return [
+            Plan(turn[None], True) if right else self._draw(state, goal, 1)
+            for turn, right, state, goal in zip(turns, agreed, states, goals, strict=True)
+        ]
+
+    def _drawing(self, horizon):
+        def plan(states, goals, forbidden):
+            return [self._draw(*each, horizon) for each in zip(states, goals, strict=True)]
+
+        return plan
+
+    def _draw(self, state, goal, horizon):
+        """The plan of one task, drawn by MPPI."""
+        decode = rotations.exp if self._rotates else _as_they_are
+        radius, size = (np.pi, 3) if self._rotates else (1.0, self.env.action_space.shape[0])
+
+        def values(vectors):
+            states = np.repeat(state[None], len(vectors), axis=0)
+            goals = np.repeat(goal[None], len(vectors), axis=0)
+            nearest = np.full(len(vectors), np.inf)
+            for actions in np.moveaxis(decode(vectors), 1, 0):
+                states = self.step(states, actions)
+                nearest = np.minimum(nearest, self.places.distances(states, goals).sum(axis=1))
+            return -nearest
+
+        drawn = planning.mppi(
+            values,
+            np.zeros((horizon, size)),
+            rng=self.rng,
+            samples=DRAWN,
+            iterations=ITERATIONS,
+            limit="ball" if self._rotates else "box",
+            radius=radius,
+            deviations=(radius / 2, radius / 20),
+        )
+        return Plan(decode(drawn.mean), False)
+
+    @property
+    def _rotates(self):
+        return self.env.action_space.shape == (3, 3)
+
+
+def choices_of(env: EnvLike) -> np.ndarray:
+    """The actions of an environment that has a few; else none."""
+    if isinstance(env.action_space, gymnasium.spaces.Discrete):
+        return np.arange(env.action_space.n)
+    return getattr(env, "choices", np.zeros(0))
+
+
+def moves_of(
+    env: EnvLike, count: int, rng: np.random.Generator, unseen: Sequence[int] = ()
+) -> tuple[np.ndarray, np.ndarray]:
+    """Images before and after moves that changed them, `(count, ...)` each.
+
+    Args:
+        env: The environment.
+        count: How many moves, at most: as many actions are taken.
+        rng: Generator.
+        unseen: Numbers of the actions that are not taken.
+
+    Raises:
+        UsageError: If the environment is known by recorded episodes alone.
+    """
+    if not hasattr(env, "step"):
+        raise UsageError(
+            f"no one can act in {env.name}, of which there are recorded episodes alone"
+        )
+    env.action_space.seed(int(rng.integers(2**31)))
+    allowed = np.setdiff1d(np.arange(env.action_space.n), unseen) if len(unseen) else None
+    before, after = [], []
+    for number in range(count):
+        if number % APIECE == 0:
+            image, _ = env.reset(seed=int(rng.integers(2**31)))
+        action = env.action_space.sample() if allowed is None else rng.choice(allowed)
+        then, *_ = env.step(action)
+        if not np.array_equal(then, image):
+            before.append(image)
+            after.append(then)
+        image = then
+    shape = (len(before), *env.observation_space.shape)
+    return np.reshape(before, shape), np.reshape(after, shape)
+
+
+def numbers_of(env: EnvLike, names: Sequence[str]) -> tuple[int, ...]:
+    """The numbers of actions with these names; none where actions are not numbered."""
+    if not isinstance(env.action_space, gymnasium.spaces.Discrete):
+        return ()
+    return tuple(n for name in names for n in np.ravel(env.action_names[name]).tolist())
+
+
+def read_image(path: str | pathlib.Path, shape: Sequence[int]) -> np.ndarray:
+    """An image file as models take it, uint8 of a shape `(rows, columns, channels)`.
+
+    Where images are of several frames, all of them are this one: a world at rest.
+
+    Raises:
+        UsageError: For a file that is no image, or one of another size.
+    """
+    try:
+        with PIL.Image.open(path) as image:
+            pixels = np.asarray(image.convert("L" if shape[-1] % 3 else "RGB"))
+    except OSError as error:
+        raise UsageError(f"{path} is no image that can be read: {error}") from error
+    if pixels.shape[:2] != tuple(shape[:2]):
+        sizes = (" x ".join(map(str, each[:2])) for each in (pixels.shape, shape))
+        raise UsageError("{} has {} pixels, and the model takes {}".format(path, *sizes))
+    frame = pixels.reshape(*shape[:2], -1)
+    return np.tile(frame, shape[-1] // frame.shape[-1])
+
+
+def words_of(env: EnvLike, action: Any) -> str:
+    """An action in words: its number, name and object, or its numbers."""
+    if np.ndim(action):
+        rows = np.array2string(np.asarray(action), precision=3, suppress_small=True, separator=", ")
+        return " ".join(rows.split())
+    ((name,),) = drawing.action_names(env, np.array([[action]])) or [[str(action)]]
+    if not env.objects:
+        return f"{action} ({name})"
+    return f"{action} ({name}, object {action * env.objects // env.action_space.n + 1})"
+
+
+def _of_cem(predictions):
+    """Iterations and elites of CEM, and samples: as many predictions per action as these."""
+    samples = max(1, predictions // ITERATIONS)
+    return {"samples": samples, "iterations": ITERATIONS, "elites": max(1, samples // 8)}
+
+
+def _as_they_are(vectors):
+    return vectors.astype(np.float32)

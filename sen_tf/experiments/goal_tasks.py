@@ -1,0 +1,235 @@
+"""Tasks of reaching a goal image, in any Gymnasium environment, and how they end.
+
+A task begins where `reset(seed=...)` does, and its goal is the image some moves later. Whoever acts
+is shown images alone.
+"""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+import gymnasium
+import numpy as np
+
+from sen_tf.datasets.progress import progress
+from sen_tf.envs import EnvLike
+from sen_tf.planning import GoalPolicy, reach
+from sen_tf.settings import UsageError
+
+UNIFORM = 200
+"""Moves after which a board is as good as drawn anew: its objects' places are so to 2 %."""
+MOST = 40
+"""Actions that such goals allow; others allow two per move, and four."""
+TRIES = 100
+"""Random actions, one after the other, of which one must change the image."""
+PARTS = {
+    "success_needing_unseen": "that need an unseen move",
+    "success_needing_seen": "that need none",
+}
+"""Success where the environment knows which moves a goal needs, and some were not trained."""
+
+MakeEnv: TypeAlias = Callable[[], gymnasium.Env]
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """A start and a goal.
+
+    Attributes:
+        seed: The seed of `reset` that leads to the start.
+        start, goal: Images.
+        start_state, goal_state: What the environment tells as `info["state"]`; None if nothing.
+        needs: How often each action is needed at least, as `needed_moves` of the environment; None
+            without that.
+    """
+
+    seed: int
+    start: np.ndarray
+    goal: np.ndarray
+    start_state: Any
+    goal_state: Any
+    needs: np.ndarray | None
+
+
+def distances_of(names: Sequence[str], env: EnvLike) -> dict[str, int]:
+    """Moves between start and goal by name: numbers, and `uniform`; the usual ones without names.
+
+    Raises:
+        UsageError: For a name that is neither.
+    """
+    names = names or (("1", "4", "8", "uniform") if env.objects else ("1", "2", "4"))
+    for name in names:
+        if name != "uniform" and not (name.isdigit() and int(name) >= 1):
+            raise UsageError(f"--moves takes numbers from 1 on and uniform, not {name!r}")
+    return {name: UNIFORM if name == "uniform" else int(name) for name in names}
+
+
+def unit_of(env: EnvLike) -> str:
+    """The unit of errors, as environments tell it in `goal_error`."""
+    return getattr(env, "goal_error", "goals missed")
+
+
+def make_tasks(make_env: MakeEnv, moves: int, count: int, seed: int) -> list[Task]:
+    """Tasks whose goals are some moves away, of which each changed the image.
+
+    Args:
+        make_env: Makes the environment.
+        moves: Moves between start and goal; `UNIFORM` for goals anywhere on a board.
+        count: How many tasks.
+        seed: Seed; another number of moves has other starts.
+
+    Raises:
+        ValueError: If no action changes an image.
+    """
+    env, rng = make_env(), np.random.default_rng([seed, moves])
+    env.action_space.seed(int(rng.integers(2**31)))
+    return [_make_task(env, moves, int(rng.integers(2**31))) for _ in range(count)]
+
+
+def _make_task(env, moves, seed):
+    image, info = start, begun = env.reset(seed=seed)
+    for _ in range(moves):
+        image, info = _move(env, image)
+    states = begun.get("state"), info.get("state")
+    needs = None
+    if hasattr(env, "needed_moves"):
+        needs = env.needed_moves(*(np.asarray(state)[None] for state in states))[0]
+    return Task(seed, start, image, *states, needs)
+
+
+def _move(env, image):
+    """The image after an action that changes it, and what else the environment tells."""
+    for _ in range(TRIES):
+        after, *_, info = env.step(env.action_space.sample())
+        if not np.array_equal(after, image):
+            return after, info
+    raise ValueError(f"{TRIES} random actions of {type(env).__name__} did not change the image")
+
+
+class Worlds:
+    """Worlds in which tasks are worked on: images come out, actions go in.
+
+    Environments that work on batches of states are asked for all tasks at once; of others each task
+    has one of its own.
+
+    Args:
+        make_env: Makes the environment.
+        tasks: The tasks, at whose starts all begins.
+
+    Attributes:
+        images: The images of now, `(tasks, ...)`.
+        tolerance: The error at which a goal is reached.
+    """
+
+    def __init__(self, make_env: MakeEnv, tasks: Sequence[Task]) -> None:
+        self._env: EnvLike = make_env()
+        self._tasks = tasks
+        self._states: np.ndarray | None = None
+        self._envs: list[gymnasium.Env] = []
+        if hasattr(self._env, "step_states"):
+            self._states = np.stack([task.start_state for task in tasks])
+        else:
+            self._envs = [make_env() for _ in tasks]
+            for env, task in zip(self._envs, tasks, strict=True):
+                env.reset(seed=task.seed)
+        self.images = np.stack([task.start for task in tasks])
+        self.tolerance = getattr(self._env, "goal_tolerance", 0)
+
+    def act(self, rows: np.ndarray, actions: np.ndarray) -> np.ndarray:
+        """The images `(n, ...)` after an action in each of the worlds of these numbers `(n,)`."""
+        if self._states is not None:
+            self._states[rows] = self._env.step_states(self._states[rows], actions)
+            self.images[rows] = self._env.render_states(self._states[rows])
+        else:
+            for row, action in zip(rows, actions, strict=True):
+                self.images[row] = self._envs[row].step(action)[0]
+        return self.images[rows]
+
+    def errors(self) -> np.ndarray:
+        """The error of each world, `(tasks,)`, as `goal_errors` of the environment.
+
+        Without that, 0 where the image is that of the goal, else 1.
+        """
+        if self._states is not None and hasattr(self._env, "goal_errors"):
+            goals = np.stack([task.goal_state for task in self._tasks])
+            return self._env.goal_errors(self._states, goals)
+        goals = np.stack([task.goal for task in self._tasks])
+        return (self.images != goals).reshape(len(goals), -1).any(axis=1).astype(float)
+
+
+@dataclasses.dataclass(frozen=True)
+class Attempt:
+    """Tasks that a policy was given, and how they ended.
+
+    Attributes:
+        tasks: The tasks.
+        frames: The images of every time, arrays `(tasks, ...)`.
+        errors: How far the worlds are from their goals when the policy stops, `(tasks,)`.
+        reached: Whether that is near enough, `(tasks,)`.
+        arrived: Whether the policy found so, `(tasks,)`.
+        actions: Actions taken, `(tasks,)`.
+    """
+
+    tasks: list[Task]
+    frames: list[np.ndarray]
+    errors: np.ndarray
+    reached: np.ndarray
+    arrived: np.ndarray
+    actions: np.ndarray
+
+    def numbers(self, unseen: Sequence[int] = ()) -> dict[str, float]:
+        """Success with its standard error, in percent, and what else there is to count.
+
+        Args:
+            unseen: Numbers of the actions that training did not have. Where the environment knows
+                which moves a goal needs, success is also told of goals that need one of these, and
+                of goals that need none.
+        """
+        share = float(self.reached.mean())
+        needs = [task.needs[list(unseen)].any() for task in self.tasks if task.needs is not None]
+        parts: dict[str, float] = {}
+        for key, which in zip(PARTS, (True, False), strict=True):
+            if unseen and which in needs:
+                chosen = self.reached[np.array(needs) == which]
+                parts |= {key: 100 * float(chosen.mean()), f"tasks_{key}": len(chosen)}
+        return {
+            "tasks": len(self.tasks),
+            "success": 100 * share,
+            "standard_error": 100 * float(np.sqrt(share * (1 - share) / len(self.reached))),
+            **parts,
+            "found_so": 100 * float(self.arrived.mean()),
+            "error": float(self.errors.mean()),
+            "actions": float(self.actions.mean()),
+        }
+
+
+def attempt(
+    make_policy: Callable[[np.ndarray, int], GoalPolicy],
+    make_env: MakeEnv,
+    moves: int,
+    count: int,
+    seed: int,
+) -> Attempt:
+    """Lets a policy work on tasks whose goals are some moves away.
+
+    Args:
+        make_policy: Function from goal images and the most actions to a policy.
+        make_env, moves, count, seed: As in `make_tasks`.
+    """
+    tasks = make_tasks(make_env, moves, count, seed)
+    worlds = Worlds(make_env, tasks)
+    budget = MOST if moves == UNIFORM else 2 * moves + 4
+    policy = make_policy(np.stack([task.goal for task in tasks]), budget)
+    with progress(count, "goals", "tasks at an end") as update:
+        ended = 0
+
+        def act(rows, actions):
+            nonlocal ended
+            update(count - len(rows) - ended)
+            ended = count - len(rows)
+            return worlds.act(rows, actions)
+
+        arrived, actions, frames = reach(policy, act, worlds.images, np.full(count, budget))
+    errors = worlds.errors()
+    reached = errors <= worlds.tolerance
+    return Attempt(tasks, frames, errors, reached, arrived, actions)

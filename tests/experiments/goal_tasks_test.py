@@ -1,0 +1,132 @@
+"""Tasks in our environments, in one of the user's own, and before eyes that see images alone."""
+
+import functools
+
+import gymnasium
+import numpy as np
+import pytest
+
+import sen_tf
+from sen_tf import envs
+from sen_tf.experiments import goal_planning, goal_tasks
+from sen_tf.experiments.goal_planning import Planner, Planning
+from sen_tf.settings import UsageError
+
+make_shapes = functools.partial(envs.make, "shapes")
+
+
+class Images:
+    """Of an environment images, spaces and facts, and nothing that tells its state."""
+
+    def __init__(self, env):
+        self._env = env
+        self.observation_space, self.action_space = env.observation_space, env.action_space
+        self.name, self.objects = env.name, env.objects
+
+    def reset(self, seed):
+        return self._env.reset(seed=seed)[0], {}
+
+    def step(self, action):
+        return (*self._env.step(action)[:-1], {})
+
+
+class Counter(gymnasium.Env):
+    """A world of the user's own: a pixel that counts, from 0 to 5."""
+
+    observation_space = gymnasium.spaces.Box(0, 255, (1, 1, 1), np.uint8)
+    action_space = gymnasium.spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.at = int(self.np_random.integers(6))
+        return np.full((1, 1, 1), self.at, np.uint8), {}
+
+    def step(self, action):
+        self.at = min(max(self.at + 2 * action - 1, 0), 5)
+        return np.full((1, 1, 1), self.at, np.uint8), 0.0, False, False, {}
+
+
+@pytest.fixture(scope="module")
+def planner():
+    """Plans for 2D Shapes by a model that saw pushes up alone, from what an `Images` shows."""
+    model = sen_tf.from_pretrained("shapes-sen")
+    env = Images(make_shapes())
+    unseen = [n for n in range(20) if n % 4]
+    return Planner(model, env, Planning(width=2), unseen, seed=0)
+
+
+def test_goals_are_reached_by_moves_never_seen_from_images_alone(planner):
+    found = goal_tasks.attempt(planner.policy, make_shapes, 4, 8, seed=3)
+    assert found.reached.all() and found.arrived.all() and (found.errors == 0).all()
+    assert (found.actions <= 4).all() and found.actions.max() >= 3
+    numbers = found.numbers([n for n in range(20) if n % 4])
+    assert numbers["success"] == 100 and numbers["success_needing_unseen"] == 100
+    assert numbers["tasks_success_needing_unseen"] >= 5
+    assert planner.predictions > 0
+
+
+@pytest.mark.parametrize("kind", ["greedy", "cem", "random"])
+def test_every_planner_reaches_what_is_near(planner, kind):
+    other = Planner(
+        planner.latents.model, planner.env, Planning(planner=kind, width=16), (), seed=0
+    )
+    found = goal_tasks.attempt(other.policy, make_shapes, 1, 4, seed=3)
+    assert found.reached.all()
+
+
+def test_a_plan_is_made_from_an_image_to_another(planner):
+    env = make_shapes()
+    start, _ = env.reset(seed=5)
+    goal, *_ = env.step(2)
+    (plan,) = planner.plan(start[None], goal[None], longest=5)
+    assert plan.reaches and plan.actions.tolist() == [2]
+    assert goal_planning.words_of(env, plan.actions[0]) == "2 (down, object 1)"
+    (nothing,) = planner.plan(start[None], start[None], longest=5)
+    assert nothing.reaches and len(nothing.actions) == 0
+
+
+def test_tasks_are_the_same_for_all_who_try_and_differ_between_distances():
+    first, again = (goal_tasks.make_tasks(make_shapes, 3, 4, seed=1) for _ in range(2))
+    for one, other in zip(first, again, strict=True):
+        np.testing.assert_array_equal(one.goal_state, other.goal_state)
+        assert (one.start != one.goal).any() or one.needs.sum() == 0
+        assert one.needs.sum() <= 3
+    farther = goal_tasks.make_tasks(make_shapes, 4, 4, seed=1)
+    assert (farther[0].start_state != first[0].start_state).any()
+
+
+def test_worlds_that_only_step_are_told_apart_by_their_images():
+    tasks = goal_tasks.make_tasks(Counter, 1, 5, seed=0)
+    worlds = goal_tasks.Worlds(Counter, tasks)
+    assert tasks[0].needs is None and (worlds.errors() == 1).all()
+    up = np.array([int(task.goal.item() > task.start.item()) for task in tasks])
+    worlds.act(np.arange(5), up)
+    assert (worlds.errors() == 0).all() and worlds.tolerance == 0
+
+
+def test_a_world_in_which_nothing_moves_has_no_tasks():
+    class Still(Counter):
+        def step(self, action):
+            return np.full((1, 1, 1), self.at, np.uint8), 0.0, False, False, {}
+
+    with pytest.raises(ValueError, match="100 random actions of Still did not change the image"):
+        goal_tasks.make_tasks(Still, 1, 1, seed=0)
+
+
+@pytest.mark.parametrize("name", ["0", "-1", "far", "1.5"])
+def test_distances_are_numbers_or_uniform(name):
+    env = make_shapes()
+    assert goal_tasks.distances_of([], env)["uniform"] == goal_tasks.UNIFORM
+    with pytest.raises(UsageError, match="--moves takes numbers from 1 on and uniform"):
+        goal_tasks.distances_of([name], env)
+
+
+def test_an_image_that_stacks_frames_is_one_frame_at_rest(tmp_path):
+    import PIL.Image
+
+    frame = np.arange(27, dtype=np.uint8).reshape(3, 3, 3)
+    PIL.Image.fromarray(frame).save(tmp_path / "frame.png")
+    image = goal_planning.read_image(tmp_path / "frame.png", (3, 3, 6))
+    np.testing.assert_array_equal(image, np.concatenate([frame, frame], axis=-1))
+    grey = goal_planning.read_image(tmp_path / "frame.png", (3, 3, 1))
+    assert grey.shape == (3, 3, 1)

@@ -19,6 +19,7 @@ TABLES = {
     "reacher-limited": "symmetric_embeddings",
     "teapot-large": "symmetric_embeddings",
     "teapot-small": "symmetric_embeddings",
+    "goal-pictures": "goal_pictures",
     "sequence": "sequence_labelling",
     "plateau": "plateau",
     "recipes": "recipes",

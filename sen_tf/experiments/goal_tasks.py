@@ -58,6 +58,7 @@ def distances_of(names: Sequence[str], env: EnvLike) -> dict[str, int]:
         UsageError: For a name that is neither.
     """
     names = names or (("1", "4", "8", "uniform") if env.objects else ("1", "2", "4"))
+    names = [name for name in names if env.objects or name != "uniform"]
     for name in names:
         if name != "uniform" and not (name.isdigit() and int(name) >= 1):
             raise UsageError(f"--moves takes numbers from 1 on and uniform, not {name!r}")
@@ -165,6 +166,7 @@ class Attempt:
         tasks: The tasks.
         frames: The images of every time, arrays `(tasks, ...)`.
         errors: How far the worlds are from their goals when the policy stops, `(tasks,)`.
+        errors_before: The same at the start.
         reached: Whether that is near enough, `(tasks,)`.
         arrived: Whether the policy found so, `(tasks,)`.
         actions: Actions taken, `(tasks,)`.
@@ -173,6 +175,7 @@ class Attempt:
     tasks: list[Task]
     frames: list[np.ndarray]
     errors: np.ndarray
+    errors_before: np.ndarray
     reached: np.ndarray
     arrived: np.ndarray
     actions: np.ndarray
@@ -199,6 +202,7 @@ class Attempt:
             **parts,
             "found_so": 100 * float(self.arrived.mean()),
             "error": float(self.errors.mean()),
+            "error_before": float(self.errors_before.mean()),
             "actions": float(self.actions.mean()),
         }
 
@@ -218,6 +222,7 @@ def attempt(
     """
     tasks = make_tasks(make_env, moves, count, seed)
     worlds = Worlds(make_env, tasks)
+    before = worlds.errors()
     budget = MOST if moves == UNIFORM else 2 * moves + 4
     policy = make_policy(np.stack([task.goal for task in tasks]), budget)
     with progress(count, "goals", "tasks at an end") as update:
@@ -232,4 +237,4 @@ def attempt(
         arrived, actions, frames = reach(policy, act, worlds.images, np.full(count, budget))
     errors = worlds.errors()
     reached = errors <= worlds.tolerance
-    return Attempt(tasks, frames, errors, reached, arrived, actions)
+    return Attempt(tasks, frames, errors, before, reached, arrived, actions)

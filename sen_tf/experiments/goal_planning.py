@@ -23,7 +23,7 @@ from sen_tf.training.scoring import Latents
 
 ROWS = 2048
 """States that a model predicts at once."""
-MEASURED = 1024
+MEASURED = 2048
 """Moves by which the length of a move and the places of objects are measured."""
 APIECE = 4
 """Such moves per episode."""

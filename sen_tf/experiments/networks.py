@@ -140,9 +140,9 @@ def rush_hour(env: EnvLike, arm: str, hidden: int, filters: int, dtype: DTypePol
     with turns would lose the headings, so that features are regular: one map for each object and
     heading. The plain embedding has to learn that; the equivariant one shares its kernels.
 
-    Relative moves leave the group nothing to do: what is learnt are invariant states, positions as
-    an object sees them, of which each field has room for one coordinate. Two fields can end as one
-    coordinate, which tells forward and left apart from the others but not from each other.
+    Relative moves leave the group nothing to do: each field of a state has room for one invariant
+    coordinate, and two fields can end as the same one, which tells forward and left apart from the
+    others but not from each other. Hence four.
     """
     width = Widths(env, arm, hidden, filters)
     filters = filters if arm == "nonequivariant" else filters // 2

@@ -33,7 +33,7 @@ from sen_tf.training import fitting, runs
 from sen_tf.training.fitting import Training
 
 OF_PART = {
-    "hinge": {"hinge", "negatives", "variant", "episode_negatives"},
+    "hinge": {"hinge", "negatives", "variant", "episode_negatives", "object_hinge"},
     "uniformity": {"each_object"},
 }
 """Flags that count with a `--negative_part` alone."""
@@ -80,6 +80,13 @@ class Loss:
     )
     negatives: int = setting(
         1, "Other samples that each sample is compared with, under the hinge.", at_least=1
+    )
+    object_hinge: float = setting(
+        0.0,
+        "Share of the training, from its start, in which each object has a hinge of its own, so "
+        "that none stays unseen.",
+        at_least=0.0,
+        at_most=1.0,
     )
     each_object: bool = setting(
         False, "Whether uniformity spreads the states of each object by themselves."
@@ -277,7 +284,7 @@ def _owners(flag):
         return [name for name, env in ENVS.items() if flag in env.arguments]
     if flag in ("starts", "train_starts", "episode_negatives"):
         return [name for name, env in ENVS.items() if env.start_names]
-    if flag == "each_object":
+    if flag in ("each_object", "object_hinge"):
         return [name for name, env in ENVS.items() if env.objects is not None]
     if flag == "alignment":
         return [name for name, env in ENVS.items() if hasattr(env.group, "sample")]
@@ -327,7 +334,8 @@ def make_loss(chosen: Settings, steps: int) -> ContrastiveLoss:
         Alignment: loss.alignment if knows else 0.0,
     }
     terms = [term(round(share * steps)) for term, share in shares.items() if round(share * steps)]
-    sizes = {"hinge": loss.hinge, "sigma": loss.sigma, "variant": loss.variant}
+    sizes: dict[str, Any] = {"hinge": loss.hinge, "sigma": loss.sigma, "variant": loss.variant}
+    sizes["object_hinge_steps"] = round(loss.object_hinge * steps)
     return networks.make_loss(env.name, negatives, terms, **sizes)
 
 

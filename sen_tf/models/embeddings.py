@@ -1,10 +1,11 @@
 """Embeddings: from images to features with a known symmetry.
 
 Each function returns a `keras.Model` from images `(batch, rows, columns, channels)`, scaled to
-[0, 1], to features. Of objects these are maps in [0, 1]: one per object, `(batch, rows, columns,
-objects)`, or, where objects have a heading, one per object and group element, `(batch, rows,
-columns, |group|, objects)`. Of a body that turns they are vectors, `(batch, 3, 2 + K)`. Those of
-embeddings that see no objects are maps of any numbers. The group `"C1"` makes a network plain.
+[0, 1], to features. Of objects these are maps in [0, 1], one per object, `(batch, rows, columns,
+objects)`; where objects have a heading, maps of one place and heading per object, `(batch, rows,
+columns, |group|, objects)`, which sum to `MASS`. Of a body that turns they are vectors, `(batch, 3,
+2 + K)`. Those of embeddings that see no objects are maps of any numbers. The group `"C1"` makes a
+network plain.
 """
 
 from collections.abc import Sequence
@@ -23,6 +24,8 @@ from sen_tf.models.blocks import conv2d, mlp, norm_relu, state_dtype
 from sen_tf.tensors import DTypePolicy
 
 DILATIONS = (2, 4, 8, 16, 32)
+MASS = 5.0
+"""Sum of an object's map over places and headings."""
 
 
 def conv_embedding(
@@ -78,22 +81,28 @@ def cell_embedding(
         cell: Side of a board cell in pixels: kernel size and stride.
         filters: Regular fields between the two convolutions.
         declared: Group whose regular features the output is declared to be, of which `group` is a
-            subgroup; None for one trivial map per object, without a group axis.
+            subgroup; None for one trivial map per object, without a group axis. Then an object has
+            one map over pixels and elements, a softmax whose sum is `MASS`: it is seen in one
+            place, and elsewhere the map is near 0.
 
     Reference: Park et al. (2022), appendix, 2D Shapes.
     """
-    last: dict[str, Any] = {"activation": "sigmoid", "dtype": dtype}
     layers = [
         keras.Input(image_shape, dtype=state_dtype(dtype)),
         LiftingConv2D(group, filters, cell, strides=cell, dtype=dtype),
         *norm_relu(dtype),
     ]
     if declared is None:
-        return keras.Sequential([*layers, ProjectionConv2D(group, objects, 1, **last)], name=name)
+        last = ProjectionConv2D(group, objects, 1, activation="sigmoid", dtype=dtype)
+        return keras.Sequential([*layers, last], name=name)
     order = groups.get(declared).order
-    layers.append(GroupConv2D(group, order // groups.get(group).order * objects, 1, **last))
     board = (image_shape[0] // cell, image_shape[1] // cell)
-    layers.append(keras.layers.Reshape((*board, order, objects), dtype=dtype))
+    layers += [
+        GroupConv2D(group, order // groups.get(group).order * objects, 1, dtype=dtype),
+        keras.layers.Reshape((*board, order, objects), dtype=dtype),
+        keras.layers.Softmax(axis=(1, 2, 3), dtype=state_dtype(dtype)),
+        keras.layers.Rescaling(MASS, dtype=state_dtype(dtype)),
+    ]
     return keras.Sequential(layers, name=name)
 
 

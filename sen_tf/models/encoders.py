@@ -36,6 +36,10 @@ def object_encoder(
 ) -> keras.Model:
     """Pixels as a function on the group, then dense layers that commute with it.
 
+    Features that are a function on the group already are encoded element by element, each slice as
+    that element sees it, with the same weights. Layers that mixed the slices of an object would
+    make of them its position as it sees itself, from which no other object can tell where it is.
+
     Args:
         group: Group that acts on the features, such as `"C4"`; `"C1"` for plain dense layers on all
             features of each object.
@@ -54,14 +58,16 @@ def object_encoder(
     """
     layers = [keras.Input(features_shape, dtype=state_dtype(dtype))]
     rows, columns, *elements, objects = features_shape
+    dense = group_dense(group)
     if elements == [groups.get(group).order]:
         layers.append(GroupFlatten(group, dtype=dtype))
+        dense = keras.layers.Dense
     else:
         if elements:
             pixels = (rows, columns * elements[0], objects)
             layers.append(keras.layers.Reshape(pixels, dtype=dtype))
         layers.append(GridLifting(group, dtype=dtype))
-    return keras.Sequential(layers + mlp(group_dense(group), hidden, latent, dtype), name=name)
+    return keras.Sequential(layers + mlp(dense, hidden, latent, dtype), name=name)
 
 
 def features_encoder(

@@ -72,30 +72,33 @@ class Places:
         return self.distances(states, others).max(axis=1) < (APART if self.known else REACHED)
 
     def nearest(self, states: np.ndarray) -> np.ndarray:
-        """The states `(n, ...)`, each object at the nearest of its places."""
+        """The states `(n, ...)`, each object at the nearest of its places.
+
+        One that is farther from all of them than `REACHED` stays where it is: not every place need
+        have been seen.
+        """
         if not self.known:
             return states
-        by_object = _by_object(states, self.objects)
-        index = self._index(by_object)
-        moved = [places[index[:, k]] for k, places in enumerate(self.known)]
-        return np.stack(moved, axis=1).reshape(states.shape).astype(states.dtype)
+        moved = _by_object(states, self.objects).copy()
+        for k, places in enumerate(self.known):
+            candidates = places[_nearest(moved[:, k], places)]
+            off = np.linalg.norm(candidates - moved[:, k], axis=-1)
+            moved[:, k] = np.where((off < REACHED * self.unit)[:, None], candidates, moved[:, k])
+        return moved.reshape(states.shape)
 
     def keys(self, states: np.ndarray) -> np.ndarray:
-        """Integers `(n,)`, the same for states that are the same; others differ almost surely."""
-        by_object = _by_object(states, self.objects)
-        if self.known:
-            whole = self._index(by_object)
-        else:
-            whole = np.rint(by_object / (REACHED * self.unit)).astype(np.int64)
-        whole = whole.reshape(len(states), -1).astype(np.uint64)
-        odd = np.random.default_rng(0).integers(1, 2**62, whole.shape[1], np.uint64) * 2 + 1
-        return (whole * odd).sum(axis=1, dtype=np.uint64)  # modulo 2^64
+        """Integers `(n,)`, the same for states that are the same; others differ almost surely.
 
-    def _index(self, by_object):
-        """The number `(n, objects)` of the nearest place of each object."""
-        return np.stack(
-            [_nearest(by_object[:, k], places) for k, places in enumerate(self.known)], axis=1
-        )
+        Args:
+            states: States `(n, ...)`, as `nearest` returns them. Where no places are known, those
+                are the same that are in one cell of a grid of `REACHED`.
+        """
+        numbers = np.asarray(states, np.float32).reshape(len(states), -1)
+        if not self.known:
+            numbers = np.rint(numbers / (REACHED * self.unit)) + np.float32(0)  # no -0
+        bits = numbers.view(np.uint32).astype(np.uint64)
+        odd = np.random.default_rng(0).integers(1, 2**62, bits.shape[1], np.uint64) * 2 + 1
+        return (bits * odd).sum(axis=1, dtype=np.uint64)  # modulo 2^64
 
 
 def _by_object(states, objects):

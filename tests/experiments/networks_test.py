@@ -9,6 +9,7 @@ from sen_tf.envs.block_pushing import BlockPushing
 from sen_tf.envs.rush_hour import RushHour
 from sen_tf.experiments import networks
 from sen_tf.groups import actions
+from sen_tf.models import embeddings
 from sen_tf.testing import assert_equivariant, randomize_weights
 
 # Trainable parameters of embedding, encoder and transition at the paper's widths. The published
@@ -131,3 +132,17 @@ def test_states_keep_their_symmetry_under_mixed_precision(dtype):
     inputs = [state, np.arange(20, dtype="int32")]
     acts = [on_states, on_actions]
     assert_equivariant(model.step, inputs, "C4", acts, on_states, rtol=2e-2)
+
+
+def test_objects_with_headings_are_seen_once_and_each_heading_is_encoded_by_itself():
+    model = small_model("rush_hour", "sen")
+    images = np.random.default_rng(0).integers(0, 256, (3, 50, 50, 3), np.uint8)
+    features = np.array(model.embed(images))
+    assert features.shape == (3, 5, 5, 4, 5) and features.min() >= 0.0
+    np.testing.assert_allclose(features.sum(axis=(1, 2, 3)), embeddings.MASS, rtol=1e-5)
+    other = features.copy()
+    other[:, 1, 2, 3, 4] += 1.0  # in the slice of heading 3, of the last object
+    changed = np.abs(np.array(model.encoder(other)) - np.array(model.encoder(features)))
+    assert changed[:, 4, 3].max() > 1e-3
+    changed[:, 4, 3] = 0.0
+    assert changed.max() == 0.0

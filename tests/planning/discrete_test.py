@@ -49,9 +49,10 @@ def test_no_plan_begins_with_what_is_forbidden(plan):
 
 def test_places_undo_the_drift_of_predictions():
     assert (LINE.unit, len(LINE.known[0])) == (1.0, 9)
-    np.testing.assert_allclose(LINE.nearest(np.array([[3.4], [8.9]])), [[3.0], [8.0]])
-    keys = LINE.keys(np.array([[3.1], [2.9], [4.0]]))
-    assert keys[0] == keys[1] != keys[2]
+    states = LINE.nearest(np.array([[3.4], [2.9], [8.2], [8.9]]))
+    np.testing.assert_allclose(states, [[3.0], [3.0], [8.0], [8.9]])  # a place never seen
+    keys = LINE.keys(states)
+    assert keys[0] == keys[1] and len(set(keys)) == 3
 
 
 def test_states_that_do_not_move_are_refused():

@@ -20,6 +20,7 @@ TABLES = {
     "teapot-large": "symmetric_embeddings",
     "teapot-small": "symmetric_embeddings",
     "goal-pictures": "goal_pictures",
+    "exact-sampling": "exact_sampling",
     "sequence": "sequence_labelling",
     "plateau": "plateau",
     "recipes": "recipes",

@@ -81,15 +81,52 @@ def mppi(
             f"Expected `samples` to be a multiple of the group's order, {len(matrices)}; received "
             f"samples={samples}."
         )
+
+    def draw(mean, covariance):
+        noise = rng.standard_normal((samples // len(matrices), horizon, size))
+        turned = noise_orbit(noise, matrices)
+        drawn = mean + np.einsum("hij,nhj->nhi", symmetric_root(covariance), turned)
+        return clip(drawn, limit, radius)
+
+    return improve(
+        values,
+        mean,
+        draw,
+        iterations=iterations,
+        elites=elites,
+        temperature=temperature,
+        spread=spread,
+        deviations=deviations,
+    )
+
+
+def improve(
+    values: Values,
+    mean: np.ndarray,
+    draw: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    *,
+    iterations: int = 4,
+    elites: int = 16,
+    temperature: float | None = 0.5,
+    spread: str = "isotropic",
+    deviations: tuple[float, float] = (1.0, 0.05),
+) -> Drawn:
+    """The loop of `mppi`, with any way of drawing; whether plans commute depends on that.
+
+    Args:
+        values, mean, iterations, elites, temperature, spread, deviations: As in `mppi`.
+        draw: Function from a mean `(horizon, size)` and covariances `(horizon, size, size)` to
+            sequences `(n, horizon, size)`.
+
+    Raises:
+        ValueError: For values that are not finite.
+    """
+    horizon, size = np.shape(mean)
     first, least = deviations
     mean, covariance = np.array(mean, float), np.tile(first**2 * np.eye(size), (horizon, 1, 1))
     best = -np.inf
     for _ in range(iterations):
-        noise = rng.standard_normal((samples // len(matrices), horizon, size))
-        drawn = mean + np.einsum(
-            "hij,nhj->nhi", symmetric_root(covariance), noise_orbit(noise, matrices)
-        )
-        drawn = clip(drawn, limit, radius)
+        drawn = draw(mean, covariance)
         found = np.asarray(values(drawn), float)
         if not np.isfinite(found).all():
             raise ValueError(

@@ -137,6 +137,39 @@ def dense():
             )
 
 
+def relaxed():
+    """As they are at first: weights that mix banks do not differ between elements."""
+    for group in ("C1", "C4", "D3"):
+        yield (
+            f"RelaxedGroupDense-{group}",
+            LayerCase(
+                lambda group=group: layers.RelaxedGroupDense(
+                    group, 4, banks=2, relaxation_regularizer="l2", activation="tanh"
+                ),
+                (BATCH, 2, groups.get(group).order, 3),
+                group,
+                actions.act_on_regular,
+                actions.act_on_regular,
+            ),
+        )
+    both = (layers.RelaxedLiftingConv2D, layers.RelaxedGroupConv2D)
+    for group, name, layer in itertools.product(("C4", "D4"), list(GRIDS)[:3], both):
+        side, arguments = GRIDS[name]
+        axes = (groups.get(group).order,) if layer is layers.RelaxedGroupConv2D else ()
+        yield (
+            f"{layer.__name__}-{group}-{name}",
+            LayerCase(
+                lambda layer=layer, group=group, arguments=arguments: layer(
+                    group, 2, banks=2, activation="relu", **arguments
+                ),
+                (BATCH, side, side, *axes, 2),
+                group,
+                actions.act_on_regular_image if axes else on_pixels,
+                actions.act_on_regular_image,
+            ),
+        )
+
+
 def normalizations():
     on_image = actions.act_on_regular_image
     for group, training in itertools.product(("C4", "D4"), (True, False)):
@@ -384,6 +417,7 @@ ROWS = dict(
     itertools.chain(
         convolutions(),
         dense(),
+        relaxed(),
         normalizations(),
         poolings(),
         doors(),

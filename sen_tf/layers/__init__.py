@@ -19,6 +19,7 @@ from sen_tf.layers.irreps_dense import GatedActivation, IrrepsDense
 from sen_tf.layers.message_passing import ObjectGraph, OneHotActions
 from sen_tf.layers.normalization import FieldBatchNormalization, FieldLayerNormalization
 from sen_tf.layers.pooling import GroupPooling, SpatialPooling2D
+from sen_tf.layers.relaxed import RelaxedGroupConv2D, RelaxedGroupDense, RelaxedLiftingConv2D
 from sen_tf.layers.tensor_product import TensorFieldConv
 
 __all__ = [
@@ -38,6 +39,9 @@ __all__ = [
     "ObjectGraph",
     "OneHotActions",
     "ProjectionConv2D",
+    "RelaxedGroupConv2D",
+    "RelaxedGroupDense",
+    "RelaxedLiftingConv2D",
     "SpatialPooling2D",
     "TensorFieldConv",
     "ToIrreps",

@@ -9,6 +9,7 @@ from keras import ops
 
 from sen_tf import groups
 from sen_tf.layers import arguments
+from sen_tf.layers.block_diagonal import is_worthwhile
 from sen_tf.layers.inputs import settle
 from sen_tf.tensors import Shape, Tensor
 
@@ -60,6 +61,27 @@ class ExpandedKernel(keras.layers.Layer):
         self.kernel_constraint = keras.constraints.get(kernel_constraint)
         self.bias_constraint = keras.constraints.get(bias_constraint)
 
+    @property
+    def copies(self) -> tuple[int, ...]:
+        """Axes of the learnt kernel before the positions, of layers that learn several."""
+        return ()
+
+    def expand(self, kernel: Tensor) -> Tensor:
+        """The matrix, or the kernel of a convolution, that a learnt kernel becomes."""
+        raise NotImplementedError
+
+    def expanded_kernel(self) -> Tensor:
+        """The matrix, or the kernel of a convolution, that multiplies the input."""
+        return self.expand(self.kernel)
+
+    def has_blocks(self, channels: int) -> bool:
+        """True if the layer is computed in the basis in which its kernel is block-diagonal."""
+        return is_worthwhile(self.group, channels, self.filters)
+
+    def initial_kernel(self, shape: Shape, dtype: str | None) -> Tensor:
+        """The kernel at first, of a shape without `copies`."""
+        return self.kernel_initializer(shape, dtype=dtype)
+
     def add_kernel(
         self, positions: Sequence[int], channels: int, fan_in: int = 1, fan_out: int = 1
     ) -> None:
@@ -72,11 +94,11 @@ class ExpandedKernel(keras.layers.Layer):
 
         def initializer(shape, dtype=None):
             wide = (*positions, channels * fan_in, self.filters * fan_out)
-            return self.kernel_initializer(wide, dtype=dtype)[..., :channels, : self.filters]
+            return self.initial_kernel(wide, dtype)[..., :channels, : self.filters]
 
         self.kernel = self.add_weight(
             name="kernel",
-            shape=(*positions, channels, self.filters),
+            shape=(*self.copies, *positions, channels, self.filters),
             initializer=initializer,
             regularizer=self.kernel_regularizer,
             constraint=self.kernel_constraint,

@@ -29,7 +29,7 @@ from keras import ops
 
 from sen_tf.groups import FiniteGroup, GroupLike, actions
 from sen_tf.layers import arguments
-from sen_tf.layers.block_diagonal import block_diagonal_product, is_worthwhile
+from sen_tf.layers.block_diagonal import block_diagonal_product
 from sen_tf.layers.dilated_conv import conv2d
 from sen_tf.layers.expanded_kernel import ExpandedKernel
 from sen_tf.layers.inputs import require, settle
@@ -192,13 +192,11 @@ class _GridConv2D(ExpandedKernel):
     def _grid(self):
         return self.window, self.strides, self.padding
 
-    def expanded_kernel(self) -> Tensor:
+    def expand(self, kernel: Tensor) -> Tensor:
         """The kernel of the ordinary convolution: (k, k, |G| channels, |G| filters)."""
         size, _, inputs, outputs = self._table.shape
-        channels = self.kernel.shape[-2]
-        kernel = ops.reshape(
-            ops.cast(self.kernel, self.compute_dtype), (-1, channels, self.filters)
-        )
+        channels = kernel.shape[-2]
+        kernel = ops.reshape(ops.cast(kernel, self.compute_dtype), (-1, channels, self.filters))
         kernel = ops.take(kernel, self._table, axis=0)
         kernel = ops.transpose(kernel, (0, 1, 2, 4, 3, 5))
         return ops.reshape(kernel, (size, size, inputs * channels, outputs * self.filters))
@@ -326,7 +324,7 @@ class GroupConv2D(_GridConv2D):
 
     def _convolve(self, inputs):
         *_, rows, columns, _, channels = inputs.shape
-        if None in (rows, columns) or not is_worthwhile(self.group, channels, self.filters):
+        if None in (rows, columns) or not self.has_blocks(channels):
             return super()._convolve(inputs)
         x = block_diagonal_product(self.group, self._patches(inputs), self._patch_kernel())
         shape = (self.group.order, -1, self._length(rows), self._length(columns), self.filters)

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from sen_tf.layers.block_diagonal import block_diagonal_product, is_worthwhile
+from sen_tf.layers.block_diagonal import block_diagonal_product
 from sen_tf.layers.expanded_kernel import ExpandedKernel
 from sen_tf.layers.plain import reshape, with_weights
 from sen_tf.tensors import Shape, Tensor
@@ -42,13 +42,13 @@ class GroupDense(ExpandedKernel):
         self.check_group_axis(input_shape)
         self.add_kernel((self.group.order,), input_shape[-1])
 
-    def expanded_kernel(self) -> Tensor:
-        """The matrix of the layer: (|G| channels, |G| filters)."""
-        order, channels = self.group.order, self.kernel.shape[-2]
+    def expand(self, kernel: Tensor) -> Tensor:
+        """The matrix of a kernel: (|G| channels, |G| filters)."""
+        order, channels = self.group.order, kernel.shape[-2]
         table = self.group.product[self.group.inverse].T  # table[h, g] = g^-1 h
         # Flattened first: the gradient of rows taken from a variable itself is sparse, with rows
         # listed more than once, which Keras' optimizers do not add up before they square.
-        kernel = ops.reshape(ops.cast(self.kernel, self.compute_dtype), (order, -1))
+        kernel = ops.reshape(ops.cast(kernel, self.compute_dtype), (order, -1))
         kernel = ops.reshape(ops.take(kernel, table, axis=0), (order, order, channels, -1))
         kernel = ops.transpose(kernel, (0, 2, 1, 3))
         return ops.reshape(kernel, (order * channels, order * self.filters))
@@ -56,7 +56,7 @@ class GroupDense(ExpandedKernel):
     def call(self, inputs: Tensor) -> Tensor:
         inputs = self.settle_on_group(inputs)
         order, channels = self.group.order, inputs.shape[-1]
-        if is_worthwhile(self.group, channels, self.filters):
+        if self.has_blocks(channels):
             x = ops.transpose(ops.reshape(inputs, (-1, order, channels)), (1, 0, 2))
             kernel = ops.cast(self.kernel, self.compute_dtype)
             x = ops.transpose(block_diagonal_product(self.group, x, kernel), (1, 0, 2))

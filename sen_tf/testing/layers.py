@@ -59,11 +59,12 @@ class LayerCase(NamedTuple):
 def randomize_weights(layer: keras.layers.Layer, seed: int = 0) -> None:
     """Adds noise, uniform in [-0.2, 0.2), to every weight: zero biases and unit scales hide errors.
 
-    Meant for new weights: a trained variance may be smaller than the noise.
+    Meant for new weights: a trained variance may be smaller than the noise. Weights called
+    `relaxation` stay: a layer commutes as long as they do not differ between elements.
     """
     rng = np.random.default_rng(seed)
     for weight in layer.weights:
-        if keras.backend.is_float_dtype(weight.dtype):
+        if keras.backend.is_float_dtype(weight.dtype) and weight.name != "relaxation":
             weight.assign_add(rng.uniform(-0.2, 0.2, weight.shape).astype("float32"))
 
 

@@ -21,6 +21,7 @@ TABLES = {
     "teapot-small": "symmetric_embeddings",
     "goal-pictures": "goal_pictures",
     "exact-sampling": "exact_sampling",
+    "symmetry-bounds": "symmetry_bounds",
     "sequence": "sequence_labelling",
     "plateau": "plateau",
     "recipes": "recipes",

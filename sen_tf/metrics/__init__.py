@@ -1,4 +1,4 @@
-"""Pure functions on arrays that score latent states: ranking, equivariance, collapse."""
+"""Pure functions on arrays: scores of latent states, and the symmetry of decision processes."""
 
 from sen_tf.metrics.equivariance import (
     Deviation,
@@ -8,6 +8,7 @@ from sen_tf.metrics.equivariance import (
     is_collapsed,
     spread,
 )
+from sen_tf.metrics.mdp_symmetry import MdpSymmetry, mdp_symmetry, optimal_values
 from sen_tf.metrics.ranking import (
     Ranks,
     hard_hits,
@@ -20,6 +21,7 @@ from sen_tf.metrics.ranking import (
 
 __all__ = [
     "Deviation",
+    "MdpSymmetry",
     "Ranks",
     "deviation",
     "distance_invariance_error",
@@ -27,7 +29,9 @@ __all__ = [
     "hard_hits",
     "hits_at",
     "is_collapsed",
+    "mdp_symmetry",
     "mrr",
+    "optimal_values",
     "rank_against",
     "ranking_metrics",
     "spread",

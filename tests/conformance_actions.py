@@ -1,0 +1,78 @@
+"""The actions of groups on the inputs and outputs of tests/conformance_table.py."""
+
+import itertools
+
+import numpy as np
+
+from sen_tf import groups
+from sen_tf.groups import actions, irreps, representations, rotations
+
+
+def on_pixels(x, group, g):
+    return actions.rotate_grid(x, group, g, axes=(1, 2))
+
+
+def on_vectors(representation):
+    """The action of a representation on the last axis."""
+
+    def act(x, group, g):
+        return x @ representations.get(representation, group).matrices[g].T
+
+    return act
+
+
+def on_objects(x, group, g):
+    """`x` with its objects, on axis 1, permuted by an element of S3."""
+    return x[:, np.argsort(PERMUTATIONS[g])]
+
+
+def on_action_numbers(x, group, g):
+    """Actions 4 * object + move with the move turned: up, right, down, left."""
+    return x // 4 * 4 + (x - g) % 4
+
+
+PERMUTATIONS = np.array(list(itertools.permutations(range(3))))
+_INDEX = {tuple(permutation): index for index, permutation in enumerate(PERMUTATIONS)}
+S3 = groups.FiniteGroup("S3", [[_INDEX[tuple(p[q])] for q in PERMUTATIONS] for p in PERMUTATIONS])
+
+
+def cube_rotations():
+    """The group of the 24 rotations of a tilted cube, and their matrices, the identity first."""
+    signed = [
+        np.diag(signs) @ np.eye(3)[list(permutation)]
+        for permutation in itertools.permutations(range(3))
+        for signs in itertools.product((1, -1), repeat=3)
+    ]
+    upright = np.stack([m for m in signed if np.linalg.det(m) > 0])
+    products = np.einsum("gij,hjk->ghik", upright, upright)
+    table = (products[:, :, None] == upright).all((-2, -1)).argmax(-1)
+    tilt = rotations.haar(np.random.default_rng(0), 1)[0]
+    return groups.FiniteGroup("cube", table), tilt @ upright @ tilt.T
+
+
+CUBE, CUBE_ROTATIONS = cube_rotations()
+
+
+def on_irreps(x, group, g):
+    """The action of a rotation on the axis of irreducible representations."""
+    degree = int(x.shape[-2] ** 0.5) - 1
+    return irreps.representation(degree, CUBE_ROTATIONS[g]) @ x
+
+
+def on_positions(x, group, g):
+    return x @ CUBE_ROTATIONS[g].T
+
+
+def on_matrices(x, group, g):
+    """The rotation times matrices, column by column."""
+    return CUBE_ROTATIONS[g] @ x
+
+
+def on_cartesian(rank):
+    """The action of a rotation on scalars, vectors or matrices, before the channels."""
+
+    def act(x, group, g):
+        subscripts = ("...c->...c", "ai,...ic->...ac", "ai,bj,...ijc->...abc")[rank]
+        return np.einsum(subscripts, *[CUBE_ROTATIONS[g]] * rank, x)
+
+    return act

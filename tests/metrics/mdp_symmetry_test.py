@@ -1,0 +1,61 @@
+"""Processes whose gap is known, and the bound on many that are not."""
+
+import numpy as np
+import pytest
+
+from sen_tf.experiments import symmetry_bounds
+from sen_tf.experiments.symmetry_bounds import SymmetryBounds
+from sen_tf.metrics import mdp_symmetry
+
+SWAP = np.array([[0, 1], [1, 0]])
+
+
+@pytest.mark.parametrize("discount", [0.0, 0.5, 0.9, 0.99])
+def test_the_bound_is_tight_where_two_states_stay_where_they_are(discount):
+    stay = np.eye(2)[:, None, :]
+    found = mdp_symmetry(stay, [[0.0], [0.1]], SWAP, np.zeros((2, 1), int), discount)
+    assert found.reward_error == 0.1 and found.transition_error == 0.0
+    assert found.gap == pytest.approx(0.1 / (1 - discount), abs=1e-9)
+    assert found.bound == pytest.approx(found.gap, abs=1e-9)
+
+
+def test_transitions_that_differ_are_a_total_variation():
+    transitions = np.array([[[0.7, 0.3]], [[0.5, 0.5]]])  # the swap makes 0.5, 0.5 of the first
+    found = mdp_symmetry(transitions, np.zeros((2, 1)), SWAP, np.zeros((2, 1), int), 0.5)
+    assert found.transition_error == pytest.approx(0.2)
+    assert (found.gap, found.bound) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("arm", symmetry_bounds.ARMS)
+def test_the_gap_is_never_above_its_bound(arm, seed):
+    found = symmetry_bounds.run(arm, (SymmetryBounds(),), seed, None)
+    assert found["gap"] <= found["bound"] + 1e-9
+    disturbed = symmetry_bounds.ARMS[arm]
+    for name, amount in zip(("reward_error", "transition_error"), disturbed, strict=True):
+        assert (found[name] > 1e-3) == (amount > 0)
+    if arm == "symmetric":
+        assert found["gap"] < 1e-9
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("transitions", {"transitions": np.full((2, 1, 2), 0.4)}),
+        ("transitions", {"transitions": np.full((2, 2, 2), 0.5)}),
+        ("on_states", {"on_states": np.zeros((2, 2), int)}),
+        ("on_actions", {"on_actions": np.ones((2, 1), int)}),
+        ("discount", {"discount": 1.0}),
+    ],
+)
+def test_what_is_no_process_is_refused(name, change):
+    right = {
+        "transitions": np.full((2, 1, 2), 0.5),
+        "rewards": np.zeros((2, 1)),
+        "on_states": SWAP,
+        "on_actions": np.zeros((2, 1), int),
+        "discount": 0.5,
+    }
+    mdp_symmetry(**right)
+    with pytest.raises(ValueError, match=f"Expected `{name}`"):
+        mdp_symmetry(**(right | change))

@@ -22,6 +22,7 @@ TABLES = {
     "goal-pictures": "goal_pictures",
     "exact-sampling": "exact_sampling",
     "symmetry-bounds": "symmetry_bounds",
+    "relaxed-control": "relaxed_control",
     "sequence": "sequence_labelling",
     "plateau": "plateau",
     "recipes": "recipes",

@@ -85,6 +85,20 @@ def test_at_first_each_object_has_a_hinge_of_its_own(step, training, each):
     assert copied.object_hinge_steps == 5
 
 
+def test_every_second_sample_is_contrasted_with_another_move_of_its_object():
+    actions = np.array([0, 1, 4, 5, 8, 2, 0, 4])  # objects 0 0 1 1 2 0 0 1, of four moves
+    others = np.array(losses.ActionContrast(3, moves=4)._others(actions))
+    np.testing.assert_array_equal(others[::2], np.roll(actions, 1)[::2])
+    np.testing.assert_array_equal(others[1::2], [0, 4, 0, 5])
+    alone = np.array([0, 4, 8, 12])  # nobody else's: as without moves
+    np.testing.assert_array_equal(
+        losses.ActionContrast(3, moves=4)._others(alone), np.roll(alone, 1)
+    )
+    np.testing.assert_array_equal(losses.ActionContrast(3)._others(actions), np.roll(actions, 1))
+    with pytest.raises(ValueError, match="Expected `moves` to be at least 2"):
+        losses.ActionContrast(3, moves=1)
+
+
 def test_a_hinge_of_each_object_needs_objects():
     with pytest.raises(ValueError, match="Expected `object_hinge_steps` to be 0 where"):
         losses.ContrastiveLoss(object_axis=False, object_hinge_steps=3)

@@ -98,6 +98,11 @@ class Loss:
         at_least=0.0,
         at_most=1.0,
     )
+    contrast_moves: bool = setting(
+        False,
+        "Whether every second contrast is with another move of the same object, so that states "
+        "tell which way it heads.",
+    )
     alignment: float = setting(
         0.0,
         "Share of the training, from its start, in which vectors are aligned with the rotations "
@@ -284,7 +289,7 @@ def _owners(flag):
         return [name for name, env in ENVS.items() if flag in env.arguments]
     if flag in ("starts", "train_starts", "episode_negatives"):
         return [name for name, env in ENVS.items() if env.start_names]
-    if flag in ("each_object", "object_hinge"):
+    if flag in ("contrast_moves", "each_object", "object_hinge"):
         return [name for name, env in ENVS.items() if env.objects is not None]
     if flag == "alignment":
         return [name for name, env in ENVS.items() if hasattr(env.group, "sample")]
@@ -329,14 +334,20 @@ def make_loss(chosen: Settings, steps: int) -> ContrastiveLoss:
     if in_pairs(chosen):
         negatives.append(SameEpisode())
     knows = hasattr(env.group, "sample") and chosen.network.model != "nonequivariant"
-    shares = {
-        ActionContrast: loss.action_contrast,
-        Alignment: loss.alignment if knows else 0.0,
-    }
-    terms = [term(round(share * steps)) for term, share in shares.items() if round(share * steps)]
+    terms: list[Any] = []
+    if contrasted := round(loss.action_contrast * steps):
+        terms.append(ActionContrast(contrasted, _moves_per_object(chosen)))
+    if aligned := round(loss.alignment * steps if knows else 0):
+        terms.append(Alignment(aligned))
     sizes: dict[str, Any] = {"hinge": loss.hinge, "sigma": loss.sigma, "variant": loss.variant}
     sizes["object_hinge_steps"] = round(loss.object_hinge * steps)
     return networks.make_loss(env.name, negatives, terms, **sizes)
+
+
+def _moves_per_object(chosen):
+    """Moves per object where they are contrasted with each other, else None."""
+    env = cache.make_env(chosen.environment)
+    return int(env.action_space.n) // env.objects if chosen.loss.contrast_moves else None
 
 
 def in_pairs(chosen: Settings) -> bool:

@@ -54,7 +54,20 @@ class ActionContrast(_Early):
 
     Args:
         steps: Steps of gradient descent in which it counts.
+        moves: Moves per object, where actions are numbers `moves * object + move`: every second
+            sample is then contrasted with another move of the same object, which other samples
+            take. What a move does, by the heading of its object, is so asked for as much as who
+            moves. None contrasts with any actions.
+
+    Raises:
+        ValueError: For fewer than one step, or fewer than two moves.
     """
+
+    def __init__(self, steps: int, moves: int | None = None) -> None:
+        super().__init__(steps)
+        if moves is not None and moves < 2:
+            raise ValueError(f"Expected `moves` to be at least 2; received moves={moves!r}.")
+        self.moves = moves
 
     def __call__(
         self,
@@ -73,7 +86,7 @@ class ActionContrast(_Early):
         state, next_state = states["state"], states["next_state"]
         # Replicas cannot speak to each other inside of a condition.
         actions, own = replicas.gather(batch["action"])
-        other = own(ops.roll(actions, 1, axis=0))
+        other = own(self._others(actions))
         moved = loss.energy(state, next_state)
         rows = replicas.total(ops.cast(ops.shape(state)[0], moved.dtype))
         unit = replicas.total(ops.sum(moved)) / rows
@@ -85,6 +98,20 @@ class ActionContrast(_Early):
             )
 
         return ops.cond(step < self.steps, contrast, lambda: ops.zeros_like(moved))
+
+    def _others(self, actions):
+        """The action of another sample for each of the global batch."""
+        any_other = ops.roll(actions, 1, axis=0)
+        if self.moves is None:
+            return any_other
+        objects = actions // self.moves
+        usable = (objects[:, None] == objects) & (actions[:, None] != actions)
+        first = ops.take(actions, ops.argmax(ops.cast(usable, "int32"), axis=1))
+        every_second = ops.arange(ops.shape(actions)[0]) % 2 == 1
+        return ops.where(every_second & ops.any(usable, axis=1), first, any_other)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "moves": self.moves}
 
 
 @keras.saving.register_keras_serializable("sen_tf")

@@ -9,7 +9,7 @@ import shlex
 
 import pytest
 
-from sen_tf import decode, experiments, generate, reproduce, settings
+from sen_tf import decode, experiments, generate, plan, reproduce, settings
 from sen_tf.experiments import comparison, pages, world_models
 from sen_tf.experiments.experiment import published
 
@@ -26,6 +26,7 @@ PROGRAMS = {
     "train": lambda words: train.parse(words, *train.GROUPS),
     "reproduce": reproduce.parse,
     "decode": lambda words: settings.parse(words, decode.Decoding),
+    "plan": lambda words: settings.parse(words, *plan.GROUPS),
     "generate": lambda words: world_models.parse(words, *generate.GROUPS),
 }
 

@@ -116,6 +116,7 @@ images[0].save(
 
 # %% [markdown]
 # ![Four pucks between pillars](../images/tutorials/plan_with_your_simulator.gif)
+# ![Their tracks](../images/tutorials/plan_with_your_simulator.png)
 #
 # Noise that does not come in orbits gives tracks that are no turns of each other, and so do other
 # ways of drawing: [a table](../results/exact-sampling.md). What a group would not keep, such as

@@ -40,7 +40,7 @@ GROUPS = {"d4": dihedral(4), "d8": dihedral(8)}
 LIMITS = ("ball", "box")
 
 
-def values_from(start: np.ndarray):
+def values_from(start: np.ndarray) -> sampling.Values:
     """Values of action sequences from a start, `(2, 2)`: place and velocity."""
 
     def values(sequences):
@@ -55,7 +55,9 @@ def values_from(start: np.ndarray):
     return values
 
 
-def ways(matrices: np.ndarray, samples: int, rng: np.random.Generator):
+def ways(
+    matrices: np.ndarray, samples: int, rng: np.random.Generator
+) -> dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]]:
     """Functions from means and square roots of covariances to sequences, by the names of arms."""
 
     def noise(count):

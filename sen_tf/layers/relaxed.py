@@ -20,7 +20,7 @@ from sen_tf.layers import arguments
 from sen_tf.layers.expanded_kernel import ExpandedKernel
 from sen_tf.layers.group_conv import GroupConv2D, LiftingConv2D
 from sen_tf.layers.group_dense import GroupDense
-from sen_tf.tensors import Tensor
+from sen_tf.tensors import Shape, Tensor
 
 
 class _Relaxed(ExpandedKernel):
@@ -47,13 +47,13 @@ class _Relaxed(ExpandedKernel):
         self.relaxation_regularizer = keras.regularizers.get(relaxation_regularizer)
 
     @property
-    def copies(self):
+    def copies(self) -> tuple[int, ...]:
         return (self.banks,)
 
-    def has_blocks(self, channels):
+    def has_blocks(self, channels: int) -> bool:
         return False
 
-    def initial_kernel(self, shape, dtype):
+    def initial_kernel(self, shape: Shape, dtype: str | None) -> Tensor:
         """Kernels that differ, else banks would stay equal; their mean has the usual variance."""
         kernels = []
         for bank in range(self.banks):
@@ -63,7 +63,7 @@ class _Relaxed(ExpandedKernel):
             kernels.append(initializer(shape, dtype=dtype))
         return self.banks**0.5 * ops.stack(kernels)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         super().build(input_shape)
         self.relaxation = self.add_weight(
             name="relaxation",

@@ -24,11 +24,12 @@ def test_exact_and_relaxed_values_begin_equivariant(arm):
     assert (error < 1e-5) == (arm != "plain")
 
 
-def test_fitted_values_act_better_than_new_ones_and_break_what_is_broken():
+def test_fitted_values_act_well_and_break_what_is_broken():
     asked = RelaxedControl(steps=150)
-    new = relaxed_control.discounted_return(relaxed_control.make_values("relaxed"), 1.0)
-    model = relaxed_control.fit("relaxed", 1.0, 200, asked, seed=0)
-    assert relaxed_control.discounted_return(model, 1.0) > new + 0.5
-    assert relaxed_control.asymmetry(model) > 1e-3
-    exact = relaxed_control.fit("exact", 1.0, 200, RelaxedControl(steps=20), seed=0)
+    exact = relaxed_control.fit("exact", 0.0, 200, asked, seed=0)
+    found = relaxed_control.discounted_return(exact, 0.0)
+    stay = -0.76 * (1 - 0.95**40) / 0.05  # the mean distance, for ever
+    assert found > stay / 2.5
     assert relaxed_control.asymmetry(exact) < 1e-5
+    relaxed = relaxed_control.fit("relaxed", 1.0, 200, asked, seed=0)
+    assert relaxed_control.asymmetry(relaxed) > 1e-3

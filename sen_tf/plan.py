@@ -100,7 +100,9 @@ def _print_actions(asked, planner):
     if plan.reaches and not len(plan.actions):
         print("no action: the start looks like the goal already")
         return
-    if not plan.reaches:
+    if not len(plan.actions):
+        print("no action that the model knows brings the goal nearer")
+    elif not plan.reaches:
         print("the model finds no way to the goal; the nearest that it gets:")
     for action in plan.actions:
         print(f"  {goal_planning.words_of(planner.env, action)}")

@@ -58,7 +58,8 @@ def run(arm: str, settings: Sequence[Any], seed: int, directory: pathlib.Path) -
     unseen = goal_planning.numbers_of(make_env(), world_models.unseen_actions(chosen))
     planner = goal_planning.Planner(trained.model, make_env(), planning, unseen, goals.tasks_seed)
     found: dict[str, Any] = {}
-    for name, moves in goal_tasks.distances_of(goals.moves, make_env()).items():
+    names = [name for name in goals.moves if make_env().objects or name != ANYWHERE]
+    for name, moves in goal_tasks.distances_of(names, make_env()).items():
         attempt = goal_tasks.attempt(planner.policy, make_env, moves, goals.tasks, goals.tasks_seed)
         found |= {f"{key}_{name}": value for key, value in attempt.numbers(unseen).items()}
         images = np.stack([task.goal for task in attempt.tasks])

@@ -18,6 +18,7 @@ from sen_tf.envs import EnvLike
 from sen_tf.experiments import drawing
 from sen_tf.groups import rotations
 from sen_tf.planning import GoalPolicy, Places, Plan
+from sen_tf.planning.places import REACHED
 from sen_tf.settings import UsageError, setting
 from sen_tf.training.scoring import Latents
 
@@ -98,7 +99,12 @@ class Planner:
     def plan(self, starts: np.ndarray, goals: np.ndarray, longest: int) -> list[Plan]:
         """Plans of at most `longest` actions between images `(n, ...)`."""
         states, ends = (self.places.nearest(self.latents.encode(x)) for x in (starts, goals))
-        return self._planning(longest)(states, ends, None)
+        plans = self._planning(longest)(states, ends, None)
+        there = self.places.near(states, ends)
+        return [
+            Plan(plan.actions[:0], True) if at else plan
+            for plan, at in zip(plans, there, strict=True)
+        ]
 
     def step(self, states: np.ndarray, actions: np.ndarray) -> np.ndarray:
         """The model's step, counted."""
@@ -106,7 +112,7 @@ class Planner:
         return self.latents.step(states, actions)
 
     def _planning(self, horizon):
-        """A function from states, goals and first actions that are forbidden to plans."""
+        """A function from states, goals and what is forbidden to plans; see `planning.control`."""
         if len(self.choices):
             return self._search(horizon)
         return self._turns if self._rotates else self._drawing(horizon)
@@ -147,7 +153,7 @@ class Planner:
 
     def _draw(self, state, goal, horizon):
         """The plan of one task, drawn by MPPI."""
-        decode = rotations.exp if self._rotates else _as_they_are
+        decode = rotations.exp if self._rotates else self._in_bounds
         radius, size = (np.pi, 3) if self._rotates else (1.0, self.env.action_space.shape[0])
 
         def values(vectors):
@@ -169,7 +175,12 @@ class Planner:
             radius=radius,
             deviations=(radius / 2, radius / 20),
         )
-        return Plan(decode(drawn.mean), False)
+        return Plan(decode(drawn.mean), bool(values(drawn.mean[None])[0] > -REACHED))
+
+    def _in_bounds(self, vectors):
+        """Actions within the bounds of the environment, of numbers from -1 to 1."""
+        low, high = self.env.action_space.low, self.env.action_space.high
+        return (low + (high - low) * (vectors + 1) / 2).astype(np.float32)
 
     @property
     def _rotates(self):
@@ -195,7 +206,7 @@ def moves_of(
         unseen: Numbers of the actions that are not taken.
 
     Raises:
-        UsageError: If the environment is known by recorded episodes alone.
+        UsageError: If the environment is known by recorded episodes alone, or nothing moves in it.
     """
     if not hasattr(env, "step"):
         raise UsageError(
@@ -203,18 +214,19 @@ def moves_of(
         )
     env.action_space.seed(int(rng.integers(2**31)))
     allowed = np.setdiff1d(np.arange(env.action_space.n), unseen) if len(unseen) else None
-    before, after = [], []
+    before, after, ended = [], [], False
     for number in range(count):
-        if number % APIECE == 0:
+        if number % APIECE == 0 or ended:
             image, _ = env.reset(seed=int(rng.integers(2**31)))
         action = env.action_space.sample() if allowed is None else rng.choice(allowed)
-        then, *_ = env.step(action)
+        then, _, ended, *_ = env.step(action)
         if not np.array_equal(then, image):
             before.append(image)
             after.append(then)
         image = then
-    shape = (len(before), *env.observation_space.shape)
-    return np.reshape(before, shape), np.reshape(after, shape)
+    if not before:
+        raise UsageError(f"no plan can be made: {count} actions of {env.name} changed no image")
+    return np.stack(before), np.stack(after)
 
 
 def numbers_of(env: EnvLike, names: Sequence[str]) -> tuple[int, ...]:
@@ -259,7 +271,3 @@ def _of_cem(predictions):
     """Iterations and elites of CEM, and samples: as many predictions per action as these."""
     samples = max(1, predictions // ITERATIONS)
     return {"samples": samples, "iterations": ITERATIONS, "elites": max(1, samples // 8)}
-
-
-def _as_they_are(vectors):
-    return vectors.astype(np.float32)

@@ -58,7 +58,8 @@ def distances_of(names: Sequence[str], env: EnvLike) -> dict[str, int]:
         UsageError: For a name that is neither.
     """
     names = names or (("1", "4", "8", "uniform") if env.objects else ("1", "2", "4"))
-    names = [name for name in names if env.objects or name != "uniform"]
+    if "uniform" in names and not env.objects:
+        raise UsageError("--moves=uniform is for boards with objects; give numbers here")
     for name in names:
         if name != "uniform" and not (name.isdigit() and int(name) >= 1):
             raise UsageError(f"--moves takes numbers from 1 on and uniform, not {name!r}")

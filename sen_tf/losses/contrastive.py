@@ -84,6 +84,11 @@ class ContrastiveLoss:
         self.hinge = float(hinge)
         self.sigma = float(sigma)
         self.variant = variant
+        if object_hinge_steps < 0:
+            raise ValueError(
+                "Expected `object_hinge_steps` to be at least 0; received "
+                f"object_hinge_steps={object_hinge_steps!r}."
+            )
         if object_hinge_steps and not object_axis:
             raise ValueError(
                 "Expected `object_hinge_steps` to be 0 where states show no objects; received "

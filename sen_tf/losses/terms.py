@@ -101,6 +101,11 @@ class ActionContrast(_Early):
 
     def _others(self, actions):
         """The action of another sample for each of the global batch."""
+        if self.moves is not None and len(actions.shape) != 1:
+            raise ValueError(
+                "Expected actions to be numbers where `moves` is given; received shape "
+                f"{tuple(actions.shape)}."
+            )
         any_other = ops.roll(actions, 1, axis=0)
         if self.moves is None:
             return any_other

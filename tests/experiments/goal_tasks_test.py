@@ -1,6 +1,7 @@
 """Tasks in our environments, in one of the user's own, and before eyes that see images alone."""
 
 import functools
+import types
 
 import gymnasium
 import numpy as np
@@ -111,6 +112,21 @@ def test_a_world_in_which_nothing_moves_has_no_tasks():
 
     with pytest.raises(ValueError, match="100 random actions of Still did not change the image"):
         goal_tasks.make_tasks(Still, 1, 1, seed=0)
+
+
+def test_anywhere_is_for_boards():
+    with pytest.raises(UsageError, match="--moves=uniform is for boards"):
+        goal_tasks.distances_of(["1", "uniform"], envs.make("teapot"))
+
+
+@pytest.mark.parametrize("low, high", [(-2.0, 2.0), (0.0, 3.0)])
+def test_drawn_actions_fill_the_bounds_of_the_environment(low, high):
+    space = gymnasium.spaces.Box(low, high, (2,))
+    env = types.SimpleNamespace(action_space=space)
+    bounded = types.SimpleNamespace(env=env)
+    found = Planner._in_bounds(bounded, np.array([[-1.0, 0.0], [1.0, 0.5]]))
+    np.testing.assert_allclose(found[:, 0], [low, high])
+    assert all(space.contains(action) for action in found)
 
 
 @pytest.mark.parametrize("name", ["0", "-1", "far", "1.5"])

@@ -28,7 +28,7 @@ from typing import Any, TypeAlias
 
 import gymnasium
 
-from sen_tf.envs import block_pushing, own, reacher, rush_hour, teapot
+from sen_tf.envs import block_pushing, maze, own, point_mass, reacher, rush_hour, teapot
 
 FACTS = {
     "name": "as in `--env=<name>`",
@@ -150,5 +150,12 @@ for _env in (
     teapot.Teapot,
 ):
     register(_env)
+# Agents act in these, and observe vectors: no world model of images is trained on them.
+for _class, _longest in ((maze.Maze, maze.LONGEST), (point_mass.PointMass, point_mass.LONGEST)):
+    gymnasium.register(
+        gym_id(_class.name),
+        entry_point=f"{_class.__module__}:{_class.__qualname__}",
+        max_episode_steps=_longest,
+    )
 
 __all__ = ["ENVS", "FACTS", "EnvLike", "find", "gym_id", "load", "make", "register"]

@@ -11,7 +11,8 @@ class EpisodeEnv(gymnasium.Env):
     """`reset`, `step` and `render` in terms of the methods named after states.
 
     Subclasses have `sample_states`, `step_states` and `render_states`, and say in `_one_state` what
-    state a user may start from. Rewards are 0 and an episode never ends.
+    state a user may start from. Rewards are 0 and an episode never ends, unless they say otherwise
+    in `_outcome`.
 
     Args:
         render_mode: None, or "rgb_array", with which `render()` returns the image.
@@ -56,12 +57,17 @@ class EpisodeEnv(gymnasium.Env):
     def step(
         self, action: int | np.ndarray
     ) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
-        """Takes one action; returns the observation, 0.0, False, False and {"state": ...}."""
+        """Takes one action.
+
+        Returns:
+            The observation, the reward, whether the episode ends, False, and {"state": the state}.
+        """
         if self._state is None:
             raise gymnasium.error.ResetNeeded("Call `reset` before the first `step`.")
         self._state = self.step_states(self._state[None], self._one_action(action)[None])[0]
         observation, info = self._observe()
-        return observation, 0.0, False, False, info
+        reward, ends = self._outcome()
+        return observation, reward, ends, False, info
 
     def render(self) -> np.ndarray | None:
         """Returns the image, uint8 (rows, columns, 3); None where `render_mode` is None."""
@@ -76,6 +82,10 @@ class EpisodeEnv(gymnasium.Env):
 
     def _first_state(self):
         return self.sample_states(self.np_random, 1)[0]
+
+    def _outcome(self):
+        """The reward of the step that led here, and whether the episode ends."""
+        return 0.0, False
 
     def _rgb(self, observation):
         return observation

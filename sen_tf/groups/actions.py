@@ -15,7 +15,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from sen_tf.groups import finite
+from sen_tf.groups import finite, octahedral
 
 Action: TypeAlias = Callable[[np.ndarray, finite.FiniteGroup, int], np.ndarray]
 """A function `act(x, group, g)` that applies element `g` to an array, as those of this module."""
@@ -101,11 +101,14 @@ def act_on_regular_image(x: np.ndarray, group: finite.GroupLike, g: int) -> np.n
 
 
 def vector_matrix(group: finite.GroupLike, g: int) -> np.ndarray:
-    """Returns the matrix with which element `g` of C_n or D_n acts on vectors (x, y).
+    """Returns the matrix by which an element acts on vectors: (x, y), of O (x, y, z).
 
-    It is orthogonal, float64 of shape (2, 2), and exact for multiples of a quarter turn. ValueError
-    for other groups, or if `g` is no element.
+    It is orthogonal, float64, and exact for multiples of a quarter turn. ValueError for groups
+    other than C_n, D_n and O, or if `g` is no element.
     """
+    group = finite.get(group)
+    if group == finite.get("O"):
+        return octahedral.matrices()[group.element(g)]
     _, n = finite.family(group)
     k, j = finite.normal_form(group, g)
     cos, sin = math.cos(2 * math.pi * k / n), math.sin(2 * math.pi * k / n)

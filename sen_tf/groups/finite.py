@@ -4,6 +4,7 @@ Elements are integers 0 .. order - 1, the identity is 0.
 
     C_n  index k      is r^k
     D_n  index k      is r^k,    index n + k is r^k f  (reflect first, then rotate)
+    O    index k      is the rotation `octahedral.matrices()[k]` of a cube
 
 r is the counter-clockwise turn by 2 pi / n and f the left-right mirror; `actions.py` says what they
 do to arrays.
@@ -19,8 +20,11 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-EXAMPLES = ("C1", "C2", "C3", "C4", "C6", "C8", "D1", "D2", "D3", "D4", "D6", "D8")
-NAMES = r"[CD][1-9][0-9]*"
+from sen_tf.groups import octahedral
+
+EXAMPLES = ("C1", "C2", "C3", "C4", "C6", "C8", "D1", "D2", "D3", "D4", "D6", "D8", "O")
+PLANAR = r"[CD][1-9][0-9]*"
+NAMES = rf"{PLANAR}|O"
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False, init=False)
@@ -125,7 +129,7 @@ def dihedral(n: int) -> FiniteGroup:
 
 
 def get(group: GroupLike) -> FiniteGroup:
-    """Returns the group of a name such as "C4" or "D3"; a `FiniteGroup` is returned as it is.
+    """Returns the group of a name such as "C4", "D3" or "O"; a `FiniteGroup` is returned as it is.
 
     A dict of `name` and `product` makes a group of your own, as `FiniteGroup.config` gives it.
 
@@ -141,7 +145,7 @@ def get(group: GroupLike) -> FiniteGroup:
         hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
         raise ValueError(
             "Expected `group` to be a FiniteGroup, or C or D and a number n >= 1, as in 'C4' and "
-            f"'D3'; received group={group!r}.{hint}"
+            f"'D3', or 'O'; received group={group!r}.{hint}"
         )
     return _by_name(group)
 
@@ -149,7 +153,7 @@ def get(group: GroupLike) -> FiniteGroup:
 def family(group: GroupLike) -> tuple[str, int]:
     """Returns ("C", n) or ("D", n), what kind of group this is; ValueError if neither."""
     group = get(group)
-    if not re.fullmatch(NAMES, group.name) or group != _by_name(group.name):
+    if not re.fullmatch(PLANAR, group.name) or group != _by_name(group.name):
         raise ValueError(
             "Expected `group` to be cyclic or dihedral (C1, C2, ... or D1, D2, ...); "
             f"received group={group!r} of order {group.order}"
@@ -167,6 +171,8 @@ def normal_form(group: GroupLike, g: int) -> tuple[int, int]:
 
 @functools.cache
 def _by_name(name):
+    if name == "O":
+        return FiniteGroup(name, octahedral.product())
     n = int(name[1:])
     j, k = np.divmod(np.arange(n if name[0] == "C" else 2 * n), n)
     # f r = r^-1 f, hence (r^k f^j) (r^k' f^j') = r^(k + (-1)^j k') f^(j + j').

@@ -46,6 +46,7 @@ def mppi(
     limit: str = "ball",
     radius: float = 1.0,
     deviations: tuple[float, float] = (1.0, 0.05),
+    proposals: np.ndarray | None = None,
 ) -> Drawn:
     """Model predictive path integral control: samples about a mean, weighted by their values.
 
@@ -65,6 +66,8 @@ def mppi(
         limit: Where actions are kept: in a "ball" or a "box" about 0.
         radius: Radius of the ball, half the side of the box.
         deviations: The standard deviation of the first iteration, and the least of all.
+        proposals: Sequences `(n, horizon, size)` that join the samples of each iteration, such as
+            those of a policy; plans commute with the group if they do.
 
     Raises:
         ValueError: For a spread or a limit that the group does not keep, an unknown one, samples
@@ -86,7 +89,8 @@ def mppi(
         noise = rng.standard_normal((samples // len(matrices), horizon, size))
         turned = noise_orbit(noise, matrices)
         drawn = mean + np.einsum("hij,nhj->nhi", symmetric_root(covariance), turned)
-        return clip(drawn, limit, radius)
+        joined = drawn if proposals is None else np.concatenate([drawn, proposals])
+        return clip(joined, limit, radius)
 
     return improve(
         values,

@@ -1,0 +1,1 @@
+"""Agents: what learns to act in vectors, from experience or from demonstrations."""

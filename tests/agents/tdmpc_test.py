@@ -1,0 +1,137 @@
+"""Networks and plans turn with the world, targets follow, and what is learnt is the world."""
+
+import keras
+import numpy as np
+import pytest
+
+from sen_tf.agents import interaction
+from sen_tf.agents.interaction import Learning
+from sen_tf.agents.replay import Replay
+from sen_tf.agents.tdmpc import TDMPC, Planner, Search
+from sen_tf.envs.point_mass import PointMass
+from sen_tf.groups import actions, representations
+
+QUICK = Search(horizon=3, samples=48, proposals=24, iterations=2, elites=8)
+
+
+def make(dimensions=2, **arguments):
+    keras.utils.set_random_seed(0)
+    env = PointMass(dimensions)
+    agent = TDMPC(env.group, env.representation, env.action_representation, 16, 24, **arguments)
+    agent.compile(keras.optimizers.Adam(1e-3), jit_compile=False)
+    agent.optimizer.build(agent.learned())
+    return env, agent
+
+
+def experience(env, episodes=4, steps=20):
+    rng, replay = np.random.default_rng(0), Replay()
+    env.reset(seed=0)
+    for _ in range(episodes):
+        replay.add(interaction.play(env, lambda _: rng.normal(0, 0.5, env.dimensions), steps))
+    return replay
+
+
+@pytest.fixture(scope="module", params=[2, 3])
+def trained(request):
+    env, agent = make(request.param)
+    replay, rng, losses = experience(env), np.random.default_rng(0), []
+    for _ in range(200):
+        pieces = replay.sample(rng, 32, 3)._asdict()
+        losses.append(float(agent.train_on_batch(pieces, return_dict=True)["loss"]))
+    return env, agent, losses
+
+
+def test_all_networks_turn_with_the_world(trained):
+    env, agent, _ = trained
+    rng, n = np.random.default_rng(1), 10
+    seen = rng.normal(0, 0.3, (n, agent.observation.dimension))
+    sequences = rng.normal(0, 0.5, (n, 3, agent.action.dimension)).astype("float32")
+    z = agent.encoder(seen)
+    returns, moves = agent.returns(z, sequences), agent(seen)
+    assert np.std(returns) > 1e-3 and np.abs(moves).max() > 1e-3
+    for g in env.group.elements:
+        on_actions = agent.action.matrices[g].T.astype("float32")
+        turned = agent.encoder(seen @ agent.observation.matrices[g].T)
+        np.testing.assert_allclose(turned, actions.act_on_regular(z, env.group, g), atol=1e-4)
+        np.testing.assert_allclose(
+            agent.returns(turned, sequences @ on_actions), returns, atol=1e-4
+        )
+        np.testing.assert_allclose(agent.act(turned), moves @ on_actions, atol=1e-4)
+
+
+def test_it_learns_to_predict_and_targets_follow(trained):
+    _, agent, losses = trained
+    assert np.mean(losses[-20:]) < 0.3 * np.mean(losses[:20])
+    slow, fast = agent.target_encoder.get_weights(), agent.encoder.get_weights()
+    apart = max(np.abs(a - b).max() for a, b in zip(slow, fast, strict=True))
+    assert 1e-5 < apart < 0.2
+    assert np.linalg.norm(agent.act(agent.encoder(np.ones((1, agent.observation.dimension))))) <= 1
+
+
+def test_a_target_keeps_so_much_of_itself():
+    env, agent = make(kept=0.75)
+    before = agent.target_values[0].get_weights()
+    agent.train_on_batch(experience(env).sample(np.random.default_rng(0), 8, 3)._asdict())
+    after, now = agent.target_values[0].get_weights(), agent.values[0].get_weights()
+    for old, new, fast in zip(before, after, now, strict=True):
+        np.testing.assert_allclose(new, 0.75 * old + 0.25 * fast, atol=1e-6)
+
+
+def test_episodes_from_turned_starts_are_turned():
+    env, agent = make(dtype="float64")
+    planner = Planner(agent, QUICK)
+    start = env.sample_states(np.random.default_rng(0), 1)[0]
+    matrices = representations.get("2 standard", env.group).matrices
+
+    def played(state):
+        rng = np.random.default_rng(1)
+        planner.forget()
+        return interaction.play(env, lambda seen: planner.act(seen, rng), 6, {"state": state})
+
+    plain = played(start)
+    assert np.abs(plain.actions).max() > 0.05
+    for g in env.group.elements:
+        turned = played(env.transform(start, g))
+        np.testing.assert_allclose(
+            turned.observations, plain.observations @ matrices[g].T, atol=1e-9
+        )
+        np.testing.assert_allclose(turned.rewards, plain.rewards, atol=1e-9)
+
+
+def test_a_plain_agent_plans_too_and_its_episodes_do_not_turn():
+    keras.utils.set_random_seed(0)
+    env, planner = PointMass(), Planner(TDMPC("C1", "4 trivial", "2 trivial", 16, 24), QUICK)
+    start = env.sample_states(np.random.default_rng(0), 1)[0]
+    found = []
+    for state in (start, -start):
+        planner.forget()
+        found.append(planner.act(state.ravel(), np.random.default_rng(1)))
+    assert np.abs(found[0] + found[1]).max() > 1e-2
+
+
+def test_learning_acts_at_random_first_then_plans_and_explores_less_and_less():
+    env, agent = make()
+    planner, explored = Planner(agent, QUICK), []
+
+    class Watched(Replay):
+        def add(self, episode):
+            explored.append(np.linalg.norm(episode.actions, axis=-1).max())
+            super().add(episode)
+
+    learning = Learning(steps=40, random_steps=20, longest=10, batch_size=8)
+    taken = list(interaction.learn(env, planner, Watched(), learning, np.random.default_rng(0)))
+    assert taken == [20, 30, 40] and len(explored) == 4 and max(explored) <= 1 + 1e-6
+    assert [learning.explores_at(k) for k in (0, 10, 20, 30)] == pytest.approx(
+        [0.5, 0.275, 0.05, 0.05]
+    )
+    assert agent.optimizer.iterations == 20 + 10 + 10
+
+
+def test_a_saved_agent_acts_as_before(tmp_path):
+    _, agent = make()
+    agent.save(tmp_path / "agent.keras")
+    loaded = keras.models.load_model(tmp_path / "agent.keras")
+    seen = np.random.default_rng(0).normal(size=(5, 4))
+    np.testing.assert_array_equal(loaded(seen), agent(seen))
+    for old, new in zip(agent.get_weights(), loaded.get_weights(), strict=True):
+        np.testing.assert_array_equal(new, old)

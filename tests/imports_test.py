@@ -15,6 +15,7 @@ PACKAGE = [path for path in FILES if path.is_relative_to(ROOT / "sen_tf")]
 # Which other rooms a room may import. Programs may import every room.
 ARROWS = {
     "sen_tf": "distribution groups layers losses models",
+    "agents": "groups layers models planning",
     "datasets": "envs settings",
     "distribution": "",
     "envs": "groups",

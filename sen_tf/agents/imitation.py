@@ -53,7 +53,7 @@ class Steps:
 
 @dataclasses.dataclass(frozen=True)
 class World:
-    """What networks know of a world: a group, and how it acts on states and on actions.
+    """The symmetry of a world: a group, and how it acts on states and on actions.
 
     Attributes:
         group: The group, `"C1"` for plain networks.
@@ -135,7 +135,7 @@ class Gaussian:
 
 
 class BackwardModel:
-    """Which action led to a state, and from where: p(a | s') and p(s | s', a).
+    """A model of the action that led to a state, p(a | s'), and of where from, p(s | s', a).
 
     Args:
         world: The `World`.
@@ -173,7 +173,7 @@ class BackwardModel:
 
 
 class ForwardModel:
-    """Where a step leads, p(s' | s, a): what a backward model is compared with.
+    """A model of where a step leads, p(s' | s, a), with which a backward one is compared.
 
     Args:
         world: The `World`.
@@ -208,7 +208,7 @@ class ForwardModel:
 
 @dataclasses.dataclass(frozen=True)
 class Schedule:
-    """How long a policy is trained, and with what it is fed.
+    """The length of a training, and of what it is fed with.
 
     Attributes:
         epochs: Epochs, of each of which the model's steps are made anew.

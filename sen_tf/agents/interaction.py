@@ -13,7 +13,7 @@ from sen_tf.agents.tdmpc import Planner
 
 @dataclasses.dataclass(frozen=True)
 class Learning:
-    """How an agent learns.
+    """The settings of an agent that learns as it acts.
 
     Attributes:
         steps: Steps in the environment, in whole episodes.
@@ -31,7 +31,7 @@ class Learning:
     explores: tuple[float, float] = (0.5, 0.05)
 
     def explores_at(self, step: int) -> float:
-        """What is added to actions at a step."""
+        """The standard deviation of what is added to actions at a step."""
         first, last = self.explores
         return max(last, first - (first - last) * step / (self.steps / 2))
 

@@ -52,9 +52,9 @@ def vector_network(
         for part, x in zip(inputs, given, strict=True)
     ]
     x = keras.layers.Concatenate(dtype=dtype)(lifted) if len(lifted) > 1 else lifted[0]
-    representation = None if isinstance(output, int) else representations.get(output, group)
-    channels = output if representation is None else representation.dimension
     widths = [fields(width, group) for width in hidden]
+    representation = None if isinstance(output, int) else representations.get(output, group)
+    channels = output if isinstance(output, int) else representations.get(output, group).dimension
     for layer in mlp(group_dense(group), widths, channels, dtype):
         x = layer(x)
     if representation is not None:

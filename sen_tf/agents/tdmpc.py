@@ -27,7 +27,7 @@ from sen_tf.tensors import Tensor
 WEIGHTS = {"consistency": 2.0, "reward": 0.5, "value": 0.1}
 """Weights of the terms of the loss."""
 LATER = 0.5
-"""What a step weighs in the loss, compared with the step before it."""
+"""The weight of a step in the loss, where that of the step before is 1."""
 
 
 @keras.saving.register_keras_serializable("sen_tf")
@@ -199,7 +199,7 @@ class TDMPC(keras.Model):
 
 @dataclasses.dataclass(frozen=True)
 class Search:
-    """How actions are sought.
+    """The settings of a search for actions.
 
     Attributes:
         horizon: Steps of a plan.

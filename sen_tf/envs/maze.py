@@ -167,7 +167,7 @@ class Maze(EpisodeEnv):
         Returns:
             Places, actions and next places, (steps, 2) each, the walks one after the other.
         """
-        steps = []
+        steps: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         for start in self.plan.start + rng.uniform(-NEAR, NEAR, (count, 2)):
             place = start
             nearness = [TURNING] * (len(self.plan.corners) - 1) + [RADIUS]

@@ -18,7 +18,7 @@ from sen_tf.envs.episode import EpisodeEnv
 BORDER = 0.3
 """Distance of the border from the centre."""
 KEPT, PUSHED, PACE = 0.95, 0.4, 0.1
-"""What a mass keeps of its velocity per step, what a force of 1 adds, and how far places change."""
+"""A velocity is kept so much per step, a force of 1 adds so much, and a place changes so far."""
 REACHED, MARGIN, AT_MARGIN = 0.015, 0.1, 0.1
 """A reward is 1 as near as this to the centre, and farther away by the margin it is so much."""
 LONGEST = 50
@@ -137,7 +137,7 @@ class PointMass(EpisodeEnv):
         force = np.asarray(action, float)
         if force.shape != self.action_space.shape or not np.isfinite(force).all():
             raise ValueError(
-                f"Expected `action` to be {self.action_space.shape[0]} numbers; received "
+                f"Expected `action` to be {self.dimensions * self.masses} numbers; received "
                 f"action={action!r}"
             )
         return force

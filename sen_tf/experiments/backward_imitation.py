@@ -44,7 +44,7 @@ class Imitation:
 
 @dataclasses.dataclass(frozen=True)
 class Arm:
-    """What is added to cloning.
+    """The additions to cloning.
 
     Attributes:
         model: Makes a model of a world, given the noise; None for none.

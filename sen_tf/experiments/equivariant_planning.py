@@ -51,17 +51,17 @@ class EquivariantPlanning:
 def make_agent(arm: str, env: PointMass, dtype: str = "float32") -> tdmpc.TDMPC:
     """The networks of an arm."""
     if arm == "equivariant":
-        parts = (env.group, env.representation, env.action_representation)
-    else:
-        sizes = np.prod(env.observation_space.shape), env.action_space.shape[0]
-        parts = ("C1", *(f"{size} trivial" for size in sizes))
-    return tdmpc.TDMPC(*parts, dtype=dtype)
+        parts = env.representation, env.action_representation
+        return tdmpc.TDMPC(env.group, *parts, dtype=dtype)
+    seen, done = (matrix.shape[-1] for matrix in matrices(env))
+    return tdmpc.TDMPC("C1", f"{seen} trivial", f"{done} trivial", dtype=dtype)
 
 
 def matrices(env: PointMass) -> tuple[np.ndarray, np.ndarray]:
     """Those of the group on observations and on actions."""
-    names = (env.representation, env.action_representation)
-    return tuple(representations.get(name, env.group).matrices for name in names)
+    seen = representations.get(env.representation, env.group)
+    done = representations.get(env.action_representation, env.group)
+    return seen.matrices, done.matrices
 
 
 def returns(planner: tdmpc.Planner, env: PointMass, starts: np.ndarray) -> np.ndarray:

@@ -15,9 +15,9 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from sen_tf import layers
+from sen_tf.agents import fitted_q
 from sen_tf.experiments.experiment import Experiment, Metric
 from sen_tf.settings import setting
 
@@ -74,26 +74,17 @@ def fit(arm: str, broken: float, count: int, asked: RelaxedControl, seed: int) -
     rng = np.random.default_rng(seed)
     places, actions = rng.uniform(-1, 1, (count, 2)), rng.integers(0, 4, count)
     after, rewards = step(places, actions, broken)
-    model, target = make_values(arm), make_values(arm)
-    target.set_weights(model.get_weights())
-    optimizer = keras.optimizers.Adam(asked.learning_rate)
-    optimizer.build(model.trainable_variables)
-
-    @tf.function
-    def improve(place, action, reward, next_place):
-        wanted = reward + DISCOUNT * tf.reduce_max(target(next_place), axis=1)
-        with tf.GradientTape() as tape:
-            value = tf.gather(model(place), action, axis=1, batch_dims=1)
-            loss = tf.reduce_mean(tf.square(value - wanted))
-        gradients = tape.gradient(loss, model.trainable_variables)
-        optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
-        for slow, fast in zip(target.weights, model.weights, strict=True):
-            slow.assign(0.99 * slow + 0.01 * fast)
-
-    data = [x.astype("float32") for x in (places, rewards, after)]
-    for _ in range(asked.steps):
-        rows = rng.integers(0, count, asked.batch_size)
-        improve(data[0][rows], actions[rows], data[1][rows], data[2][rows])
+    model = make_values(arm)
+    fitted_q.fit(
+        model,
+        make_values(arm),
+        fitted_q.Transitions(places, actions, rewards, after),
+        rng,
+        discount=DISCOUNT,
+        steps=asked.steps,
+        batch_size=asked.batch_size,
+        learning_rate=asked.learning_rate,
+    )
     return model
 
 

@@ -1,0 +1,82 @@
+"""Fitted Q-iteration: values of actions, learnt from transitions that are given.
+
+Reference: Ernst et al., Tree-Based Batch Mode Reinforcement Learning (2005), here with networks and
+a target network that follows slowly (Lillicrap et al., 2016).
+"""
+
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+KEPT = 0.99
+"""The share of itself that the target network keeps per step."""
+
+
+class Transitions(NamedTuple):
+    """Transitions.
+
+    Attributes:
+        states: `(n, size)`.
+        actions: Numbers of actions `(n,)`.
+        rewards: `(n,)`.
+        next_states: `(n, size)`.
+    """
+
+    states: np.ndarray
+    actions: np.ndarray
+    rewards: np.ndarray
+    next_states: np.ndarray
+
+
+def fit(
+    values: keras.Model,
+    target: keras.Model,
+    transitions: Transitions,
+    rng: np.random.Generator,
+    *,
+    discount: float = 0.95,
+    steps: int = 2000,
+    batch_size: int = 64,
+    learning_rate: float = 1e-3,
+) -> None:
+    """Fits values to the rewards and the best values that follow.
+
+    Args:
+        values: Model from states `(n, size)` to the values of all actions `(n, actions)`.
+        target: Another one like it, whose weights are overwritten.
+        transitions: Where actions led.
+        rng: Generator.
+        discount: Discount of rewards.
+        steps: Steps of Adam.
+        batch_size: Transitions per step.
+        learning_rate: Learning rate of Adam.
+
+    Raises:
+        ValueError: If there are no transitions.
+    """
+    if not len(transitions.actions):
+        raise ValueError("Expected `transitions` to hold some; received none.")
+    target.set_weights(values.get_weights())
+    optimizer = keras.optimizers.Adam(learning_rate)
+    optimizer.build(values.trainable_variables)
+
+    @tf.function
+    def improve(state, action, reward, next_state):
+        wanted = reward + discount * tf.reduce_max(target(next_state), axis=1)
+        with tf.GradientTape() as tape:
+            value = tf.gather(values(state), action, axis=1, batch_dims=1)
+            loss = tf.reduce_mean(tf.square(value - wanted))
+        gradients = tape.gradient(loss, values.trainable_variables)
+        optimizer.apply_gradients(zip(gradients, values.trainable_variables, strict=True))
+        for slow, fast in zip(target.weights, values.weights, strict=True):
+            slow.assign(KEPT * slow + (1 - KEPT) * fast)
+
+    states, rewards, next_states = (
+        np.asarray(x, np.float32)
+        for x in (transitions.states, transitions.rewards, transitions.next_states)
+    )
+    for _ in range(steps):
+        rows = rng.integers(0, len(states), batch_size)
+        improve(states[rows], transitions.actions[rows], rewards[rows], next_states[rows])

@@ -1,0 +1,41 @@
+import keras
+import numpy as np
+import pytest
+
+from sen_tf.agents import fitted_q
+from sen_tf.agents.fitted_q import Transitions
+
+
+def table():
+    """Values of two actions in three states, one-hot: a linear layer is a table."""
+    return keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, use_bias=False)])
+
+
+def test_values_are_those_of_the_process():
+    # A chain 0 -> 1 -> 2 by action 1, which stays in 2 and earns 1 there; action 0 stays.
+    states = np.repeat(np.eye(3), 2, axis=0)
+    actions = np.tile([0, 1], 3)
+    after = np.eye(3)[[0, 1, 1, 2, 2, 2]]
+    rewards = np.array([0.0, 0.0, 0.0, 0.0, 1.0, 1.0])
+    values, rng = table(), np.random.default_rng(0)
+    fitted_q.fit(
+        values,
+        table(),
+        Transitions(states, actions, rewards, after),
+        rng,
+        discount=0.5,
+        steps=1500,
+        batch_size=6,
+        learning_rate=1e-2,
+    )
+    best = [0.5, 1.0, 2.0]  # of each state; staying costs a step
+    expected = [[0.25, 0.5], [0.5, 1.0], [2.0, 2.0]]
+    found = values.predict_on_batch(np.eye(3))
+    np.testing.assert_allclose(found, expected, atol=0.02)
+    np.testing.assert_allclose(found.max(axis=1), best, atol=0.02)
+
+
+def test_no_transitions_are_refused():
+    nothing = Transitions(np.zeros((0, 3)), np.zeros(0, int), np.zeros(0), np.zeros((0, 3)))
+    with pytest.raises(ValueError, match="`transitions` to hold some; received none"):
+        fitted_q.fit(table(), table(), nothing, np.random.default_rng(0))

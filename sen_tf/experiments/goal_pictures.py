@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 
 from sen_tf import figures
 from sen_tf.datasets import cache
+from sen_tf.envs import EnvLike
 from sen_tf.experiments import goal_planning, goal_tasks, training_run, world_models
 from sen_tf.experiments.experiment import RESULT, Experiment, Metric
 from sen_tf.experiments.goal_planning import Planning
@@ -27,7 +28,9 @@ from sen_tf.settings import setting
 
 ENVIRONMENTS = ("shapes", "cubes", "rush_hour", "teapot", "reacher")
 MODELS = ("sen", "nonequivariant")
-ANYWHERE = "uniform"
+ANYWHERE, FARTHEST = "uniform", "8"
+SIMULATED = "reacher"
+"""The environment where planning with the simulator itself is told beside that with a model."""
 SPLIT = "4"
 """The distance at which goals that need a move never seen are told from those that need none."""
 
@@ -65,9 +68,23 @@ def run(arm: str, settings: Sequence[Any], seed: int, directory: pathlib.Path) -
         images = np.stack([task.goal for task in attempt.tasks])
         file = directory / "figures" / f"plan_{name}.png"
         figures.draw_goals(attempt.frames, images, attempt.reached, file)
+        if name == FARTHEST and env == SIMULATED:
+            found |= simulated(make_env(), attempt.tasks, moves, planning.horizon)
     cost = {name: trained.summary[name] for name in ("transitions_seen", "preset", "precision")}
     measured = {name: found[name] for name in METRICS if name in found}
     return measured | cost | {"predictions": planner.predictions}
+
+
+def simulated(
+    env: EnvLike, tasks: Sequence[goal_tasks.Task], moves: int, horizon: int
+) -> dict[str, float]:
+    """Success and error of planning with the environment itself."""
+    budget = goal_tasks.budget_of(moves)
+    errors = goal_planning.simulated_errors(env, tasks, budget, horizon)
+    return {
+        f"simulator_success_{FARTHEST}": 100 * float((errors <= env.goal_tolerance).mean()),
+        f"simulator_error_{FARTHEST}": float(errors.mean()),
+    }
 
 
 def draw(directory: pathlib.Path) -> list[pathlib.Path]:
@@ -104,6 +121,8 @@ METRICS = {
     f"success_needing_seen_{SPLIT}": Metric("4 moves, all seen %"),
     "error_8": Metric("error at the end, 8 moves", lower_is_better=True),
     "error_before_8": Metric("error at the start", lower_is_better=True),
+    "simulator_success_8": Metric("8 moves, planned with the simulator %"),
+    "simulator_error_8": Metric("error at the end, with the simulator", lower_is_better=True),
 }
 
 EXPERIMENTS = {

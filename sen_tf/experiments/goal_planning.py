@@ -15,9 +15,10 @@ import PIL.Image
 
 from sen_tf import planning
 from sen_tf.envs import EnvLike
-from sen_tf.experiments import drawing
+from sen_tf.experiments import drawing, goal_tasks
 from sen_tf.groups import rotations
 from sen_tf.planning import GoalPolicy, Places, Plan
+from sen_tf.planning.control import EXECUTED
 from sen_tf.planning.places import REACHED
 from sen_tf.settings import UsageError, setting
 from sen_tf.training.scoring import Latents
@@ -28,6 +29,8 @@ MEASURED = 2048
 """Moves by which the length of a move and the places of objects are measured."""
 APIECE = 4
 """Such moves per episode."""
+PAIRED = 512
+"""States, of which all pairs are compared, to measure how near to a goal is near enough."""
 DRAWN, ITERATIONS = 64, 4
 """Sequences that are drawn at once, and how often."""
 
@@ -82,19 +85,25 @@ class Planner:
         self.rng = np.random.default_rng(seed)
         self.choices = choices_of(env)
         self.predictions = 0
-        before, after = moves_of(env, MEASURED, self.rng, unseen)
+        before, after, states = moves_of(env, MEASURED, self.rng, unseen)
         first, then = np.split(self.latents.encode(np.concatenate([before, after])), 2)
         try:
             self.places = Places.of(first, then, env.objects or 1, env.objects is not None)
         except ValueError as error:
             raise UsageError(f"no plan can be made with this model: {error}") from error
+        if hasattr(env, "goal_errors") and not env.objects:
+            seen = self.latents.encode(goal_tasks.at_rest(before[:PAIRED], env))
+            self.places = dataclasses.replace(
+                self.places, unit=tolerated(env, states[:PAIRED], seen) / REACHED
+            )
 
     def policy(self, goals: np.ndarray, longest: int) -> GoalPolicy:
         """A policy to goal images `(n, ...)`; in open mode plans have at most `longest` actions."""
         looks = self.settings.mode == "mpc"
         plan = self._planning(self.settings.horizon if looks else longest)
         encode, step = self.latents.encode, self.step
-        return GoalPolicy(plan, encode, step, self.places, goals, self.choices, looks)
+        executed = EXECUTED if len(self.choices) else 1  # what is drawn passes a goal by
+        return GoalPolicy(plan, encode, step, self.places, goals, self.choices, looks, executed)
 
     def plan(self, starts: np.ndarray, goals: np.ndarray, longest: int) -> list[Plan]:
         """Plans of at most `longest` actions between images `(n, ...)`."""
@@ -196,14 +205,18 @@ def choices_of(env: EnvLike) -> np.ndarray:
 
 def moves_of(
     env: EnvLike, count: int, rng: np.random.Generator, unseen: Sequence[int] = ()
-) -> tuple[np.ndarray, np.ndarray]:
-    """Images before and after moves that changed them, `(count, ...)` each.
+) -> tuple[np.ndarray, np.ndarray, list[Any]]:
+    """Images before and after moves that changed them, and the states before.
 
     Args:
         env: The environment.
         count: How many moves, at most: as many actions are taken.
         rng: Generator.
         unseen: Numbers of the actions that are not taken.
+
+    Returns:
+        Images `(n, ...)` twice, and what the environment told as `info["state"]` of the first, a
+        list of None where that is nothing.
 
     Raises:
         UsageError: If the environment is known by recorded episodes alone, or nothing moves in it.
@@ -214,19 +227,86 @@ def moves_of(
         )
     env.action_space.seed(int(rng.integers(2**31)))
     allowed = np.setdiff1d(np.arange(env.action_space.n), unseen) if len(unseen) else None
-    before, after, ended = [], [], False
+    before, after, states, ended = [], [], [], False
     for number in range(count):
         if number % APIECE == 0 or ended:
-            image, _ = env.reset(seed=int(rng.integers(2**31)))
+            image, info = env.reset(seed=int(rng.integers(2**31)))
         action = env.action_space.sample() if allowed is None else rng.choice(allowed)
-        then, _, ended, *_ = env.step(action)
+        then, _, ended, _, told = env.step(action)
         if not np.array_equal(then, image):
             before.append(image)
             after.append(then)
-        image = then
+            states.append(info.get("state"))
+        image, info = then, told
     if not before:
         raise UsageError(f"no plan can be made: {count} actions of {env.name} changed no image")
-    return np.stack(before), np.stack(after)
+    return np.stack(before), np.stack(after), states
+
+
+def tolerated(env: EnvLike, states: Sequence[Any], latents: np.ndarray) -> float:
+    """The distance between latent states where an environment's error is what a goal tolerates.
+
+    Args:
+        env: An environment with `goal_errors` and a `goal_tolerance`.
+        states: States of the environment, n of them.
+        latents: The latent states of their images, `(n, ...)`.
+
+    Raises:
+        UsageError: If no two states are as near to each other.
+    """
+    one, other = np.triu_indices(len(states), 1)
+    errors = env.goal_errors(np.stack(states)[one], np.stack(states)[other])
+    alike = np.abs(errors / env.goal_tolerance - 1) < 0.25
+    if not alike.any():
+        raise UsageError(
+            f"no plan can be made: of {len(states)} states of {env.name} no two are near"
+        )
+    flat = latents.reshape(len(latents), -1)
+    return float(np.median(np.linalg.norm(flat[one[alike]] - flat[other[alike]], axis=1)))
+
+
+def simulated_errors(
+    env: EnvLike, tasks: Sequence[goal_tasks.Task], budget: int, horizon: int, seed: int = 0
+) -> np.ndarray:
+    """The errors `(n,)` at which MPPI stops that is given the environment itself for a model.
+
+    It knows states and errors, where others see images: a bound on what planning can reach.
+
+    Args:
+        env: An environment on batches of states, whose actions are vectors between -1 and 1.
+        tasks: The tasks.
+        budget: Actions per task.
+        horizon: Actions per plan, of which one is taken.
+        seed: Seed of what is drawn.
+    """
+    rng = np.random.default_rng(seed)
+    return np.array([_simulated_error(env, task, budget, horizon, rng) for task in tasks])
+
+
+def _simulated_error(env, task, budget, horizon, rng):
+    def errors(states):
+        return env.goal_errors(states, np.repeat(task.goal_state[None], len(states), axis=0))
+
+    state = task.start_state
+    mean = np.zeros((horizon, env.action_space.shape[0]))
+
+    def values(sequences):
+        states = np.repeat(state[None], len(sequences), axis=0)
+        nearest = np.full(len(states), np.inf)
+        for actions in np.moveaxis(sequences, 1, 0):
+            states = env.step_states(states, actions)
+            nearest = np.minimum(nearest, errors(states))
+        return -nearest
+
+    for _ in range(budget):
+        if errors(state[None])[0] <= env.goal_tolerance:
+            break
+        mean = planning.mppi(
+            values, mean, rng=rng, samples=DRAWN, iterations=ITERATIONS, limit="box"
+        ).mean
+        state = env.step_states(state[None], np.clip(mean[:1], -1, 1))[0]  # means are rounded
+        mean = np.concatenate([mean[1:], np.zeros_like(mean[:1])])
+    return errors(state[None])[0]
 
 
 def numbers_of(env: EnvLike, names: Sequence[str]) -> tuple[int, ...]:

@@ -1,7 +1,7 @@
 """Tasks of reaching a goal image, in any Gymnasium environment, and how they end.
 
-A task begins where `reset(seed=...)` does, and its goal is the image some moves later. Whoever acts
-is shown images alone.
+A task begins where `reset(seed=...)` does, and its goal is the image some moves later, at rest
+where an image is of several frames. Whoever acts is shown images alone.
 """
 
 import dataclasses
@@ -96,7 +96,13 @@ def _make_task(env, moves, seed):
     needs = None
     if hasattr(env, "needed_moves"):
         needs = env.needed_moves(*(np.asarray(state)[None] for state in states))[0]
-    return Task(seed, start, image, *states, needs)
+    return Task(seed, start, at_rest(image, env), *states, needs)
+
+
+def at_rest(images: np.ndarray, env: EnvLike) -> np.ndarray:
+    """Images `(..., channels)` of a world that stands still: all their frames are the last one."""
+    frames = getattr(env, "frames", 1)
+    return np.concatenate([np.split(images, frames, axis=-1)[-1]] * frames, axis=-1)
 
 
 def _move(env, image):
@@ -156,7 +162,12 @@ class Worlds:
             goals = np.stack([task.goal_state for task in self._tasks])
             return self._env.goal_errors(self._states, goals)
         goals = np.stack([task.goal for task in self._tasks])
-        return (self.images != goals).reshape(len(goals), -1).any(axis=1).astype(float)
+        return (
+            (at_rest(self.images, self._env) != goals)
+            .reshape(len(goals), -1)
+            .any(axis=1)
+            .astype(float)
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -208,6 +219,11 @@ class Attempt:
         }
 
 
+def budget_of(moves: int) -> int:
+    """The actions that a task allows whose goal is so many moves away."""
+    return MOST if moves == UNIFORM else 2 * moves + 4
+
+
 def attempt(
     make_policy: Callable[[np.ndarray, int], GoalPolicy],
     make_env: MakeEnv,
@@ -224,7 +240,7 @@ def attempt(
     tasks = make_tasks(make_env, moves, count, seed)
     worlds = Worlds(make_env, tasks)
     before = worlds.errors()
-    budget = MOST if moves == UNIFORM else 2 * moves + 4
+    budget = budget_of(moves)
     policy = make_policy(np.stack([task.goal for task in tasks]), budget)
     with progress(count, "goals", "tasks at an end") as update:
         ended = 0

@@ -16,7 +16,7 @@ from sen_tf.planning.places import Places
 Planner: TypeAlias = Callable[[np.ndarray, np.ndarray, Forbidden], list[Plan]]
 """Plans from states `(n, ...)` to goals `(n, ...)` without forbidden actions."""
 EXECUTED = 3
-"""Actions of a plan that are taken before the next is made."""
+"""Actions of a plan that are taken before the next is made, where nothing else is said."""
 
 
 @dataclasses.dataclass
@@ -73,6 +73,7 @@ class GoalPolicy:
         actions: The actions that `plan` chooses from, `(actions, ...)`; empty where it makes them.
         looks: Whether plans are made again from what is seen; else the first one is followed to its
             end with closed eyes.
+        executed: Actions of a plan that are taken before the next is made.
 
     Example:
         >>> policy = GoalPolicy(plan, model.encode, model.step, places, goals, np.arange(20))
@@ -88,9 +89,10 @@ class GoalPolicy:
         goals: np.ndarray,
         actions: np.ndarray,
         looks: bool = True,
+        executed: int = EXECUTED,
     ) -> None:
         self.plan, self.encode, self.step, self.places = plan, encode, step, places
-        self.actions, self.looks = np.asarray(actions), looks
+        self.actions, self.looks, self.executed = np.asarray(actions), looks, executed
         self.image_rank = np.ndim(goals) - 1
         self.goals = places.nearest(np.asarray(encode(goals)))
 
@@ -165,7 +167,7 @@ class GoalPolicy:
 
         plans = self.plan(states, self.goals[rows], forbidden)
         for row, plan in zip(rows, plans, strict=True):
-            memory.queues[row] = list(plan.actions[: EXECUTED if self.looks else None])
+            memory.queues[row] = list(plan.actions[: self.executed if self.looks else None])
             memory.planned[row] = True
             memory.stopped[row] = not memory.queues[row]
 

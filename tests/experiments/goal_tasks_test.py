@@ -146,3 +146,47 @@ def test_an_image_that_stacks_frames_is_one_frame_at_rest(tmp_path):
     np.testing.assert_array_equal(image, np.concatenate([frame, frame], axis=-1))
     grey = goal_planning.read_image(tmp_path / "frame.png", (3, 3, 1))
     assert grey.shape == (3, 3, 1)
+
+
+class Dial:
+    """An angle that a force turns, through 90 degrees where it is 1; images are its last two."""
+
+    name, frames, objects = "dial", 2, None
+    goal_tolerance = 10
+    action_space = gymnasium.spaces.Box(-1.0, 1.0, (1,), np.float32)
+
+    def step_states(self, states, actions):
+        assert np.abs(actions).max() <= 1
+        return np.concatenate([states[:, 1:], states[:, 1:] + 90 * actions], axis=1)
+
+    def goal_errors(self, states, goals):
+        return np.abs(states[:, 1] - goals[:, 1])
+
+
+def test_near_enough_is_what_an_error_of_the_tolerance_looks_like():
+    states = np.linspace(0, 200, 101)[:, None].repeat(2, axis=1)
+    latents = 0.3 * states[:, :1]
+    assert goal_planning.tolerated(Dial(), states, latents) == pytest.approx(0.3 * 10, rel=0.11)
+    with pytest.raises(UsageError, match="of 2 states of dial no two are near"):
+        goal_planning.tolerated(Dial(), states[[0, -1]], latents[[0, -1]])
+
+
+def test_a_goal_stands_still():
+    images = np.arange(2 * 6).reshape(2, 1, 1, 6)
+    still = goal_tasks.at_rest(images, Dial())
+    np.testing.assert_array_equal(still[0, 0, 0], [3, 4, 5, 3, 4, 5])
+    np.testing.assert_array_equal(goal_tasks.at_rest(images, make_shapes()), images)
+    reacher = functools.partial(envs.make, "reacher", size=17)
+    (task,) = goal_tasks.make_tasks(reacher, 1, 1, seed=0)
+    np.testing.assert_array_equal(task.goal[..., :3], task.goal[..., 3:])
+    assert (task.start[..., :3] != task.start[..., 3:]).any()
+
+
+def test_the_simulator_reaches_what_can_be_reached():
+    def task(goal):
+        states = np.zeros(2), np.full(2, float(goal))
+        return goal_tasks.Task(0, None, None, *states, None)
+
+    errors = goal_planning.simulated_errors(Dial(), [task(100), task(-170), task(900)], 4, 3)
+    assert (errors[:2] <= 10).all()
+    assert errors[2] == pytest.approx(900 - 4 * 90, abs=5)  # too far for four actions

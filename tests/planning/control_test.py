@@ -19,7 +19,7 @@ def encode(images):
     return images.reshape(len(images), 1).astype(float)
 
 
-def policy_to(goals, looks=True):
+def policy_to(goals, looks=True, **options):
     def step(states, actions):  # it thinks that action 2 works, which it does not
         return np.clip(states + actions[:, None], 0.0, 8.0)
 
@@ -28,7 +28,7 @@ def policy_to(goals, looks=True):
     def plan(states, wanted, forbidden):
         return search(states, wanted, ACTIONS, forbidden=forbidden)
 
-    return GoalPolicy(plan, encode, step, PLACES, image_of(goals), ACTIONS, looks)
+    return GoalPolicy(plan, encode, step, PLACES, image_of(goals), ACTIONS, looks, **options)
 
 
 def run(policy, starts, budget=12):
@@ -71,3 +71,9 @@ def test_one_image_is_one_action_as_stable_baselines_calls_it():
         image_of([4])[0], memory, episode_start=np.array([True]), deterministic=True
     )
     assert memory.arrived[0]
+
+
+def test_so_many_actions_of_a_plan_are_taken_before_the_next_is_made():
+    for executed, left in ((1, 0), (2, 1), (9, 3)):
+        _, memory = policy_to([0], executed=executed).predict(image_of([4]))
+        assert len(memory.queues[0]) == left

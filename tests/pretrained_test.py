@@ -30,7 +30,7 @@ OURS = ("cubes", "reacher", "rush_hour", "shapes", "teapot")
 @pytest.mark.parametrize("env", OURS)
 def test_a_model_that_comes_with_the_package_predicts(env, make_reacher):
     """New episodes of all actions: predictions lie nearer to the truth than where it began."""
-    world = make_reacher() if env == "reacher" else envs.make(env)
+    world = make_reacher(size=65) if env == "reacher" else envs.make(env)
     model = sen_tf.from_pretrained(f"{env}-sen")
     assert model.dtype_policy.name == "float32"
     (block,) = collect(world, episodes=40, steps=1, seed=77)
@@ -47,7 +47,7 @@ def test_a_model_that_comes_with_the_package_predicts(env, make_reacher):
 def test_a_card_says_data_scores_command_and_licence(name):
     card = pretrained.card(name)
     env = name.removesuffix("-sen")
-    for part in ("## Data", "## Scores", "Seed 1", f"--env={env} --preset=laptop", "license: mit"):
+    for part in ("## Data", "## Scores", "Seed ", f"--env={env} --preset=laptop", "license: mit"):
         assert part in card
 
 

@@ -1,19 +1,23 @@
 """Cards of trained models: Markdown with the front matter that the Hugging Face Hub reads."""
 
 import shlex
+from collections.abc import Sequence
 from typing import Any
 
 COMMAND = ("env", "env_class", "preset", "model", "seed", "dataset")
 """Flags that say which run it was; others are those of the preset unless the card says so."""
 
 
-def card_of(summary: dict[str, Any], flags: dict[str, str], licence: str) -> str:
+def card_of(
+    summary: dict[str, Any], flags: dict[str, str], licence: str, shape: Sequence[int]
+) -> str:
     """The card of a model.
 
     Args:
         summary: What the run's `metrics.json` holds.
         flags: The run's flags by name, as text.
         licence: Identifier of the licence.
+        shape: Shape of an image.
     """
     scores = summary["scores"]
     title = f"{summary['env']}-{summary['model']}"
@@ -33,7 +37,7 @@ def card_of(summary: dict[str, Any], flags: dict[str, str], licence: str) -> str
         "import sen_tf",
         "",
         f'model = sen_tf.from_pretrained("{title}")  # or the folder of this card',
-        "state = model.encode(images)            # uint8 images, or floats in [0, 1]",
+        f"state = model.encode(images)  # (n, {', '.join(map(str, shape))}), uint8 or in [0, 1]",
         "states = model.rollout(state, actions)",
         "```",
         "",

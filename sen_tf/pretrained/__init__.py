@@ -80,7 +80,8 @@ def push(run: str | pathlib.Path, to: str | pathlib.Path, licence: str = "mit") 
     with tempfile.TemporaryDirectory() as place:
         folder = pathlib.Path(place)
         export.for_inference(model).save(folder / runs.MODEL)
-        (folder / CARD).write_text(card_of(summary, flags, licence, model.embedding.input_shape[1:]), encoding="utf-8")
+        card = card_of(summary, flags, licence, model.embedding.input_shape[1:])
+        (folder / CARD).write_text(card, encoding="utf-8")
         if not str(to).startswith(HUB):
             return str(_copied(folder, pathlib.Path(to)))
         repository = str(to).removeprefix(HUB)

@@ -64,10 +64,11 @@ def fit(
 
     @tf.function
     def improve(state, action, reward, next_state):
-        wanted = reward + discount * tf.reduce_max(target(next_state), axis=1)
+        best = tf.reduce_max(target(next_state), axis=1)
+        wanted = reward + discount * tf.cast(best, reward.dtype)
         with tf.GradientTape() as tape:
             value = tf.gather(values(state), action, axis=1, batch_dims=1)
-            loss = tf.reduce_mean(tf.square(value - wanted))
+            loss = tf.reduce_mean(tf.square(tf.cast(value, reward.dtype) - wanted))
         gradients = tape.gradient(loss, values.trainable_variables)
         optimizer.apply_gradients(zip(gradients, values.trainable_variables, strict=True))
         for slow, fast in zip(target.weights, values.weights, strict=True):

@@ -98,9 +98,8 @@ class Gaussian:
         output: groups.RepresentationLike,
         learning_rate: float = 1e-3,
     ) -> None:
-        network = vector_network(group, inputs, f"{output} + trivial", HIDDEN)
         self.scale = 1.0
-        self.network = keras.Model(network.inputs, network.outputs[0])
+        self.network = vector_network(group, inputs, f"{output} + trivial", HIDDEN)
         self.network.compile(
             keras.optimizers.Adam(learning_rate), loss=_surprise, steps_per_execution=EXECUTED
         )
@@ -155,8 +154,9 @@ class BackwardModel:
     def fit(self, steps: Steps, updates: int, batch_size: int, rng: np.random.Generator) -> None:
         """Learns from steps, half the updates for each of the two Gaussians."""
         after, change = steps.next_states, steps.states - steps.next_states
-        self.actions.fit([after], steps.actions, updates // 2, batch_size, rng)
-        self.changes.fit([after, steps.actions], change, updates - updates // 2, batch_size, rng)
+        first = max(1, updates // 2)
+        self.actions.fit([after], steps.actions, first, batch_size, rng)
+        self.changes.fit([after, steps.actions], change, max(1, updates - first), batch_size, rng)
 
     def imagine(
         self, policy: keras.Model, steps: Steps, length: int, rng: np.random.Generator
@@ -214,21 +214,22 @@ class Schedule:
         epochs: Epochs, of each of which the model's steps are made anew.
         updates: Updates of the policy per epoch, and of the model, where there is one.
         batch_size: Demonstrated steps per update; the model adds as many.
-        first: The epoch in which the model's steps come in.
-        length: The longest traces; they grow from 1 to it between that epoch and the last.
+        first: The share of the epochs after which the model's steps come in.
+        length: The longest traces; they grow from 1 to it from then on.
     """
 
     epochs: int = 120
     updates: int = 50
     batch_size: int = 64
-    first: int = 10
+    first: float = 1 / 12
     length: int = 8
 
     def length_at(self, epoch: int) -> int:
         """The length of traces in an epoch, 0 before the first."""
-        if epoch < self.first:
+        first = round(self.first * self.epochs)
+        if epoch < first:
             return 0
-        progress = (epoch - self.first) / max(1, self.epochs - 1 - self.first)
+        progress = (epoch - first) / max(1, self.epochs - 1 - first)
         return round(1 + progress * (self.length - 1))
 
 

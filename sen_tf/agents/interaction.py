@@ -75,7 +75,12 @@ def learn(
         replay: Where episodes are kept.
         learning: See `Learning`.
         rng: Generator.
+
+    Raises:
+        ValueError: If the agent is not compiled.
     """
+    if not planner.agent.compiled:
+        raise ValueError("Expected an agent that is compiled; call `agent.compile(optimizer)`.")
 
     def random(observation):
         drawn = rng.standard_normal(planner.agent.action.dimension)

@@ -8,8 +8,8 @@ import keras
 
 from sen_tf import groups
 from sen_tf.groups import representations
-from sen_tf.layers import FromRegular, ToRegular
-from sen_tf.models.blocks import group_dense, mlp
+from sen_tf.layers import FromRegular, ToRegular, arguments
+from sen_tf.models.blocks import group_dense, mlp, state_dtype
 from sen_tf.tensors import DTypePolicy
 
 Part: TypeAlias = groups.RepresentationLike | int
@@ -33,7 +33,8 @@ def vector_network(
         output: What it makes, in the same words.
         hidden: Widths of the hidden layers of a plain network. Of a group of n elements they have
             `width / sqrt(n)` regular fields, so that the weights are about as many.
-        dtype: Dtype policy of the layers.
+        dtype: Dtype policy of the layers; what they make has its variable dtype, float32 in mixed
+            precision.
         name: Name of the model.
 
     Returns:
@@ -58,14 +59,19 @@ def vector_network(
     for layer in mlp(group_dense(group), widths, channels, dtype):
         x = layer(x)
     if representation is not None:
-        x = FromRegular(group, representation, dtype=dtype)(x)
+        x = FromRegular(group, representation, dtype=state_dtype(dtype))(x)
         # Sums over the group: their mean is as large as what a plain network makes.
-        x = keras.layers.Rescaling(1 / group.order, dtype=dtype)(x)
+        x = keras.layers.Rescaling(1 / group.order, dtype=state_dtype(dtype))(x)
     return keras.Model(given if len(given) > 1 else given[0], x, name=name)
 
 
 def fields(width: int, group: groups.GroupLike) -> int:
-    """Regular fields of a layer with as many weights as a plain one of that width, at least 1."""
+    """Regular fields of a layer with as many weights as a plain one of that width, at least 1.
+
+    Raises:
+        ValueError: For a width that is no integer of at least 1.
+    """
+    width = arguments.integer("width", width)
     return max(1, round(width / math.sqrt(groups.get(group).order)))
 
 

@@ -34,8 +34,8 @@ LATER = 0.5
 class TDMPC(keras.Model):
     """The networks of TD-MPC; called on observations, it gives the policy's actions.
 
-    Actions are vectors no longer than 1. Train it with `train_on_batch(pieces._asdict())`, of
-    `Replay.sample`, after `compile(optimizer)`.
+    Actions are vectors no longer than 1. After `compile(optimizer)` it is trained, on one device,
+    with `train_on_batch(pieces._asdict())`, pieces as `Replay.sample` draws them.
 
     Args:
         group: Group that acts, such as `"D4"`; `"C1"` for plain networks.
@@ -44,12 +44,15 @@ class TDMPC(keras.Model):
         latent: Size of a latent state of a plain network; of a group of n elements it has
             `latent / sqrt(n)` regular fields.
         hidden: Width of the two hidden layers of each plain network; see `vector_network`.
-        discount: Discount of rewards, from 0 to 1.
-        kept: How much of themselves target networks keep per step.
+        discount: Discount of rewards, at least 0 and below 1.
+        kept: The share of themselves that target networks keep per step, from 0 to 1.
 
     Input shape: `(batch, observation)`.
 
     Output shape: `(batch, action)`.
+
+    Raises:
+        ValueError: For a representation of another group, or numbers out of their range.
 
     Example:
         >>> agent = TDMPC("D4", "2 standard", "standard")
@@ -72,6 +75,11 @@ class TDMPC(keras.Model):
         self.group = groups.get(group)
         self.observation = representations.get(observation, self.group)
         self.action = representations.get(action, self.group)
+        if not (0 <= discount < 1 and 0 <= kept <= 1):
+            raise ValueError(
+                "Expected `discount` to be at least 0 and below 1, and `kept` from 0 to 1; "
+                f"received discount={discount!r}, kept={kept!r}."
+            )
         self.latent, self.hidden = latent, hidden
         self.discount, self.kept = discount, kept
         state, both = fields(latent, self.group), [fields(latent, self.group), self.action]
@@ -138,9 +146,9 @@ class TDMPC(keras.Model):
     def train_step(self, data: Any) -> dict[str, Any]:
         """One step of gradient descent on pieces of episodes, and of the target networks."""
         given = keras.utils.unpack_x_y_sample_weight(data)[0]
-        pieces = Pieces(**{name: ops.cast(x, self.compute_dtype) for name, x in given.items()})
+        pieces = Pieces(**{name: ops.cast(x, self.variable_dtype) for name, x in given.items()})
         count, steps = ops.shape(pieces.rewards)[0], pieces.rewards.shape[1]
-        weights = tf.repeat(ops.cast(LATER ** np.arange(steps), self.compute_dtype), count)
+        weights = tf.repeat(ops.cast(LATER ** np.arange(steps), self.variable_dtype), count)
 
         def weighted(errors):
             """The sum over steps, later ones weighing less, of means over pieces."""
@@ -150,12 +158,14 @@ class TDMPC(keras.Model):
             errors, states = self._errors(pieces)
             terms = {name: weighted(error) for name, error in errors.items()}
             loss = sum(WEIGHTS[name] * term for name, term in terms.items())
+            scaled = self.optimizer.scale_loss(loss)
         with tf.GradientTape() as second:
             regret = -weighted(self.value(states, self.act(states), self.values))
+            scaled_regret = self.optimizer.scale_loss(regret)
         learned, actor = self.learned(), self.policy.trainable_weights
         predicting = learned[: -len(actor)]
-        gradients = tape.gradient(loss, [w.value for w in predicting])
-        gradients += second.gradient(regret, [w.value for w in actor])
+        gradients = tape.gradient(scaled, [w.value for w in predicting])
+        gradients += second.gradient(scaled_regret, [w.value for w in actor])
         self.optimizer.apply(gradients, learned)
         for slow, fast in self._targets():
             for old, new in zip(slow.weights, fast.weights, strict=True):
@@ -185,6 +195,8 @@ class TDMPC(keras.Model):
         return errors, tf.stop_gradient(z)
 
     def get_config(self) -> dict[str, Any]:
+        for network in (self.encoder, self.dynamics):
+            network.get_config()  # its doors refuse representations that no name makes
         return {
             **super().get_config(),
             "group": self.group.config,
@@ -203,8 +215,7 @@ class Search:
 
     Attributes:
         horizon: Steps of a plan.
-        samples: Sequences drawn per iteration, and those of the policy among them, both a multiple
-            of the group's order.
+        samples: Sequences per iteration, those of the policy among them.
         proposals: Sequences of the policy.
         iterations: How often the mean is set anew.
         elites: The best sequences, of which the next mean is made.
@@ -222,7 +233,8 @@ class Search:
 class Planner:
     """Acts by planning with a `TDMPC` in one world; each plan begins with what the last one left.
 
-    Noise is turned by the agent's group.
+    Noise is turned by the agent's group, in whole orbits: where a number of sequences is no
+    multiple of its order, there are more.
 
     Args:
         agent: The networks.
@@ -235,6 +247,9 @@ class Planner:
         self._returns, self._propose = tf.function(agent.returns), tf.function(agent.proposals)
         self._encode = tf.function(agent.encoder)
         self.forget()
+
+    def _orbits(self, count):
+        return -(-count // len(self.matrices))
 
     def forget(self) -> None:
         """Begins an episode: no plan is known."""
@@ -250,14 +265,14 @@ class Planner:
             rng: Generator.
             explores: Standard deviation of what is added to the action, the least of the search.
         """
-        search, dtype = self.search, self.agent.compute_dtype
+        search, dtype = self.search, self.agent.variable_dtype
         state = self._encode(tf.constant(observation[None], dtype))
 
         def values(sequences):
             tiled = tf.repeat(state, len(sequences), axis=0)
             return self._returns(tiled, tf.constant(sequences, dtype)).numpy()
 
-        shape = (search.proposals // len(self.matrices), *self._mean.shape)
+        shape = (self._orbits(search.proposals), *self._mean.shape)
         noise = noise_orbit(search.noise * rng.standard_normal(shape), self.matrices)
         tiled = tf.repeat(state, len(noise), axis=0)
         proposals = self._propose(tiled, tf.constant(noise, dtype)).numpy()
@@ -265,7 +280,7 @@ class Planner:
             values,
             self._mean,
             rng=rng,
-            samples=search.samples - len(noise),
+            samples=self._orbits(search.samples - search.proposals) * len(self.matrices),
             proposals=proposals,
             iterations=search.iterations,
             elites=search.elites,

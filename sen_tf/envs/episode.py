@@ -92,3 +92,27 @@ class EpisodeEnv(gymnasium.Env):
 
     def _observe(self):
         return self.render_states(self._state[None])[0], {"state": self._state.copy()}
+
+
+class SeenEnv(EpisodeEnv):
+    """An `EpisodeEnv` whose observation is its state; images are drawn by `render` alone."""
+
+    def _observe(self):
+        return self._state.copy(), {"state": self._state.copy()}
+
+    def _rgb(self, observation):
+        return self.render_states(observation[None])[0]
+
+
+def finite(name: str, value: Any, shape: Sequence[int] | None) -> np.ndarray:
+    """The value as float64 numbers of a shape.
+
+    Raises:
+        ValueError: For another shape, or numbers that are not finite. It names the value.
+    """
+    numbers = np.asarray(value, float)
+    if numbers.shape != shape or not np.isfinite(numbers).all():
+        raise ValueError(
+            f"Expected {name} to be finite numbers of shape {shape}; received {value!r}"
+        )
+    return numbers

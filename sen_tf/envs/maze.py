@@ -8,13 +8,12 @@ Source: the mazes of Park and Wong (2022, arXiv 2210.09337, section 5), made sma
 """
 
 import dataclasses
-from typing import Any
 
 import gymnasium
 import numpy as np
 
 from sen_tf import groups
-from sen_tf.envs.episode import EpisodeEnv
+from sen_tf.envs.episode import SeenEnv, finite
 from sen_tf.groups import GroupLike
 
 STEP = 0.05
@@ -32,8 +31,8 @@ SIDE = 96
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
-    """The plan of a maze; places are (x, y).
+class Layout:
+    """The layout of a maze; places are (x, y).
 
     Attributes:
         low, high: Corners of the square that holds it.
@@ -61,8 +60,8 @@ def _turned(wall):
     )
 
 
-PLANS = {
-    "u": Plan(
+LAYOUTS = {
+    "u": Layout(
         low=-0.3,
         high=1.3,
         walls=np.array([(-0.3, 0.7, 0.4, 0.6)]),
@@ -71,7 +70,7 @@ PLANS = {
         corners=np.array([(1.0, 0.0), (1.0, 1.0), (0.0, 1.0)]),
         group="C1",
     ),
-    "pinwheel": Plan(
+    "pinwheel": Layout(
         low=-1.0,
         high=1.0,
         walls=_turned((0.25, 0.4, -0.05, 0.75)),
@@ -83,7 +82,7 @@ PLANS = {
 }
 
 
-class Maze(EpisodeEnv):
+class Maze(SeenEnv):
     """A maze through Gymnasium, where the observation is the place of the point.
 
     `reset` draws a free place uniformly, or takes `options={"state": place}`. An action is a step,
@@ -91,33 +90,33 @@ class Maze(EpisodeEnv):
     nothing. The reward is 1 at the goal, where the episode ends, else 0.
 
     Args:
-        plan: "u" or "pinwheel".
+        layout: "u" or "pinwheel".
         render_mode: None, or "rgb_array", with which `render()` returns an image.
 
     Attributes:
-        plan: The `Plan`.
+        layout: The `Layout`.
         group: The symmetry, which acts on places about the goal.
 
     Raises:
-        ValueError: For another `plan` or `render_mode`.
+        ValueError: For another `layout` or `render_mode`.
 
     Example:
-        >>> env = gymnasium.make("sen_tf/Maze-v0", plan="pinwheel")
+        >>> env = gymnasium.make("sen_tf/Maze-v0", layout="pinwheel")
     """
 
     name = "maze"
 
-    def __init__(self, plan: str = "u", render_mode: str | None = None) -> None:
-        if plan not in PLANS:
+    def __init__(self, layout: str = "u", render_mode: str | None = None) -> None:
+        if layout not in LAYOUTS:
             raise ValueError(
-                f"Expected `plan` to be one of {', '.join(PLANS)}; received plan={plan!r}"
+                f"Expected `layout` to be one of {', '.join(LAYOUTS)}; received layout={layout!r}"
             )
         super().__init__(render_mode)
-        self.plan = PLANS[plan]
-        self.group = groups.get(self.plan.group)
-        self.goal = np.array(self.plan.goal)
+        self.layout = LAYOUTS[layout]
+        self.group = groups.get(self.layout.group)
+        self.goal = np.array(self.layout.goal)
         self.observation_space = gymnasium.spaces.Box(
-            self.plan.low, self.plan.high, (2,), np.float64
+            self.layout.low, self.layout.high, (2,), np.float64
         )
         self.action_space = gymnasium.spaces.Box(-1, 1, (2,), np.float64)
 
@@ -125,7 +124,7 @@ class Maze(EpisodeEnv):
         """Returns `n` places (n, 2), uniform over those that are free."""
         found = np.zeros((0, 2))
         while len(found) < n:
-            drawn = rng.uniform(self.plan.low, self.plan.high, (2 * n, 2))
+            drawn = rng.uniform(self.layout.low, self.layout.high, (2 * n, 2))
             found = np.concatenate([found, drawn[self.is_free(drawn)]])
         return found[:n]
 
@@ -137,9 +136,11 @@ class Maze(EpisodeEnv):
     def is_free(self, states: np.ndarray) -> np.ndarray:
         """Returns booleans (n,): places (n, 2) are inside the maze and in none of its walls."""
         x, y = states[:, 0, None], states[:, 1, None]
-        x0, x1, y0, y1 = self.plan.walls.T
+        x0, x1, y0, y1 = self.layout.walls.T
         walled = ((x0 <= x) & (x <= x1) & (y0 <= y) & (y <= y1)).any(axis=1)
-        inside = (np.abs(states - self._centre()) <= (self.plan.high - self.plan.low) / 2).all(1)
+        inside = (np.abs(states - self._centre()) <= (self.layout.high - self.layout.low) / 2).all(
+            1
+        )
         return inside & ~walled
 
     def has_arrived(self, states: np.ndarray) -> np.ndarray:
@@ -161,17 +162,17 @@ class Maze(EpisodeEnv):
 
         Args:
             rng: Generator.
-            count: Walks; each begins near the start of the maze's plan.
+            count: Walks; each begins near the start of the layout.
             noise: Standard deviation of what is added to each action.
 
         Returns:
             Places, actions and next places, (steps, 2) each, the walks one after the other.
         """
         steps: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
-        for start in self.plan.start + rng.uniform(-NEAR, NEAR, (count, 2)):
+        for start in self.layout.start + rng.uniform(-NEAR, NEAR, (count, 2)):
             place = start
-            nearness = [TURNING] * (len(self.plan.corners) - 1) + [RADIUS]
-            for corner, near in zip(self.plan.corners, nearness, strict=True):
+            nearness = [TURNING] * (len(self.layout.corners) - 1) + [RADIUS]
+            for corner, near in zip(self.layout.corners, nearness, strict=True):
                 while np.linalg.norm(corner - place) > near and len(steps) < LONGEST * count:
                     action = np.clip((corner - place) / STEP, -1, 1)
                     action = np.clip(action + noise * rng.standard_normal(2), -1, 1)
@@ -183,7 +184,7 @@ class Maze(EpisodeEnv):
 
     def render_states(self, states: np.ndarray) -> np.ndarray:
         """Returns images, uint8 (n, 96, 96, 3), of places (n, 2): the point red, the goal green."""
-        marks = np.linspace(self.plan.low, self.plan.high, SIDE)
+        marks = np.linspace(self.layout.low, self.layout.high, SIDE)
         pixels = np.stack(np.meshgrid(marks, marks[::-1]), axis=-1).reshape(-1, 2)
         floor = np.where(self.is_free(pixels)[:, None], 255, 90).astype(np.uint8).repeat(3, axis=1)
         floor[np.linalg.norm(pixels - self.goal, axis=1) <= RADIUS] = (120, 200, 120)
@@ -193,7 +194,7 @@ class Maze(EpisodeEnv):
         return images.reshape(len(states), SIDE, SIDE, 3)
 
     def _centre(self):
-        return (self.plan.low + self.plan.high) / 2
+        return (self.layout.low + self.layout.high) / 2
 
     def _one_state(self, state):
         place = np.asarray(state, float)
@@ -204,17 +205,8 @@ class Maze(EpisodeEnv):
         return place
 
     def _one_action(self, action):
-        step = np.asarray(action, float)
-        if step.shape != (2,) or not np.isfinite(step).all():
-            raise ValueError(f"Expected `action` to be two numbers; received action={action!r}")
-        return step
+        return finite("action", action, (2,))
 
     def _outcome(self):
         arrived = bool(self.has_arrived(self._state[None])[0])
         return float(arrived), arrived
-
-    def _rgb(self, observation):
-        return self.render_states(observation[None])[0]
-
-    def _observe(self) -> tuple[np.ndarray, dict[str, Any]]:
-        return self._state.copy(), {"state": self._state.copy()}

@@ -7,13 +7,11 @@ Source: the point mass of the DeepMind Control Suite (Tassa et al., 2018), its s
 round, and the balls in space of Zhao et al. (2023, arXiv 2307.08226, section 6).
 """
 
-from typing import Any
-
 import gymnasium
 import numpy as np
 
 from sen_tf import groups
-from sen_tf.envs.episode import EpisodeEnv
+from sen_tf.envs.episode import SeenEnv, finite
 
 BORDER = 0.3
 """Distance of the border from the centre."""
@@ -28,7 +26,7 @@ SIDE = 96
 """Pixels of an image."""
 
 
-class PointMass(EpisodeEnv):
+class PointMass(SeenEnv):
     """Point masses through Gymnasium, where the observation is all places and velocities.
 
     A state is an array (2 masses, dimensions): the places, then the velocities. `reset` draws the
@@ -125,31 +123,13 @@ class PointMass(EpisodeEnv):
         return images
 
     def _one_state(self, state):
-        given = np.asarray(state, float)
-        if given.shape != self.observation_space.shape or not np.isfinite(given).all():
-            raise ValueError(
-                f"Expected options['state'] to have shape {self.observation_space.shape}, places "
-                f"and velocities; received {state!r}"
-            )
-        return given
+        return finite("options['state']", state, self.observation_space.shape)
 
     def _one_action(self, action):
-        force = np.asarray(action, float)
-        if force.shape != self.action_space.shape or not np.isfinite(force).all():
-            raise ValueError(
-                f"Expected `action` to be {self.dimensions * self.masses} numbers; received "
-                f"action={action!r}"
-            )
-        return force
+        return finite("action", action, self.action_space.shape)
 
     def _outcome(self):
         return float(self.rewards(self._state[None])[0]), False
-
-    def _rgb(self, observation):
-        return self.render_states(observation[None])[0]
-
-    def _observe(self) -> tuple[np.ndarray, dict[str, Any]]:
-        return self._state.copy(), {"state": self._state.copy()}
 
 
 def _shortened(vectors, longest):

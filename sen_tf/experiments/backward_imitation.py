@@ -98,7 +98,7 @@ def arrives(policy: keras.Model, env: maze.Maze, starts: np.ndarray) -> np.ndarr
 
 
 def run(
-    plan: str,
+    layout: str,
     arms: dict[str, Arm],
     arm: str,
     settings: Sequence[Any],
@@ -107,11 +107,11 @@ def run(
 ) -> dict[str, Any]:
     """Trains and scores an arm in a maze; see `Experiment.run`."""
     (asked,) = settings
-    env = maze.Maze(plan)
+    env = maze.Maze(layout)
     policy = train(arms[arm], env, asked, seed)
     rng = np.random.default_rng(STARTS_SEED)
     anywhere = env.sample_states(rng, STARTS)
-    near = env.plan.start + rng.uniform(-maze.NEAR, maze.NEAR, (STARTS, 2))
+    near = env.layout.start + rng.uniform(-maze.NEAR, maze.NEAR, (STARTS, 2))
     found = {
         "anywhere": 100 * float(arrives(policy, env, anywhere).mean()),
         "near": 100 * float(arrives(policy, env, near).mean()),

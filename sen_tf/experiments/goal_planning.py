@@ -91,7 +91,7 @@ class Planner:
             self.places = Places.of(first, then, env.objects or 1, env.objects is not None)
         except ValueError as error:
             raise UsageError(f"no plan can be made with this model: {error}") from error
-        if hasattr(env, "goal_errors") and not env.objects:
+        if getattr(env, "goal_tolerance", 0) and not len(self.choices) and states[0] is not None:
             seen = self.latents.encode(goal_tasks.at_rest(before[:PAIRED], env))
             self.places = dataclasses.replace(
                 self.places, unit=tolerated(env, states[:PAIRED], seen) / REACHED
@@ -163,16 +163,14 @@ class Planner:
     def _draw(self, state, goal, horizon):
         """The plan of one task, drawn by MPPI."""
         decode = rotations.exp if self._rotates else self._in_bounds
+
+        def distances(states, goals):
+            return self.places.distances(states, goals).sum(axis=1)
+
         radius, size = (np.pi, 3) if self._rotates else (1.0, self.env.action_space.shape[0])
 
         def values(vectors):
-            states = np.repeat(state[None], len(vectors), axis=0)
-            goals = np.repeat(goal[None], len(vectors), axis=0)
-            nearest = np.full(len(vectors), np.inf)
-            for actions in np.moveaxis(decode(vectors), 1, 0):
-                states = self.step(states, actions)
-                nearest = np.minimum(nearest, self.places.distances(states, goals).sum(axis=1))
-            return -nearest
+            return -_nearest(self.step, distances, state, goal, decode(vectors))
 
         drawn = planning.mppi(
             values,
@@ -284,29 +282,34 @@ def simulated_errors(
 
 
 def _simulated_error(env, task, budget, horizon, rng):
-    def errors(states):
-        return env.goal_errors(states, np.repeat(task.goal_state[None], len(states), axis=0))
-
-    state = task.start_state
+    state, goal = task.start_state, task.goal_state
     mean = np.zeros((horizon, env.action_space.shape[0]))
 
     def values(sequences):
-        states = np.repeat(state[None], len(sequences), axis=0)
-        nearest = np.full(len(states), np.inf)
-        for actions in np.moveaxis(sequences, 1, 0):
-            states = env.step_states(states, actions)
-            nearest = np.minimum(nearest, errors(states))
-        return -nearest
+        return -_nearest(env.step_states, env.goal_errors, state, goal, sequences)
+
+    def error():
+        return env.goal_errors(state[None], goal[None])[0]
 
     for _ in range(budget):
-        if errors(state[None])[0] <= env.goal_tolerance:
+        if error() <= env.goal_tolerance:
             break
         mean = planning.mppi(
             values, mean, rng=rng, samples=DRAWN, iterations=ITERATIONS, limit="box"
         ).mean
         state = env.step_states(state[None], np.clip(mean[:1], -1, 1))[0]  # means are rounded
         mean = np.concatenate([mean[1:], np.zeros_like(mean[:1])])
-    return errors(state[None])[0]
+    return error()
+
+
+def _nearest(step, distances, state, goal, sequences):
+    """The least distance `(n,)` to a goal on the way of action sequences `(n, horizon, ...)`."""
+    states, goals = (np.repeat(each[None], len(sequences), axis=0) for each in (state, goal))
+    nearest = np.full(len(sequences), np.inf)
+    for actions in np.moveaxis(sequences, 1, 0):
+        states = step(states, actions)
+        nearest = np.minimum(nearest, distances(states, goals))
+    return nearest
 
 
 def numbers_of(env: EnvLike, names: Sequence[str]) -> tuple[int, ...]:

@@ -109,11 +109,24 @@ def test_cloning_acts_as_demonstrated_and_models_are_asked_from_the_first_epoch_
 
     keras.utils.set_random_seed(0)
     policy, model = imitation.make_policy(TURNING), Counting()
-    schedule = Schedule(epochs=9, updates=20, first=2, length=4)
+    schedule = Schedule(epochs=9, updates=20, first=0.2, length=4)
     imitation.imitate(policy, demonstrations, schedule, np.random.default_rng(0), model)
-    assert model.fitted == 9 * 20 and model.lengths == [1, 2, 2, 2, 3, 4, 4][: len(model.lengths)]
+    assert model.fitted == 9 * 20 and model.lengths == [1, 2, 2, 2, 3, 4, 4]
     error = policy.predict_on_batch(demonstrations.states) - demonstrations.actions
     assert np.sqrt(np.mean(error**2)) < 0.35  # .05 is noise; all-zero actions miss by about 1
+
+
+def test_steps_come_in_however_short_the_training_is():
+    lengths = [Schedule(epochs=3, length=2).length_at(epoch) for epoch in range(3)]
+    assert lengths == [1, 2, 2]
+    assert [Schedule().length_at(epoch) for epoch in (9, 10, 119)] == [0, 1, 8]
+
+
+def test_a_single_update_is_one_of_each_network(demonstrations):
+    model = BackwardModel(PLAIN)
+    model.fit(demonstrations, 1, 8, np.random.default_rng(0))
+    assert model.actions.network.optimizer.iterations == 1
+    assert model.changes.network.optimizer.iterations == 1
 
 
 def test_no_demonstrations_are_refused():

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from sen_tf import groups
 from sen_tf.agents import interaction
 from sen_tf.agents.interaction import Learning
 from sen_tf.agents.replay import Replay
@@ -135,3 +136,34 @@ def test_a_saved_agent_acts_as_before(tmp_path):
     np.testing.assert_array_equal(loaded(seen), agent(seen))
     for old, new in zip(agent.get_weights(), loaded.get_weights(), strict=True):
         np.testing.assert_array_equal(new, old)
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_it_learns_in_mixed_precision(policy):
+    """Halves leave out some steps, until their loss is scaled so that no gradient overflows."""
+    env, agent = make(dtype=policy)
+    pieces = experience(env).sample(np.random.default_rng(0), 16, 3)._asdict()
+    losses = [float(agent.train_on_batch(pieces, return_dict=True)["loss"]) for _ in range(25)]
+    assert 0 < losses[-1] < 0.3 * losses[0]
+
+
+@pytest.mark.parametrize(("group", "orbits"), [("D5", (5, 3)), ("D16", (2, 1))])
+def test_noise_comes_in_whole_orbits_whatever_the_order(group, orbits):
+    planner = Planner(TDMPC(group, "2 standard", "standard", 16, 24))
+    assert tuple(planner._orbits(count) for count in (48, 24)) == orbits
+    action = planner.act(np.ones(4), np.random.default_rng(0))
+    assert action.shape == (2,) and np.linalg.norm(action) <= 1
+
+
+def test_what_cannot_be_is_refused():
+    env = PointMass()
+    agent = TDMPC("C1", "4 trivial", "2 trivial")
+    with pytest.raises(ValueError, match=r"compiled; call `agent.compile\(optimizer\)`"):
+        next(interaction.learn(env, Planner(agent), Replay(), Learning(), np.random.default_rng(0)))
+    with pytest.raises(ValueError, match="`discount` to be at least 0 and below 1.*discount=1"):
+        TDMPC("C1", "4 trivial", "2 trivial", discount=1)
+    with pytest.raises(ValueError, match="an integer of at least 1; received width=0"):
+        TDMPC("C1", "4 trivial", "2 trivial", latent=0)
+    own = groups.Representation("C2", "mine", [[[1.0]], [[-1.0]]])
+    with pytest.raises(ValueError, match="received 'mine'"):
+        TDMPC("C2", own, "sign").get_config()

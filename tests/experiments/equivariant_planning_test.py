@@ -18,7 +18,7 @@ def test_the_oracle_acts_well(dimensions):
 
 def test_arms_learn_and_the_equivariant_one_returns_the_same_where_turned(tmp_path, monkeypatch):
     monkeypatch.setattr(equivariant_planning, "LONGEST", 8)
-    asked = EquivariantPlanning(steps=24, every=8, starts=1)
+    asked = EquivariantPlanning(steps=24, every=16, starts=1)
     experiment = experiments.get("equivariant-planning")
     turned = {}
     for arm in ("augmented", "equivariant"):

@@ -171,6 +171,15 @@ def test_near_enough_is_what_an_error_of_the_tolerance_looks_like():
         goal_planning.tolerated(Dial(), states[[0, -1]], latents[[0, -1]])
 
 
+def test_half_a_move_is_near_enough_where_moves_are_few():
+    model = sen_tf.from_pretrained("teapot-sen")
+    small = Planner(model, envs.make("teapot", rotations="small"), Planning(), seed=0)
+    large = Planner(model, envs.make("teapot"), Planning(), seed=0)
+    assert small.places.unit == pytest.approx(
+        large.places.unit / 2, rel=0.15
+    )  # a turn is 12 degrees
+
+
 def test_a_goal_stands_still():
     images = np.arange(2 * 6).reshape(2, 1, 1, 6)
     still = goal_tasks.at_rest(images, Dial())

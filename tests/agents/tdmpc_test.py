@@ -140,11 +140,16 @@ def test_a_saved_agent_acts_as_before(tmp_path):
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 def test_it_learns_in_mixed_precision(policy):
-    """Halves leave out some steps, until their loss is scaled so that no gradient overflows."""
+    """Halves leave out some steps, until their loss is scaled so that no gradient overflows.
+
+    By plain descent, since Adam would not tell a loss that is scaled from one that is not.
+    """
     env, agent = make(dtype=policy)
+    agent.compile(keras.optimizers.SGD(1e-2, global_clipnorm=1.0), jit_compile=False)
+    agent.optimizer.build(agent.learned())
     pieces = experience(env).sample(np.random.default_rng(0), 16, 3)._asdict()
-    losses = [float(agent.train_on_batch(pieces, return_dict=True)["loss"]) for _ in range(25)]
-    assert 0 < losses[-1] < 0.3 * losses[0]
+    losses = [float(agent.train_on_batch(pieces, return_dict=True)["loss"]) for _ in range(40)]
+    assert 0 < losses[-1] < 0.7 * losses[0]
 
 
 @pytest.mark.parametrize(("group", "orbits"), [("D5", (5, 3)), ("D16", (2, 1))])

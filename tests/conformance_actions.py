@@ -12,6 +12,18 @@ def on_pixels(x, group, g):
     return actions.rotate_grid(x, group, g, axes=(1, 2))
 
 
+def on_part_of(whole):
+    """The action of the elements of a group that map pixels to pixels on its functions on pixels.
+
+    They are a C_n or D_n themselves, in the same order.
+    """
+
+    def act(x, group, g):
+        return actions.act_on_regular_image(x, whole, actions.grid_elements(whole)[g])
+
+    return act
+
+
 def on_vectors(representation):
     """The action of a representation on the last axis."""
 

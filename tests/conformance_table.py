@@ -16,6 +16,7 @@ from tests.conformance_actions import (
     on_irreps,
     on_matrices,
     on_objects,
+    on_part_of,
     on_pixels,
     on_positions,
     on_vectors,
@@ -59,6 +60,32 @@ def convolutions():
                     group,
                     actions.act_on_regular_image if regular else on_pixels,
                     act_out,
+                ),
+            )
+
+
+def harmonic_convolutions():
+    """On the elements that map pixels to pixels, the others being approximate."""
+    parts = {
+        layers.LiftingConv2D: (False, True),
+        layers.GroupConv2D: (True, True),
+        layers.ProjectionConv2D: (True, False),
+    }
+    for (layer, (regular, regular_out)), (whole, part) in itertools.product(
+        parts.items(), (("C4", "C4"), ("C8", "C4"), ("D3", "D1"), ("D6", "D2"))
+    ):
+        for name in list(GRIDS)[:3]:
+            side, arguments = GRIDS[name]
+            yield (
+                f"{layer.__name__}-{whole}-{name}-harmonics",
+                LayerCase(
+                    lambda layer=layer, whole=whole, arguments=arguments: layer(
+                        whole, 2, basis="harmonics", activation="relu", **arguments
+                    ),
+                    (BATCH, side, side, *[groups.get(whole).order] * regular, 2),
+                    part,
+                    on_part_of(whole) if regular else on_pixels,
+                    on_part_of(whole) if regular_out else on_pixels,
                 ),
             )
 
@@ -358,6 +385,7 @@ def tensor_fields():
 ROWS = dict(
     itertools.chain(
         convolutions(),
+        harmonic_convolutions(),
         dense(),
         relaxed(),
         normalizations(),

@@ -1,6 +1,6 @@
 """Groups, their actions and their representations. NumPy only."""
 
-from sen_tf.groups import actions, irreps, representations, rotations
+from sen_tf.groups import actions, harmonics, irreps, representations, rotations
 from sen_tf.groups.finite import FiniteGroup, GroupLike, cyclic, dihedral, get
 from sen_tf.groups.representations import Representation, RepresentationLike
 
@@ -13,6 +13,7 @@ __all__ = [
     "cyclic",
     "dihedral",
     "get",
+    "harmonics",
     "irreps",
     "representations",
     "rotations",

@@ -16,7 +16,9 @@ a product with a kernel on the group whose channels are those of all q. Taking t
 less than the multiplications it saves; both give the same numbers up to rounding.
 
 They commute exactly with C1, C2, C4, D1, D2 and D4 when the sampled grid maps to itself; a size for
-which it does not is refused.
+which it does not is refused. For these K may be any array of pixels. For other C_n and D_n it is a
+sum of circular harmonics (`groups.harmonics`), which can be turned by any angle before they are
+sampled: quarter turns and mirrors stay exact, other angles are so up to the sampling of the image.
 """
 
 import math
@@ -27,108 +29,21 @@ import keras
 import numpy as np
 from keras import ops
 
-from sen_tf.groups import FiniteGroup, GroupLike, actions
+from sen_tf.groups import GroupLike, actions, finite, harmonics
 from sen_tf.layers import arguments
 from sen_tf.layers.block_diagonal import block_diagonal_product
 from sen_tf.layers.dilated_conv import conv2d
 from sen_tf.layers.expanded_kernel import ExpandedKernel
-from sen_tf.layers.inputs import require, settle
+from sen_tf.layers.inputs import settle
 from sen_tf.layers.plain import reshape, with_weights
+from sen_tf.layers.symmetric_grid import check_symmetric_grid, symmetric_grid
 from sen_tf.tensors import Shape, Tensor
 
-
-def check_symmetric_grid(
-    layer: keras.layers.Layer,
-    group: FiniteGroup,
-    input_shape: Shape,
-    window: int,
-    stride: int,
-    padding: str,
-) -> None:
-    """Raises a ValueError where sampling windows do not sit symmetrically on the image.
-
-    A window of `window` pixels moved by `stride` is placed symmetrically about the centre of `size`
-    pixels when nothing is left over (`valid`), or when the zeros added are the same on both sides
-    (`same`). Otherwise turning the image turns it against the sampling grid.
-
-    A size that is not known passes, but for a stride of one, with which all sizes are alike;
-    `symmetric_grid` checks it later.
-    """
-    name = f"{type(layer).__name__} `{layer.name}`"
-    for axis, what in ((1, "rows"), (2, "columns")):
-        size = input_shape[axis]
-        if size is None and stride == 1:
-            size = window
-        if size is None:
-            continue
-        least = _least(window, padding)
-        if size < least:
-            raise ValueError(
-                f"{name} expected at least {least} {what}, its window; received {size}."
-            )
-        if _moves(group, axis) and not _is_symmetric(size, window, stride, padding):
-            raise ValueError(
-                f"{name} does not commute with {group} on {size} {what}: a window of {window} "
-                f"pixels with stride {stride} and padding '{padding}' is not placed symmetrically. "
-                f"{_fix(size, window, stride, padding)}"
-            )
-
-
-def symmetric_grid(
-    layer: keras.layers.Layer, x: Tensor, group: FiniteGroup, window: int, stride: int, padding: str
-) -> Tensor:
-    """`x`, an input of `call`, which passes `check_symmetric_grid`.
-
-    TensorFlow's graphs check a size that is not known while they are traced when they run.
-    """
-    check_symmetric_grid(layer, group, x.shape, window, stride, padding)
-    sizes = ops.shape(x)
-    for axis, what in ((1, "rows"), (2, "columns")):
-        if x.shape[axis] is None and not isinstance(x, keras.KerasTensor):
-            fits = sizes[axis] >= _least(window, padding)
-            if _moves(group, axis):
-                fits &= _is_symmetric(sizes[axis], window, stride, padding)
-            message = (
-                f"{type(layer).__name__} `{layer.name}` does not commute with {group} on this "
-                f"number of {what}: a window of {window} pixels with stride {stride} and padding "
-                f"'{padding}' is not placed symmetrically."
-            )
-            x = require(x, fits, message)
-    return x
-
-
-def _least(window, padding):
-    """The fewest pixels that a window can be placed on."""
-    return window if padding == "valid" else 1
-
-
-def _moves(group, axis):
-    """True if an element of the group moves rows (axis 1) or columns (axis 2)."""
-    return group.order > 1 and (axis == 2 or group.name != "D1")
-
-
-def _is_symmetric(size, window, stride, padding):
-    """True if windows sit symmetrically on `size` pixels, a number or a tensor of one."""
-    if padding == "valid":
-        return (size - window) % stride == 0
-    zeros = (-(-size // stride) - 1) * stride + window - size
-    return (zeros >= 0) & (zeros % 2 == 0)
-
-
-def _fix(size, window, stride, padding):
-    if padding == "same" and stride == 1:
-        unpadded = ", or padding='valid'" if size >= window else ""
-        return f"Use a window of an odd number of pixels{unpadded}."
-    smallest = window if padding == "valid" else 1
-    sizes = range(smallest, size + window + 2 * stride)
-    fitting = [other for other in sizes if _is_symmetric(other, window, stride, padding)]
-    nearest = [other for other in fitting if other < size][-1:]
-    nearest += [other for other in fitting if other > size][:1]
-    return f"Use {' or '.join(map(str, nearest))} pixels."
+BASES = ("auto", "pixels", "harmonics")
 
 
 class _GridConv2D(ExpandedKernel):
-    """A convolution whose kernel is expanded by quarter turns and mirrors; see the module."""
+    """A convolution whose kernel is expanded by turns and mirrors; see the module."""
 
     regular_input = True
     regular_output = True
@@ -142,6 +57,8 @@ class _GridConv2D(ExpandedKernel):
         padding: str = "valid",
         dilation_rate: int | Sequence[int] = 1,
         data_format: str = "channels_last",
+        basis: str = "auto",
+        frequencies: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(group, filters, **kwargs)
@@ -152,17 +69,41 @@ class _GridConv2D(ExpandedKernel):
         self.data_format = arguments.data_format(data_format)
         if self.strides > 1 and self.dilation_rate > 1:
             raise ValueError("`strides` > 1 and `dilation_rate` > 1 cannot be combined.")
+        self.basis = arguments.choice("basis", basis, BASES)
+        self.frequencies = frequencies
+        if frequencies is not None:
+            self.frequencies = arguments.integer("frequencies", frequencies, least=0)
+        self._check_basis()
         self._table = self._index_table()
 
+    def _check_basis(self):
+        _, n = finite.family(self.group)
+        on_grid = n in (1, 2, 4)
+        self._of_pixels = self.basis == "pixels" or (self.basis == "auto" and on_grid)
+        if self._of_pixels and not on_grid:
+            raise ValueError(
+                "Expected `group` to be one of C1, C2, C4, D1, D2, D4, which map pixels to pixels, "
+                f"for basis='pixels'; received group={self.group}. basis='harmonics' takes it."
+            )
+        if self._of_pixels and self.frequencies is not None:
+            raise ValueError(
+                "Expected `frequencies` to be None for a kernel of pixels; received "
+                f"frequencies={self.frequencies}. It caps those of basis='harmonics'."
+            )
+
     def _index_table(self):
-        """The place of entry (row, column, h, g) of the expanded kernel in the learnt one."""
-        pixels = actions.kernel_indices(self.group, self.kernel_size)  # (group, row, column)
+        """The place of entry (row, column, h, g) of the expanded kernel among `_rows`."""
+        size, order = self.kernel_size, self.group.order
+        if self._of_pixels:
+            pixels = actions.kernel_indices(self.group, size)  # (group, row, column)
+        else:
+            pixels = np.arange(order * size**2).reshape(order, size, size)
         if not self.regular_input:
             return np.moveaxis(pixels, 0, -1)[:, :, None, :]
         if not self.regular_output:
             return np.moveaxis(pixels, 0, -1)[:, :, :, None]
         relative = self.group.product[self.group.inverse]  # relative[g, h] = g^-1 h
-        table = pixels[:, :, :, None] * self.group.order + relative[:, None, None, :]
+        table = pixels[:, :, :, None] * order + relative[:, None, None, :]
         return table.transpose(1, 2, 3, 0)
 
     @property
@@ -179,8 +120,10 @@ class _GridConv2D(ExpandedKernel):
                 f"columns, channels); received {tuple(input_shape)}."
             )
         check_symmetric_grid(self, self.group, input_shape, *self._grid)
-        positions = (self.kernel_size, self.kernel_size)
         order = self.group.order
+        positions: tuple[int, ...] = (self.kernel_size, self.kernel_size)
+        if not self._of_pixels:
+            positions = (len(harmonics.frequencies_of(self.kernel_size, self.frequencies)),)
         if self.regular_input and self.regular_output:
             self.add_kernel((*positions, order), input_shape[-1])
         elif self.regular_input:
@@ -196,10 +139,25 @@ class _GridConv2D(ExpandedKernel):
         """The kernel of the ordinary convolution: (k, k, |G| channels, |G| filters)."""
         size, _, inputs, outputs = self._table.shape
         channels = kernel.shape[-2]
-        kernel = ops.reshape(ops.cast(kernel, self.compute_dtype), (-1, channels, self.filters))
-        kernel = ops.take(kernel, self._table, axis=0)
+        kernel = ops.take(self._rows(kernel), self._table, axis=0)
         kernel = ops.transpose(kernel, (0, 1, 2, 4, 3, 5))
         return ops.reshape(kernel, (size, size, inputs * channels, outputs * self.filters))
+
+    def _rows(self, kernel):
+        """Matrices of channels and filters: per pixel, or per element that turns it and pixel.
+
+        Between functions on the group there is one per element g^-1 h for each of them.
+        """
+        shape = (-1, kernel.shape[-2], self.filters)
+        if self._of_pixels:
+            return ops.reshape(ops.cast(kernel, self.compute_dtype), shape)
+        functions = harmonics.turned(self.group, self.kernel_size, self.frequencies)
+        functions = functions.reshape(-1, functions.shape[-1])
+        precise = keras.backend.result_type(self.variable_dtype, "float32")
+        kernel = ops.reshape(ops.cast(kernel, precise), (functions.shape[-1], -1))
+        # Sums of few functions in bfloat16 would differ between elements by more than their inputs.
+        kernel = ops.matmul(ops.cast(functions, precise), kernel)
+        return ops.reshape(ops.cast(kernel, self.compute_dtype), shape)
 
     def call(self, inputs: Tensor) -> Tensor:
         if self.regular_input:
@@ -258,6 +216,8 @@ class _GridConv2D(ExpandedKernel):
             "padding": self.padding,
             "dilation_rate": self.dilation_rate,
             "data_format": self.data_format,
+            "basis": self.basis,
+            "frequencies": self.frequencies,
         }
 
 
@@ -268,13 +228,17 @@ class LiftingConv2D(_GridConv2D):
     Turning the input by h turns every `y(g)` in the plane and sends it to `y(hg)`.
 
     Args:
-        group: `"C1"`, `"C2"`, `"C4"`, `"D1"`, `"D2"`, `"D4"` or the `FiniteGroup`.
+        group: A `FiniteGroup` C_n or D_n, or its name, such as `"C4"` or `"D8"`.
         filters: Number of output channels.
         kernel_size: Side of the square kernel in pixels, odd or even, or the pair of both sides.
         strides: Step of the window in pixels, or the pair of both steps.
         padding: `"valid"` or `"same"`.
         dilation_rate: Distance between the kernel's samples in pixels.
         data_format: `"channels_last"`, whatever Keras' own default is.
+        basis: `"pixels"`, kernels of free pixels, for C1, C2, C4, D1, D2 and D4; `"harmonics"`,
+            sums of circular harmonics, for all; or `"auto"`, pixels where the group has them.
+        frequencies: A cap on the angular frequencies of harmonics, which the size of the kernel
+            bounds already; None for no other.
         **kwargs: `activation`, `use_bias`, `kernel_initializer` and the others of
             `keras.layers.Conv2D`.
 
@@ -302,13 +266,14 @@ class GroupConv2D(_GridConv2D):
     """Convolution between functions on the group: `y(g) = sum_h x(h) * L_g K(g^-1 h)`.
 
     Args:
-        group: `"C1"`, `"C2"`, `"C4"`, `"D1"`, `"D2"`, `"D4"` or the `FiniteGroup`.
+        group: A `FiniteGroup` C_n or D_n, or its name, such as `"C4"` or `"D8"`.
         filters: Number of output channels.
         kernel_size: Side of the square kernel in pixels, odd or even, or the pair of both sides.
         strides: Step of the window in pixels, or the pair of both steps.
         padding: `"valid"` or `"same"`.
         dilation_rate: Distance between the kernel's samples in pixels.
         data_format: `"channels_last"`, whatever Keras' own default is.
+        basis, frequencies: As in `LiftingConv2D`.
         **kwargs: `activation`, `use_bias`, `kernel_initializer` and the others of
             `keras.layers.Conv2D`.
 
@@ -321,6 +286,9 @@ class GroupConv2D(_GridConv2D):
 
     Reference: Cohen and Welling (2016), equation 11.
     """
+
+    def has_blocks(self, channels: int) -> bool:
+        return self._of_pixels and super().has_blocks(channels)
 
     def _convolve(self, inputs):
         *_, rows, columns, _, channels = inputs.shape
@@ -376,13 +344,14 @@ class ProjectionConv2D(_GridConv2D):
     nothing else.
 
     Args:
-        group: `"C1"`, `"C2"`, `"C4"`, `"D1"`, `"D2"`, `"D4"` or the `FiniteGroup`.
+        group: A `FiniteGroup` C_n or D_n, or its name, such as `"C4"` or `"D8"`.
         filters: Number of output channels.
         kernel_size: Side of the square kernel in pixels, odd or even, or the pair of both sides.
         strides: Step of the window in pixels, or the pair of both steps.
         padding: `"valid"` or `"same"`.
         dilation_rate: Distance between the kernel's samples in pixels.
         data_format: `"channels_last"`, whatever Keras' own default is.
+        basis, frequencies: As in `LiftingConv2D`.
         **kwargs: `activation`, `use_bias`, `kernel_initializer` and the others of
             `keras.layers.Conv2D`.
 

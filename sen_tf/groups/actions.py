@@ -68,7 +68,14 @@ def kernel_indices(group: finite.GroupLike, size: int) -> np.ndarray:
     Returns:
         Integers of shape (|G|, size, size), flat indices of pixels:
         `kernel.reshape(-1)[indices[g]] == rotate_grid(kernel, group, g)`.
+
+    Raises:
+        ValueError: for a group that does not map pixels to pixels.
     """
+    if len(grid_elements(group)) < finite.get(group).order:
+        raise ValueError(
+            f"Expected `group` to be one of C1, C2, C4, D1, D2, D4; received group={group}"
+        )
     pixels = np.arange(size * size).reshape(size, size)
     return np.stack([rotate_grid(pixels, group, g) for g in finite.get(group).elements])
 

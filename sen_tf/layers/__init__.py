@@ -4,6 +4,7 @@ Features carry an explicit axis before their channels, on which the group acts: 
 finite group, or direct sums of irreducible representations of SO(3).
 """
 
+from sen_tf.layers.depthwise_conv import DepthwiseGroupConv2D
 from sen_tf.layers.gram_schmidt import GramSchmidt
 from sen_tf.layers.group_conv import GroupConv2D, LiftingConv2D, ProjectionConv2D
 from sen_tf.layers.group_dense import GroupDense
@@ -21,8 +22,10 @@ from sen_tf.layers.normalization import FieldBatchNormalization, FieldLayerNorma
 from sen_tf.layers.pooling import GroupPooling, SpatialPooling2D
 from sen_tf.layers.relaxed import RelaxedGroupConv2D, RelaxedGroupDense, RelaxedLiftingConv2D
 from sen_tf.layers.tensor_product import TensorFieldConv
+from sen_tf.layers.transposed_conv import GroupConvTranspose2D
 
 __all__ = [
+    "DepthwiseGroupConv2D",
     "FieldBatchNormalization",
     "FieldLayerNormalization",
     "FromIrreps",
@@ -31,6 +34,7 @@ __all__ = [
     "GramSchmidt",
     "GridLifting",
     "GroupConv2D",
+    "GroupConvTranspose2D",
     "GroupDense",
     "GroupFlatten",
     "GroupPooling",

@@ -29,24 +29,22 @@ import keras
 import numpy as np
 from keras import ops
 
-from sen_tf.groups import GroupLike, actions, finite, harmonics
+from sen_tf.groups import GroupLike, actions
 from sen_tf.layers import arguments
 from sen_tf.layers.block_diagonal import block_diagonal_product
 from sen_tf.layers.dilated_conv import conv2d
 from sen_tf.layers.expanded_kernel import ExpandedKernel
 from sen_tf.layers.inputs import settle
 from sen_tf.layers.plain import reshape, with_weights
-from sen_tf.layers.symmetric_grid import check_symmetric_grid, symmetric_grid
+from sen_tf.layers.symmetric_grid import check_symmetric_grid, output_length, symmetric_grid
+from sen_tf.layers.turned_kernel import TurnedKernel
 from sen_tf.tensors import Shape, Tensor
-
-BASES = ("auto", "pixels", "harmonics")
 
 
 class _GridConv2D(ExpandedKernel):
     """A convolution whose kernel is expanded by turns and mirrors; see the module."""
 
     regular_input = True
-    regular_output = True
 
     def __init__(
         self,
@@ -69,42 +67,18 @@ class _GridConv2D(ExpandedKernel):
         self.data_format = arguments.data_format(data_format)
         if self.strides > 1 and self.dilation_rate > 1:
             raise ValueError("`strides` > 1 and `dilation_rate` > 1 cannot be combined.")
-        self.basis = arguments.choice("basis", basis, BASES)
-        self.frequencies = frequencies
-        if frequencies is not None:
-            self.frequencies = arguments.integer("frequencies", frequencies, least=0)
-        self._check_basis()
+        self._turned = TurnedKernel(self.group, self.kernel_size, basis, frequencies)
+        self.basis, self.frequencies = self._turned.basis, self._turned.frequencies
         self._table = self._index_table()
 
-    def _check_basis(self):
-        _, n = finite.family(self.group)
-        on_grid = n in (1, 2, 4)
-        self._of_pixels = self.basis == "pixels" or (self.basis == "auto" and on_grid)
-        if self._of_pixels and not on_grid:
-            raise ValueError(
-                "Expected `group` to be one of C1, C2, C4, D1, D2, D4, which map pixels to pixels, "
-                f"for basis='pixels'; received group={self.group}. basis='harmonics' takes it."
-            )
-        if self._of_pixels and self.frequencies is not None:
-            raise ValueError(
-                "Expected `frequencies` to be None for a kernel of pixels; received "
-                f"frequencies={self.frequencies}. It caps those of basis='harmonics'."
-            )
-
     def _index_table(self):
-        """The place of entry (row, column, h, g) of the expanded kernel among `_rows`."""
-        size, order = self.kernel_size, self.group.order
-        if self._of_pixels:
-            pixels = actions.kernel_indices(self.group, size)  # (group, row, column)
-        else:
-            pixels = np.arange(order * size**2).reshape(order, size, size)
+        """The row of `TurnedKernel` of entry (row, column, h, g) of the expanded kernel."""
+        pixels = np.moveaxis(self._turned.places, 0, -1)
         if not self.regular_input:
-            return np.moveaxis(pixels, 0, -1)[:, :, None, :]
+            return pixels[:, :, None, :]
         if not self.regular_output:
-            return np.moveaxis(pixels, 0, -1)[:, :, :, None]
-        relative = self.group.product[self.group.inverse]  # relative[g, h] = g^-1 h
-        table = pixels[:, :, :, None] * order + relative[:, None, None, :]
-        return table.transpose(1, 2, 3, 0)
+            return pixels[:, :, :, None]
+        return self._turned.regular_table(self.group)
 
     @property
     def window(self) -> int:
@@ -121,9 +95,7 @@ class _GridConv2D(ExpandedKernel):
             )
         check_symmetric_grid(self, self.group, input_shape, *self._grid)
         order = self.group.order
-        positions: tuple[int, ...] = (self.kernel_size, self.kernel_size)
-        if not self._of_pixels:
-            positions = (len(harmonics.frequencies_of(self.kernel_size, self.frequencies)),)
+        positions = self._turned.positions
         if self.regular_input and self.regular_output:
             self.add_kernel((*positions, order), input_shape[-1])
         elif self.regular_input:
@@ -139,25 +111,9 @@ class _GridConv2D(ExpandedKernel):
         """The kernel of the ordinary convolution: (k, k, |G| channels, |G| filters)."""
         size, _, inputs, outputs = self._table.shape
         channels = kernel.shape[-2]
-        kernel = ops.take(self._rows(kernel), self._table, axis=0)
+        kernel = ops.take(self._turned.rows(kernel, self.compute_dtype), self._table, axis=0)
         kernel = ops.transpose(kernel, (0, 1, 2, 4, 3, 5))
         return ops.reshape(kernel, (size, size, inputs * channels, outputs * self.filters))
-
-    def _rows(self, kernel):
-        """Matrices of channels and filters: per pixel, or per element that turns it and pixel.
-
-        Between functions on the group there is one per element g^-1 h for each of them.
-        """
-        shape = (-1, kernel.shape[-2], self.filters)
-        if self._of_pixels:
-            return ops.reshape(ops.cast(kernel, self.compute_dtype), shape)
-        functions = harmonics.turned(self.group, self.kernel_size, self.frequencies)
-        functions = functions.reshape(-1, functions.shape[-1])
-        precise = keras.backend.result_type(self.variable_dtype, "float32")
-        kernel = ops.reshape(ops.cast(kernel, precise), (functions.shape[-1], -1))
-        # Sums of few functions in bfloat16 would differ between elements by more than their inputs.
-        kernel = ops.matmul(ops.cast(functions, precise), kernel)
-        return ops.reshape(ops.cast(kernel, self.compute_dtype), shape)
 
     def call(self, inputs: Tensor) -> Tensor:
         if self.regular_input:
@@ -196,12 +152,7 @@ class _GridConv2D(ExpandedKernel):
         return reshape(x, *self.compute_output_shape(inputs.shape)[1:])
 
     def _length(self, size):
-        """Rows (or columns) of the output, from those of the input."""
-        if size is None:
-            return None
-        if self.padding == "same":
-            return -(-size // self.strides)
-        return (size - self.window) // self.strides + 1
+        return output_length(size, *self._grid)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         grid = (input_shape[0], self._length(input_shape[1]), self._length(input_shape[2]))
@@ -288,7 +239,7 @@ class GroupConv2D(_GridConv2D):
     """
 
     def has_blocks(self, channels: int) -> bool:
-        return self._of_pixels and super().has_blocks(channels)
+        return self._turned.of_pixels and super().has_blocks(channels)
 
     def _convolve(self, inputs):
         *_, rows, columns, _, channels = inputs.shape

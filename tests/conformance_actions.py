@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 
 from sen_tf import groups
-from sen_tf.groups import actions, irreps, representations, rotations
+from sen_tf.groups import actions, circle, irreps, representations, rotations
 
 
 def on_pixels(x, group, g):
@@ -69,6 +69,18 @@ def on_irreps(x, group, g):
     """The action of a rotation on the axis of irreducible representations."""
     degree = int(x.shape[-2] ** 0.5) - 1
     return irreps.representation(degree, CUBE_ROTATIONS[g]) @ x
+
+
+def on_circle(name, pixels=True):
+    """The action of C_n or D_n in SO2 or O2 on features of all frequencies, and on their pixels."""
+
+    def act(x, group, g):
+        whole, (_, n) = circle.get(name), groups.finite.family(group)
+        turns, mirrored = groups.finite.normal_form(group, g)
+        matrix = whole.matrix(whole.highest(x.shape[-2]), 2 * np.pi * turns / n, bool(mirrored))
+        return matrix @ (actions.rotate_grid(x, group, g, axes=(1, 2)) if pixels else x)
+
+    return act
 
 
 def on_positions(x, group, g):

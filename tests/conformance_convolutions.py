@@ -3,9 +3,9 @@
 import itertools
 
 from sen_tf import groups, layers
-from sen_tf.groups import actions
+from sen_tf.groups import actions, circle
 from sen_tf.testing import LayerCase
-from tests.conformance_actions import on_part_of, on_pixels
+from tests.conformance_actions import on_circle, on_part_of, on_pixels
 
 GRID_GROUPS = ("C1", "C2", "C4", "D1", "D2", "D4")
 BATCH = 3
@@ -150,6 +150,39 @@ def relaxed():
         )
 
 
+def circle_convolutions():
+    """On quarter turns and mirrors, other angles being approximate."""
+    for whole, part in (("SO2", "C4"), ("O2", "D4")):
+        for name, highest_in, highest in (
+            ("2_valid", None, 2),
+            ("3_stride_2", 1, 0),
+            ("3_same", 2, 1),
+            ("3_dilation_2", 0, 1),
+        ):
+            side, arguments = GRIDS[name]
+            components = []
+            if highest_in is not None:
+                components = [len(circle.get(whole).frequencies(highest_in))]
+            yield (
+                f"CircleConv2D-{whole}-{name}",
+                LayerCase(
+                    lambda whole=whole, highest=highest, arguments=arguments: layers.CircleConv2D(
+                        whole, 2, frequencies=highest, **arguments
+                    ),
+                    (BATCH, side, side, *components, 2),
+                    part,
+                    on_circle(whole) if components else on_pixels,
+                    on_circle(whole),
+                ),
+            )
+
+
 ROWS = dict(
-    itertools.chain(convolutions(), depthwise_and_transposed(), harmonic_convolutions(), relaxed())
+    itertools.chain(
+        convolutions(),
+        harmonic_convolutions(),
+        depthwise_and_transposed(),
+        circle_convolutions(),
+        relaxed(),
+    )
 )

@@ -14,6 +14,7 @@ from tests.conformance_actions import (
     S3,
     on_action_numbers,
     on_cartesian,
+    on_circle,
     on_irreps,
     on_matrices,
     on_objects,
@@ -236,6 +237,23 @@ def gram_schmidt():
     )
 
 
+def circle_activations():
+    """Of L = 2, on 12 samples: exact for C12 and D12, as the others are for all angles."""
+    for whole, part, components in (("SO2", "C12", 5), ("O2", "D12", 6)):
+        for layer in (layers.CircleActivation, layers.GatedActivation, layers.NormActivation):
+            act = on_circle(whole, pixels=False)
+            yield (
+                f"{layer.__name__}-{whole}",
+                LayerCase(
+                    lambda layer=layer, whole=whole: layer(group=whole, activation="relu"),
+                    (BATCH, 4, components, 3),
+                    part,
+                    act,
+                    act,
+                ),
+            )
+
+
 def tensor_fields():
     rng = np.random.default_rng(0)
     positions = rng.standard_normal((BATCH, 4, 3)).astype("float32")
@@ -262,6 +280,10 @@ def tensor_fields():
         yield (
             f"GatedActivation-{degree}",
             LayerCase(lambda: layers.GatedActivation("tanh"), shape, CUBE, on_irreps, on_irreps),
+        )
+        yield (
+            f"NormActivation-{degree}",
+            LayerCase(lambda: layers.NormActivation("relu"), shape, CUBE, on_irreps, on_irreps),
         )
     for rank in range(3):
         act = on_cartesian(rank)
@@ -292,6 +314,7 @@ ROWS = dict(
         doors(),
         graphs(),
         gram_schmidt(),
+        circle_activations(),
         tensor_fields(),
     )
 )

@@ -1,6 +1,6 @@
 """Groups, their actions and their representations. NumPy only."""
 
-from sen_tf.groups import actions, harmonics, irreps, representations, rotations
+from sen_tf.groups import actions, circle, harmonics, irreps, representations, rotations
 from sen_tf.groups.finite import FiniteGroup, GroupLike, cyclic, dihedral, get
 from sen_tf.groups.representations import Representation, RepresentationLike
 
@@ -10,6 +10,7 @@ __all__ = [
     "Representation",
     "RepresentationLike",
     "actions",
+    "circle",
     "cyclic",
     "dihedral",
     "get",

@@ -4,6 +4,7 @@ Features carry an explicit axis before their channels, on which the group acts: 
 finite group, or direct sums of irreducible representations of SO(3).
 """
 
+from sen_tf.layers.circle_conv import CircleConv2D
 from sen_tf.layers.depthwise_conv import DepthwiseGroupConv2D
 from sen_tf.layers.gram_schmidt import GramSchmidt
 from sen_tf.layers.group_conv import GroupConv2D, LiftingConv2D, ProjectionConv2D
@@ -16,8 +17,9 @@ from sen_tf.layers.intertwiners import (
     ToIrreps,
     ToRegular,
 )
-from sen_tf.layers.irreps_dense import GatedActivation, IrrepsDense
+from sen_tf.layers.irreps_dense import IrrepsDense
 from sen_tf.layers.message_passing import ObjectGraph, OneHotActions
+from sen_tf.layers.nonlinearities import CircleActivation, GatedActivation, NormActivation
 from sen_tf.layers.normalization import FieldBatchNormalization, FieldLayerNormalization
 from sen_tf.layers.pooling import GroupPooling, SpatialPooling2D
 from sen_tf.layers.relaxed import RelaxedGroupConv2D, RelaxedGroupDense, RelaxedLiftingConv2D
@@ -25,6 +27,8 @@ from sen_tf.layers.tensor_product import TensorFieldConv
 from sen_tf.layers.transposed_conv import GroupConvTranspose2D
 
 __all__ = [
+    "CircleActivation",
+    "CircleConv2D",
     "DepthwiseGroupConv2D",
     "FieldBatchNormalization",
     "FieldLayerNormalization",
@@ -40,6 +44,7 @@ __all__ = [
     "GroupPooling",
     "IrrepsDense",
     "LiftingConv2D",
+    "NormActivation",
     "ObjectGraph",
     "OneHotActions",
     "ProjectionConv2D",

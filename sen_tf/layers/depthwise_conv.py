@@ -86,7 +86,7 @@ class DepthwiseGroupConv2D(GroupKernel):
             wide = (*self._turned.positions, 1, channels * self.depth_multiplier)
             return ops.reshape(self.kernel_initializer(wide, dtype=dtype), shape)
 
-        self.add_kernel_and_bias(shape, initializer, channels * self.depth_multiplier)
+        self.add_kernel_and_bias(shape, channels * self.depth_multiplier, initializer)
 
     def expand(self, kernel: Tensor) -> Tensor:
         """The kernel of the ordinary depthwise convolution: (k, k, |G| channels, multiplier)."""

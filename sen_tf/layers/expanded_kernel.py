@@ -1,4 +1,4 @@
-"""A small kernel expanded over the group, as group convolutions and group dense layers have it."""
+"""Small kernels that are expanded in each call: over a finite group, by an index table."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -14,26 +14,18 @@ from sen_tf.layers.inputs import settle
 from sen_tf.tensors import Shape, Tensor
 
 
-class GroupKernel(keras.layers.Layer):
-    """A layer whose weight is one kernel on the group, read through an index table.
+class KernelAndBias(keras.layers.Layer):
+    """A layer with two weights, a kernel and a bias.
 
-    Only the kernel and one bias per output channel are weights; what multiplies the input is made
-    of them in each call and never saved.
+    What multiplies the input is made of the kernel in each call and never saved.
 
     Args:
-        group: A `groups.FiniteGroup` or its name, such as `"C4"`.
-        activation, use_bias, kernel_initializer, bias_initializer, kernel_regularizer,
-            bias_regularizer, activity_regularizer, kernel_constraint, bias_constraint: As in
-            `keras.layers.Dense`. Initializers see fans that count the group axis.
+        use_bias, kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer,
+            activity_regularizer, kernel_constraint, bias_constraint: As in `keras.layers.Dense`.
     """
-
-    regular_output = True
-    """True if the outputs are functions on the group, False if they are trivial features."""
 
     def __init__(
         self,
-        group: groups.GroupLike,
-        activation: str | Callable[[Tensor], Tensor] | None = None,
         use_bias: bool = True,
         kernel_initializer: str | keras.Initializer = "glorot_uniform",
         bias_initializer: str | keras.Initializer = "zeros",
@@ -45,8 +37,6 @@ class GroupKernel(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        self.group = groups.get(group)
-        self.activation = keras.activations.get(activation)
         self.use_bias = use_bias
         if kernel_initializer is None:
             raise ValueError(
@@ -59,22 +49,17 @@ class GroupKernel(keras.layers.Layer):
         self.kernel_constraint = keras.constraints.get(kernel_constraint)
         self.bias_constraint = keras.constraints.get(bias_constraint)
 
-    def expand(self, kernel: Tensor) -> Tensor:
-        """The matrix, or the kernel of a convolution, that a learnt kernel becomes."""
-        raise NotImplementedError
-
-    def expanded_kernel(self) -> Tensor:
-        """The matrix, or the kernel of a convolution, that multiplies the input."""
-        return self.expand(self.kernel)
-
     def add_kernel_and_bias(
-        self, shape: Shape, initializer: Callable[..., Tensor], channels_out: int
+        self,
+        shape: Shape,
+        channels_out: int,
+        initializer: Callable[..., Tensor] | None = None,
     ) -> None:
-        """Adds the weights: `kernel` of a shape, and `bias` of one number per output channel."""
+        """Adds `kernel` of a shape, and `bias` of one number per output channel."""
         self.kernel = self.add_weight(
             name="kernel",
             shape=shape,
-            initializer=initializer,
+            initializer=initializer or self.kernel_initializer,
             regularizer=self.kernel_regularizer,
             constraint=self.kernel_constraint,
         )
@@ -87,6 +72,51 @@ class GroupKernel(keras.layers.Layer):
                 regularizer=self.bias_regularizer,
                 constraint=self.bias_constraint,
             )
+
+    def expand(self, kernel: Tensor) -> Tensor:
+        """The matrix, or the kernel of a convolution, that a learnt kernel becomes."""
+        raise NotImplementedError
+
+    def expanded_kernel(self) -> Tensor:
+        """The matrix, or the kernel of a convolution, that multiplies the input."""
+        return self.expand(self.kernel)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "use_bias": self.use_bias,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "bias_initializer": keras.initializers.serialize(self.bias_initializer),
+            "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
+            "bias_regularizer": keras.regularizers.serialize(self.bias_regularizer),
+            "activity_regularizer": keras.regularizers.serialize(self.activity_regularizer),
+            "kernel_constraint": keras.constraints.serialize(self.kernel_constraint),
+            "bias_constraint": keras.constraints.serialize(self.bias_constraint),
+        }
+
+
+class GroupKernel(KernelAndBias):
+    """A layer whose kernel lies on a finite group, and is read through an index table.
+
+    Args:
+        group: A `groups.FiniteGroup` or its name, such as `"C4"`.
+        activation: As in `keras.layers.Dense`.
+        **kwargs: As in `KernelAndBias`. Initializers see fans that count the group axis.
+    """
+
+    regular_output = True
+    """True if the outputs are functions on the group, False if they are trivial features."""
+
+    def __init__(
+        self,
+        group: groups.GroupLike,
+        activation: str | Callable[[Tensor], Tensor] | None = None,
+        *args: Any,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.group = groups.get(group)
+        self.activation = keras.activations.get(activation)
 
     def add_bias(self, outputs: Tensor) -> Tensor:
         """Adds the bias; the last axis holds the channels, once or for every element.
@@ -139,14 +169,6 @@ class GroupKernel(keras.layers.Layer):
             **super().get_config(),
             "group": self.group.config,
             "activation": keras.activations.serialize(self.activation),
-            "use_bias": self.use_bias,
-            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
-            "bias_initializer": keras.initializers.serialize(self.bias_initializer),
-            "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
-            "bias_regularizer": keras.regularizers.serialize(self.bias_regularizer),
-            "activity_regularizer": keras.regularizers.serialize(self.activity_regularizer),
-            "kernel_constraint": keras.constraints.serialize(self.kernel_constraint),
-            "bias_constraint": keras.constraints.serialize(self.bias_constraint),
         }
 
 
@@ -194,7 +216,7 @@ class ExpandedKernel(GroupKernel):
             return self.initial_kernel(wide, dtype)[..., :channels, : self.filters]
 
         shape = (*self.copies, *positions, channels, self.filters)
-        self.add_kernel_and_bias(shape, initializer, self.filters)
+        self.add_kernel_and_bias(shape, self.filters, initializer)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "filters": self.filters}

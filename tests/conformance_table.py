@@ -237,6 +237,32 @@ def gram_schmidt():
     )
 
 
+def attention():
+    on_image = actions.act_on_regular_image
+    for group, (name, arguments) in itertools.product(
+        ("C4", "D4"),
+        {
+            "whole": {},
+            "windows": {"window_size": 2, "use_bias": False},
+            "shifted": {"window_size": 2, "shifted": True},
+            "spatial": {"mode": "spatial"},
+            "spatial_shifted": {"mode": "spatial", "window_size": 4, "shifted": True},
+        }.items(),
+    ):
+        yield (
+            f"GroupAttention2D-{group}-{name}",
+            LayerCase(
+                lambda group=group, arguments=arguments: layers.GroupAttention2D(
+                    group, num_heads=2, key_dim=3, **arguments
+                ),
+                (BATCH, 4, 4, groups.get(group).order, 2),
+                group,
+                on_image,
+                on_image,
+            ),
+        )
+
+
 def circle_activations():
     """Of L = 2, on 12 samples: exact for C12 and D12, as the others are for all angles."""
     for whole, part, components in (("SO2", "C12", 5), ("O2", "D12", 6)):
@@ -314,6 +340,7 @@ ROWS = dict(
         doors(),
         graphs(),
         gram_schmidt(),
+        attention(),
         circle_activations(),
         tensor_fields(),
     )

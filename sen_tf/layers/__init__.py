@@ -4,6 +4,7 @@ Features carry an explicit axis before their channels, on which the group acts: 
 finite group, or direct sums of irreducible representations of SO(3).
 """
 
+from sen_tf.layers.attention import GroupAttention2D
 from sen_tf.layers.circle_conv import CircleConv2D
 from sen_tf.layers.depthwise_conv import DepthwiseGroupConv2D
 from sen_tf.layers.gram_schmidt import GramSchmidt
@@ -37,6 +38,7 @@ __all__ = [
     "GatedActivation",
     "GramSchmidt",
     "GridLifting",
+    "GroupAttention2D",
     "GroupConv2D",
     "GroupConvTranspose2D",
     "GroupDense",

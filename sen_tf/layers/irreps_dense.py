@@ -45,7 +45,7 @@ class IrrepsMixing(keras.layers.Layer):
             self.add_weight(
                 name=f"kernel_{degree}",
                 shape=(count, self.filters),
-                initializer=_fresh(self.kernel_initializer),
+                initializer=arguments.fresh(self.kernel_initializer),
             )
             for degree, count in enumerate(channels)
         ]
@@ -126,9 +126,3 @@ class IrrepsDense(IrrepsMixing):
 def highest_degree(layer: keras.layers.Layer, shape: Shape) -> int:
     """L of features of shape (batch, ..., (L + 1)^2, channels), or a ValueError."""
     return len(parts(layer, "SO3", shape)) - 1
-
-
-def _fresh(initializer):
-    """A copy that draws other numbers, where no seed was given."""
-    is_keras = isinstance(initializer, keras.initializers.Initializer)
-    return initializer.clone() if is_keras else initializer

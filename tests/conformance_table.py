@@ -237,6 +237,31 @@ def gram_schmidt():
     )
 
 
+def irreps_normalizations():
+    on_plane = on_circle("O2", pixels=False)
+    kinds = {"SO3": (9, CUBE, on_irreps), "O2": (6, "D12", on_plane)}
+    for whole, (components, part, act) in kinds.items():
+        shape = (BATCH, 4, components, 3)
+        for training in (True, False):
+            yield (
+                f"IrrepsBatchNormalization-{whole}-{'training' if training else 'inference'}",
+                LayerCase(
+                    lambda whole=whole: layers.IrrepsBatchNormalization(whole, momentum=0.8),
+                    shape,
+                    part,
+                    act,
+                    act,
+                    training,
+                ),
+            )
+        yield (
+            f"IrrepsLayerNormalization-{whole}",
+            LayerCase(
+                lambda whole=whole: layers.IrrepsLayerNormalization(whole), shape, part, act, act
+            ),
+        )
+
+
 def attention():
     on_image = actions.act_on_regular_image
     for group, (name, arguments) in itertools.product(
@@ -341,6 +366,7 @@ ROWS = dict(
         graphs(),
         gram_schmidt(),
         attention(),
+        irreps_normalizations(),
         circle_activations(),
         tensor_fields(),
     )

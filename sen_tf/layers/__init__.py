@@ -19,6 +19,10 @@ from sen_tf.layers.intertwiners import (
     ToRegular,
 )
 from sen_tf.layers.irreps_dense import IrrepsDense
+from sen_tf.layers.irreps_normalization import (
+    IrrepsBatchNormalization,
+    IrrepsLayerNormalization,
+)
 from sen_tf.layers.message_passing import ObjectGraph, OneHotActions
 from sen_tf.layers.nonlinearities import CircleActivation, GatedActivation, NormActivation
 from sen_tf.layers.normalization import FieldBatchNormalization, FieldLayerNormalization
@@ -44,7 +48,9 @@ __all__ = [
     "GroupDense",
     "GroupFlatten",
     "GroupPooling",
+    "IrrepsBatchNormalization",
     "IrrepsDense",
+    "IrrepsLayerNormalization",
     "LiftingConv2D",
     "NormActivation",
     "ObjectGraph",

@@ -96,8 +96,9 @@ class GroupAttention2D(keras.layers.Layer):
         order = self.group.order
         if len(input_shape) != 5 or input_shape[3] != order or None in input_shape[1:]:
             raise ValueError(
-                f"GroupAttention2D `{self.name}` expected an input of shape (batch, rows, columns, {order}, channels) with "
-                f"the group axis of {self.group} and known sizes; received {tuple(input_shape)}."
+                f"GroupAttention2D `{self.name}` expected an input of shape (batch, rows, columns, "
+                f"{order}, channels) with the group axis of {self.group} and known sizes; "
+                f"received {tuple(input_shape)}."
             )
         self._grid, self._channels = tuple(input_shape[1:3]), input_shape[-1]
         self._side = 2 * (self.window_size or max(self._grid)) - 1

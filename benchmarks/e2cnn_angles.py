@@ -7,10 +7,13 @@ from e2cnn import nn as enn
 
 import benchmarks.e2cnn_reacher  # noqa: F401, adapts e2cnn to NumPy 2
 
+HIGHEST = 6
+"""The highest frequency for which e2cnn makes irreducible representations."""
+
 
 def make_model(group, frequencies, channels):
     """A function from a tensor of images (n, 1, side, side) to an array (n, side, side)."""
-    space = _space(group)
+    space = make_space(group)
     make = _regular if frequencies is None else functools.partial(_gated, frequencies=frequencies)
     parts = make(space, channels=channels)
     first = parts[0].in_type
@@ -18,9 +21,11 @@ def make_model(group, frequencies, channels):
     return lambda images: model(enn.GeometricTensor(images, first)).tensor[:, 0].numpy()
 
 
-def _space(group):
+def make_space(group):
+    """The symmetry of the plane, as e2cnn has it."""
     if group in ("SO2", "O2"):
-        return {"SO2": gspaces.Rot2dOnR2, "O2": gspaces.FlipRot2dOnR2}[group](N=-1)
+        kind = {"SO2": gspaces.Rot2dOnR2, "O2": gspaces.FlipRot2dOnR2}[group]
+        return kind(N=-1, maximum_frequency=HIGHEST)
     return {"C": gspaces.Rot2dOnR2, "D": gspaces.FlipRot2dOnR2}[group[0]](N=int(group[1:]))
 
 
@@ -39,7 +44,7 @@ def _regular(space, channels):
 
 def _gated(space, channels, frequencies):
     """All parts up to a frequency, scaled by a sigmoid of scalars that a convolution adds."""
-    mirrors = space.name.startswith("Flip") or "Flip" in type(space).__name__
+    mirrors = isinstance(space, gspaces.FlipRot2dOnR2)
     group = space.fibergroup
     irreps = [group.irrep(1, k) if mirrors else group.irrep(k) for k in range(1, frequencies + 1)]
     irreps += [group.irrep(1, 0)] if mirrors else []

@@ -12,6 +12,10 @@ def on_pixels(x, group, g):
     return actions.rotate_grid(x, group, g, axes=(1, 2))
 
 
+def unmoved(x, group, g):
+    return x
+
+
 def on_vectors(representation):
     """The action of a representation on the last axis."""
 

@@ -19,7 +19,9 @@ from tests.conformance_actions import (
     on_pixels,
     on_positions,
     on_vectors,
+    unmoved,
 )
+from tests.conformance_parts import parts
 
 GRID_GROUPS = ("C1", "C2", "C4", "D1", "D2", "D4")
 BATCH = 3
@@ -160,7 +162,7 @@ def poolings():
                 (BATCH, 2, groups.get(group).order, 3),
                 group,
                 actions.act_on_regular,
-                lambda x, group, g: x,
+                unmoved,
             ),
         )
     windows = {
@@ -366,5 +368,6 @@ ROWS = dict(
         graphs(),
         gram_schmidt(),
         tensor_fields(),
+        parts(),
     )
 )

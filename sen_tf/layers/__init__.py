@@ -18,16 +18,19 @@ from sen_tf.layers.intertwiners import (
 from sen_tf.layers.irreps_dense import GatedActivation, IrrepsDense
 from sen_tf.layers.message_passing import ObjectGraph, OneHotActions
 from sen_tf.layers.normalization import FieldBatchNormalization, FieldLayerNormalization
-from sen_tf.layers.pooling import GroupPooling, SpatialPooling2D
+from sen_tf.layers.pooling import GlobalPooling2D, GroupPooling, SpatialPooling2D
 from sen_tf.layers.relaxed import RelaxedGroupConv2D, RelaxedGroupDense, RelaxedLiftingConv2D
+from sen_tf.layers.resampling import AntialiasedPooling2D, SpatialUpSampling2D
 from sen_tf.layers.tensor_product import TensorFieldConv
 
 __all__ = [
+    "AntialiasedPooling2D",
     "FieldBatchNormalization",
     "FieldLayerNormalization",
     "FromIrreps",
     "FromRegular",
     "GatedActivation",
+    "GlobalPooling2D",
     "GramSchmidt",
     "GridLifting",
     "GroupConv2D",
@@ -43,6 +46,7 @@ __all__ = [
     "RelaxedGroupDense",
     "RelaxedLiftingConv2D",
     "SpatialPooling2D",
+    "SpatialUpSampling2D",
     "TensorFieldConv",
     "ToIrreps",
     "ToRegular",

@@ -18,6 +18,13 @@ from sen_tf.tensors import Shape, Tensor
 MODES = ("max", "mean")
 
 
+def maximum(x: Tensor, axis: int | Sequence[int]) -> Tensor:
+    """`keras.ops.max` over axes that are not empty, also of an empty batch."""
+    if 0 in x.shape:
+        return ops.mean(x, axis=axis)  # of the same shape; Keras' maximum on PyTorch has none
+    return ops.max(x, axis=axis, initial=-math.inf)  # without, TensorFlow refuses an empty batch
+
+
 @keras.saving.register_keras_serializable("sen_tf")
 class GroupPooling(keras.layers.Layer):
     """Maximum or mean over the group axis: from a function on the group to a trivial feature.
@@ -53,10 +60,62 @@ class GroupPooling(keras.layers.Layer):
             inputs = require(inputs, some, f"GroupPooling `{self.name}` expected a group axis.")
         if self.mode == "mean":
             return ops.mean(inputs, axis=-2)
-        return ops.max(inputs, axis=-2, initial=-math.inf)  # without, it refuses an empty batch
+        return maximum(inputs, axis=-2)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (*input_shape[:-2], input_shape[-1])
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "mode": self.mode}
+
+
+@keras.saving.register_keras_serializable("sen_tf")
+class GlobalPooling2D(keras.layers.Layer):
+    """Maximum or mean over all pixels: from an image to one vector, or one function on the group.
+
+    It commutes with every group that acts on pixels, whatever the number of rows and columns.
+
+    Args:
+        mode: `"mean"` or `"max"`.
+
+    Input shape: `(batch, rows, columns, |group|, channels)`, or `(batch, rows, columns, channels)`.
+
+    Output shape: `(batch, |group|, channels)`, or `(batch, channels)`.
+
+    Raises:
+        ValueError: For an input of another rank, or one without pixels.
+
+    Reference: Lin et al., *Network in network* (2014), section 3.2.
+    """
+
+    def __init__(self, mode: str = "mean", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.mode = arguments.choice("mode", mode, MODES)
+
+    def build(self, input_shape: Shape) -> None:
+        if len(input_shape) not in (4, 5) or 0 in input_shape[1:3]:
+            raise ValueError(f"{self._expected}; received {tuple(input_shape)}.")
+
+    @property
+    def _expected(self):
+        return (
+            f"GlobalPooling2D `{self.name}` expected an input of shape (batch, rows, columns, "
+            "channels) or (batch, rows, columns, |group|, channels), with pixels"
+        )
+
+    def call(self, inputs: Tensor) -> Tensor:
+        x = settle(self, inputs, ranks=(4, 5))
+        if 0 in x.shape[1:3]:
+            raise ValueError(f"{self._expected}; received {tuple(x.shape)}.")
+        if None in x.shape[1:3] and not isinstance(x, keras.KerasTensor):
+            rows, columns = ops.shape(x)[1:3]
+            x = require(x, rows * columns > 0, f"{self._expected}.")
+        if self.mode == "mean":
+            return ops.mean(x, axis=(1, 2))
+        return maximum(x, axis=(1, 2))
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        return (input_shape[0], *input_shape[3:])
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "mode": self.mode}

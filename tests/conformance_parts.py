@@ -80,5 +80,20 @@ def global_pooling():
     )
 
 
+def dropout():
+    """In inference; tests/layers/dropout_test.py holds the noise."""
+    for spatial in (False, True):
+        yield (
+            f"FieldDropout-{'spatial' if spatial else 'fields'}",
+            LayerCase(
+                lambda spatial=spatial: layers.FieldDropout(0.5, spatial, seed=0),
+                (BATCH, 5, 5, 8, 2),
+                "D4",
+                ON_IMAGE,
+                ON_IMAGE,
+            ),
+        )
+
+
 def parts():
-    return itertools.chain(resampling(), global_pooling())
+    return itertools.chain(resampling(), global_pooling(), dropout())

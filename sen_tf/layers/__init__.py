@@ -4,6 +4,7 @@ Features carry an explicit axis before their channels, on which the group acts: 
 finite group, or direct sums of irreducible representations of SO(3).
 """
 
+from sen_tf.layers.dropout import FieldDropout
 from sen_tf.layers.gram_schmidt import GramSchmidt
 from sen_tf.layers.group_conv import GroupConv2D, LiftingConv2D, ProjectionConv2D
 from sen_tf.layers.group_dense import GroupDense
@@ -26,6 +27,7 @@ from sen_tf.layers.tensor_product import TensorFieldConv
 __all__ = [
     "AntialiasedPooling2D",
     "FieldBatchNormalization",
+    "FieldDropout",
     "FieldLayerNormalization",
     "FromIrreps",
     "FromRegular",

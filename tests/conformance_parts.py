@@ -95,5 +95,16 @@ def dropout():
         )
 
 
+def normalizations():
+    for name, make in {
+        "GroupInstanceNormalization": lambda: layers.GroupInstanceNormalization(epsilon=1e-4),
+        "FieldGroupNormalization": lambda: layers.FieldGroupNormalization(2, epsilon=1e-4),
+    }.items():
+        yield f"{name}-D4", LayerCase(make, (BATCH, 5, 5, 8, 6), "D4", ON_IMAGE, ON_IMAGE)
+        yield f"{name}-image", LayerCase(make, (BATCH, 5, 5, 6), "D4", on_pixels, on_pixels)
+        act = actions.act_on_regular
+        yield f"{name}-C3", LayerCase(make, (BATCH, 2, 3, 6), "C3", act, act)
+
+
 def parts():
-    return itertools.chain(resampling(), global_pooling(), dropout())
+    return itertools.chain(resampling(), global_pooling(), dropout(), normalizations())

@@ -8,6 +8,10 @@ from sen_tf.layers.dropout import FieldDropout
 from sen_tf.layers.gram_schmidt import GramSchmidt
 from sen_tf.layers.group_conv import GroupConv2D, LiftingConv2D, ProjectionConv2D
 from sen_tf.layers.group_dense import GroupDense
+from sen_tf.layers.instance_normalization import (
+    FieldGroupNormalization,
+    GroupInstanceNormalization,
+)
 from sen_tf.layers.intertwiners import (
     FromIrreps,
     FromRegular,
@@ -28,6 +32,7 @@ __all__ = [
     "AntialiasedPooling2D",
     "FieldBatchNormalization",
     "FieldDropout",
+    "FieldGroupNormalization",
     "FieldLayerNormalization",
     "FromIrreps",
     "FromRegular",
@@ -38,6 +43,7 @@ __all__ = [
     "GroupConv2D",
     "GroupDense",
     "GroupFlatten",
+    "GroupInstanceNormalization",
     "GroupPooling",
     "IrrepsDense",
     "LiftingConv2D",

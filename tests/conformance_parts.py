@@ -106,5 +106,22 @@ def normalizations():
         yield f"{name}-C3", LayerCase(make, (BATCH, 2, 3, 6), "C3", act, act)
 
 
+def heads():
+    for group, mode in (
+        *itertools.product(("C4", "D3"), ("max", "mean", "norm")),
+        *itertools.product(("C1", "C2", "C4", "C5", "C8"), ("bispectrum",)),
+    ):
+        yield (
+            f"InvariantHead-{group}-{mode}",
+            LayerCase(
+                lambda group=group, mode=mode: layers.InvariantHead(group, 4, mode, "tanh"),
+                (BATCH, 2, groups.get(group).order, 3),
+                group,
+                actions.act_on_regular,
+                unmoved,
+            ),
+        )
+
+
 def parts():
-    return itertools.chain(resampling(), global_pooling(), dropout(), normalizations())
+    return itertools.chain(resampling(), global_pooling(), dropout(), normalizations(), heads())

@@ -20,6 +20,7 @@ from sen_tf.layers.intertwiners import (
     ToIrreps,
     ToRegular,
 )
+from sen_tf.layers.invariant_head import InvariantHead
 from sen_tf.layers.irreps_dense import GatedActivation, IrrepsDense
 from sen_tf.layers.message_passing import ObjectGraph, OneHotActions
 from sen_tf.layers.normalization import FieldBatchNormalization, FieldLayerNormalization
@@ -45,6 +46,7 @@ __all__ = [
     "GroupFlatten",
     "GroupInstanceNormalization",
     "GroupPooling",
+    "InvariantHead",
     "IrrepsDense",
     "LiftingConv2D",
     "ObjectGraph",

@@ -24,6 +24,10 @@ def on_part_of(whole):
     return act
 
 
+def unmoved(x, group, g):
+    return x
+
+
 def on_vectors(representation):
     """The action of a representation on the last axis."""
 

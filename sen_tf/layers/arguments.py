@@ -69,6 +69,13 @@ def data_format(value: Any) -> str:
     return choice("data_format", value or "channels_last", ("channels_last",))
 
 
+def boolean(name: str, value: Any) -> bool:
+    """True or False, or a ValueError."""
+    if not isinstance(value, bool):
+        raise ValueError(f"Expected `{name}` to be True or False; received {name}={value!r}.")
+    return value
+
+
 def positive(name: str, value: Any) -> float:
     """A positive, finite number as a `float`, or a ValueError."""
     if not isinstance(value, numbers.Real) or not 0 < float(value) < math.inf:

@@ -15,7 +15,7 @@ import keras
 from keras import ops
 
 from sen_tf.groups import irreps
-from sen_tf.layers import arguments
+from sen_tf.layers import arguments, output_fields
 from sen_tf.layers.inputs import settle
 from sen_tf.layers.plain import plain_call, with_weights
 from sen_tf.tensors import Shape, Tensor
@@ -104,6 +104,8 @@ class IrrepsDense(IrrepsMixing):
     Reference: Thomas et al., *Tensor field networks* (2018).
     """
 
+    output_field = output_fields.keeps_field
+
     def build(self, input_shape: Shape) -> None:
         degree = highest_degree(self, input_shape)
         self.add_kernels([input_shape[-1]] * (degree + 1))
@@ -143,6 +145,8 @@ class GatedActivation(keras.layers.Layer):
 
     Reference: Weiler et al., *3D steerable CNNs* (2018).
     """
+
+    output_field = output_fields.keeps_field
 
     def __init__(
         self, activation: str | Callable[[Tensor], Tensor] | None = "silu", **kwargs: Any

@@ -9,7 +9,7 @@ from keras import ops
 
 from sen_tf import groups
 from sen_tf.groups import actions
-from sen_tf.layers import arguments
+from sen_tf.layers import arguments, output_fields
 from sen_tf.layers.group_conv import check_symmetric_grid, symmetric_grid
 from sen_tf.layers.inputs import require, settle
 from sen_tf.layers.plain import plain_call, reshape
@@ -34,6 +34,8 @@ class GroupPooling(keras.layers.Layer):
 
     Reference: Cohen and Welling (2016), section 6.3.
     """
+
+    output_field = output_fields.to_trivial
 
     def __init__(self, mode: str = "max", **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -82,6 +84,8 @@ class SpatialPooling2D(keras.layers.Layer):
         ValueError: For a group that does not act on pixels, and for a size at which the windows do
             not sit symmetrically on the image.
     """
+
+    output_field = output_fields.keeps_field
 
     def __init__(
         self,

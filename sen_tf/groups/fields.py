@@ -26,8 +26,7 @@ class Field:
             other).
 
     Raises:
-        ValueError: for another axis, a representation of another group, and a group that does not
-            act on pixels where there are some.
+        ValueError: for another axis, or a representation of another group.
 
     Example:
         >>> Field("C4", "regular", pixels=True), Field("C4", pixels=True), Field("D4")
@@ -49,8 +48,6 @@ class Field:
         if axis not in (-2, -1):
             raise ValueError(f"Expected `axis` to be -2 or -1; received axis={axis!r}")
         group = finite.get(group)
-        if pixels:
-            actions.kernel_indices(group, 1)  # refuses groups that do not act on pixels
         values = {
             "group": group,
             "representation": representations.get(representation, group),
@@ -66,6 +63,11 @@ class Field:
         return self.representation.name == TRIVIAL
 
     @property
+    def pixel_axes(self) -> int:
+        """How many axes after the batch hold pixels: 2, 1 or 0."""
+        return (2 if self.pixels is True else 1) if self.pixels else 0
+
+    @property
     def dimension(self) -> int:
         return self.representation.dimension
 
@@ -75,7 +77,7 @@ class Field:
 
     def fits(self, shape: tuple[int | None, ...]) -> bool:
         """True if a tensor of this shape has the axes on which the group acts."""
-        axes = self._by_pixels(2, 1, 0)
+        axes = self.pixel_axes
         if self.is_trivial:
             return len(shape) > axes
         if len(shape) <= axes - self.axis:
@@ -96,7 +98,8 @@ class Field:
             An array of the dtype of x; a view where nothing but pixels moves.
 
         Raises:
-            ValueError: if the array lacks the axes on which the group acts, or `g` is no element.
+            ValueError: if the array lacks the axes on which the group acts, `g` is no element, or
+                the group does not act on pixels where there are some.
         """
         x = np.asarray(x)
         if not self.fits(x.shape):
@@ -109,10 +112,6 @@ class Field:
             return self._on_axis(x, g)
         blocks = x.reshape(*x.shape[:-1], self.dimension, -1)
         return self._on_axis(blocks, g).reshape(x.shape)
-
-    def _by_pixels(self, image, tokens, none):
-        """One of three values: on an image, on its pixels in a row, or without pixels."""
-        return (image if self.pixels is True else tokens) if self.pixels else none
 
     def _move_pixels(self, x, g):
         if self.pixels is False:
@@ -135,8 +134,8 @@ class Field:
 
     def __repr__(self) -> str:
         if self.is_trivial:
-            return self._by_pixels("image", "tokens", "invariant")
-        where = self._by_pixels(" on pixels", " on tokens", "")
+            return ("invariant", "tokens", "image")[self.pixel_axes]
+        where = ("", " on tokens", " on pixels")[self.pixel_axes]
         return f"{self.representation} {self.group}{' in channels' * (self.axis == -1)}{where}"
 
 

@@ -67,12 +67,7 @@ class EquivarianceError(keras.callbacks.Callback):
     def _outputs(self, arrays):
         inputs, outputs = self._keys
         tensors = [keras.ops.convert_to_tensor(np.ascontiguousarray(arrays[key])) for key in inputs]
-        structure = self.model._inputs_struct if hasattr(self.model, "_inputs_struct") else None
-        made = keras.tree.flatten(self.model(_like(structure, tensors), training=False))
+        symbols = getattr(self.model, "input", self.model.inputs)  # in the structure of the call
+        made = self.model(keras.tree.pack_sequence_as(symbols, tensors), training=False)
+        made = keras.tree.flatten(made)
         return dict(zip(outputs, map(keras.ops.convert_to_numpy, made), strict=True))
-
-
-def _like(structure, tensors):
-    if structure is None:
-        return tensors[0]
-    return keras.tree.pack_sequence_as(structure, tensors)

@@ -1,5 +1,6 @@
 """An explanation of a network's symmetry: which layer keeps, approximates or breaks it, and why."""
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -69,26 +70,59 @@ def explain(
     Reference: Gruver et al., *The Lie derivative for measuring learned equivariance* (2022), for
     errors by layer.
     """
+    measured = measure(model, inputs, group, fields or {}, moves)
+    records = tuple(_record(measured, index) for index in range(len(measured.graph.steps)))
+    error = max((each.error for each in measured.trials), default=0.0)
+    tolerance = max(measured.tolerances, default=ROUNDING)
+    return Report(model.name, measured.group.name, moves, error, tolerance, records)
+
+
+@dataclasses.dataclass(frozen=True)
+class Measurement:
+    """All that a report is made of.
+
+    Attributes:
+        stated: the field of each tensor as rules and the user state it, or None.
+        known: those under the explained group, where there are.
+        reference: each tensor of the pass whose tensors are moved.
+        tolerances: of each step, the own error that rounding explains.
+        trials: a `trial.Trial` for each move.
+    """
+
+    graph: graphs.Graph
+    group: FiniteGroup
+    moves: str
+    stated: dict[int, Field | None]
+    known: dict[int, Field]
+    reference: dict[int, np.ndarray]
+    tolerances: list[float]
+    trials: list[trial.Trial]
+
+
+def measure(
+    model: keras.Model,
+    inputs: Any,
+    group: GroupLike,
+    fields: Mapping[str, Field | Sequence[Field]],
+    moves: str,
+) -> Measurement:
+    """Runs a network under all moves; arguments and errors are those of `explain`."""
     group = groups.get(group)
     if moves not in MOVES:
         raise ValueError(f"Expected `moves` to be one of {MOVES}; received moves={moves!r}.")
     graph = graphs.of(model)
-    stated = rules.all_fields(graph, group, fields or {})
+    stated = rules.all_fields(graph, group, fields)
     arrays = as_inputs(graph, inputs, stated, group)
     reference = graph.run(arrays)
     _check_outputs(graph, reference)
     known = restricted(stated, group, reference)
     tolerances = [_tolerance(step) for step in graph.steps]
-    shifts = moves == "translation"
-    tried = all_moves.translations(graph, known) if shifts else all_moves.elements(group, known)
+    if moves == "elements":
+        tried = all_moves.elements(group, known)
+    else:
+        tried = all_moves.translations(graph, known)
     trials = [trial.run(graph, reference, known, move, tolerances) for move in tried]
-    records = tuple(
-        _record(graph, index, group, stated, known, reference, trials, tolerances[index], shifts)
-        for index in range(len(graph.steps))
-    )
-    error = max((each.error for each in trials), default=0.0)
-    coarsest = max(tolerances, default=ROUNDING)
-    return Report(model.name, group.name, moves, error, coarsest, records)
+    return Measurement(graph, group, moves, stated, known, reference, tolerances, trials)
 
 
 def as_inputs(
@@ -192,14 +226,17 @@ def _tolerance(step):
     return TOLERANCES.get(dtype, ROUNDING)
 
 
-def _record(graph, index, group, stated, known, reference, trials, tolerance, shifts):
+def _record(measured: Measurement, index: int) -> LayerRecord:
     """The record of step number `index`."""
-    step = graph.steps[index]
+    step, trials, reference = measured.graph.steps[index], measured.trials, measured.reference
+    tolerance, shifts = measured.tolerances[index], measured.moves == "translation"
     own = [each.own[index] for each in trials] or [0.0]
     worst = int(np.argmax(own))
-    shapes = tuple(reference[key].shape for key in (*step.inputs, *step.outputs[:1]))
-    fields = tuple(stated[key] for key in (*step.inputs, *step.outputs[:1]))
-    case = reasons.Case(step, group, fields, shapes, _unknown_before(graph, index, known))
+    keys = (*step.inputs, *step.outputs[:1])
+    shapes = tuple(reference[key].shape for key in keys)
+    fields = tuple(measured.stated[key] for key in keys)
+    together = _unknown_before(measured.graph, index, measured.known)
+    case = reasons.Case(step, measured.group, fields, shapes, together)
     verdict, reason, fix = _verdict(case, own[worst], tolerance, shifts)
     if verdict == "exact" and _is_dead(step, reference):
         verdict, reason = "dead", "its output is the same for all inputs"
@@ -247,10 +284,11 @@ def _unknown_before(graph, index, known):
 
 
 def _is_dead(step, reference):
-    """True if a step makes zeros, or the same of all samples, of inputs that are not."""
+    """True if a step makes zeros, or the same of all samples, of inputs that are neither."""
     outputs = [reference[key] for key in step.outputs]
     inputs = [reference[key] for key in step.inputs]
-    if not any(x.any() for x in outputs):
-        return any(x.any() for x in inputs)
-    varied = [any((x[:1] != x).any() for x in tensors) for tensors in (inputs, outputs)]
-    return varied == [True, False]
+    return all(map(_is_constant, outputs)) and not all(map(_is_constant, inputs))
+
+
+def _is_constant(x):
+    return not x.any() or (len(x) > 1 and bool((x == x[:1]).all()))

@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Any
 
+import keras
 import numpy as np
 
 from sen_tf import layers
@@ -62,9 +63,9 @@ def measured(case: Case) -> tuple[str, str]:
         _window,
         _cut,
         _statistics,
+        _dense,
         _position,
         _order,
-        _dense,
     )
     found = next((found for check in checks if (found := check(case))), None)
     reason, fix = found or ("its output does not transform as its field says", "")
@@ -239,18 +240,16 @@ def _position(case):
             size = array.shape[number - len(shape)]
             what = _moved_axis(case, number) if number and size == shape[number] > 1 else ""
             if what and np.ptp(array, axis=number - len(shape)).any():
-                shared = "set `shared_axes`" if case.is_a("PReLU") else "have one number a channel"
-                return f"`{name}` differs between {what}", shared
+                shared = "set `shared_axes`" if case.is_a("PReLU") else "use one number a channel"
+                return f"its {name} differs between {what}", shared
     return None
 
 
 def _numbers(case):
+    """The weights of a layer and the constants of an operation: names and arrays."""
     weights = getattr(case.layer, "weights", [])
-    named = [
-        (weight.name, np.asarray(array))
-        for weight, array in zip(weights, case.layer.get_weights() if weights else [], strict=True)
-    ]
-    return named + [("its constant", array) for array in case.step.constants()]
+    named = [(f"`{weight.name}`", keras.ops.convert_to_numpy(weight)) for weight in weights]
+    return named + [("constant", array) for array in case.step.constants()]
 
 
 def _kernel(case):
@@ -279,17 +278,20 @@ def _is_symmetric(case):
 def _order(case):
     if case.is_a("Permute", "Transpose"):
         return "it exchanges axes, which the group tells apart", "leave the axes in their places"
+    if case.is_a("Flip", "Roll", "Pad"):
+        return "it moves pixels or elements as no element that commutes does", "leave it out"
     if case.is_a("Concatenate") and (what := _moved_axis(case, case.layer.axis)):
         return f"it joins along the axis of {what}", "join channels, axis=-1"
     return None
 
 
 def _dense(case):
-    if not case.is_a("Dense", "EinsumDense", "Matmul") or case.field is None:
+    field = case.field
+    if field is None or field.is_trivial or not case.is_a("Dense", "EinsumDense"):
         return None
-    if case.field.axis == -1 and not case.field.is_trivial:
-        return (
-            f"it mixes the elements of {case.field.group}, which lie in its channels, freely",
-            "use GroupDense, or GroupPooling before it",
-        )
-    return None
+    if field.axis == -2 and not case.is_a("EinsumDense"):
+        return None
+    return (
+        f"it mixes the elements of {field.group} with weights of their own",
+        "use GroupDense, or GroupPooling before it",
+    )

@@ -64,7 +64,7 @@ class Field:
 
     @property
     def pixel_axes(self) -> int:
-        """How many axes after the batch hold pixels: 2, 1 or 0."""
+        """The number of axes after the batch that hold pixels: 2, 1 or 0."""
         return (2 if self.pixels is True else 1) if self.pixels else 0
 
     @property

@@ -10,7 +10,7 @@ from sen_tf import groups
 from sen_tf.groups import Field, GroupLike
 from sen_tf.symmetry import graph as graphs
 from sen_tf.symmetry import rules
-from sen_tf.symmetry.explain import as_inputs, restricted
+from sen_tf.symmetry.explanation import as_inputs, restricted
 from sen_tf.symmetry.trial import relative_error
 
 

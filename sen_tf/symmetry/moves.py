@@ -75,7 +75,7 @@ def shift(x: np.ndarray, field: Field, axis: int, pixels: float) -> np.ndarray:
 
 
 def _pixel_sizes(graph, known):
-    """How many pixels of the input, along a side, a pixel of each tensor stands for."""
+    """The pixels of the input, along a side, that a pixel of each tensor stands for."""
     sizes = dict.fromkeys(graph.inputs, 1.0)
     for step in graph.steps:
         before = max((sizes[key] for key in step.inputs if known.get(key)), default=1.0)

@@ -218,7 +218,7 @@ def _statistics(case):
 
 
 def _moved_axis(case, number):
-    """What the group moves on an axis of the output, or an empty text."""
+    """The things that the group moves on an axis of the output, or an empty text."""
     field, shape = case.stated[-1], case.shapes[-1]
     if field is None:
         return ""

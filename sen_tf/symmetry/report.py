@@ -116,6 +116,8 @@ class Report:
         """A sentence or two on the whole, and what to do."""
         known = not math.isnan(self.error)
         error = f"the network's error is {_number(self.error) if known else 'not known'}"
+        if self.layers and self.layers[-1].verdict == "dead":
+            error = f"{error}, but its output is the same for all inputs"
         unknown = [f"`{r.layer}`" for r in self.layers if r.verdict == "unknown"]
         if self.moves == "translation":
             names = ", ".join(f"`{r.layer}` ({r.own:.2g})" for r in self.suspects[:3])

@@ -22,7 +22,7 @@ from sen_tf.layers import (
     ToRegular,
 )
 from sen_tf.symmetry import explain
-from sen_tf.symmetry.explain import measure
+from sen_tf.symmetry.explanation import measure
 from tests.symmetry import planted
 
 RNG = np.random.default_rng(0)

@@ -89,6 +89,15 @@ def test_bad_input_is_named(name):
         call()
 
 
+def test_an_output_that_is_always_the_same_hides_effects():
+    model = planted.chain(images=layers.Conv2D(4, 3, name="guilty"))
+    kernel, bias = model.layers[-1].get_weights()
+    model.layers[-1].set_weights([0 * kernel, 0 * bias + 0.5])
+    report = explain(model, planted.images(model), "C4")
+    assert report.culprit.layer == "guilty" and not report.culprit.is_harmless
+    assert report.layers[-1].verdict == "dead" and "same for all inputs" in report.conclusion
+
+
 def test_a_report_is_a_value_that_json_has():
     model = planted.randomized(planted.FAULTS["plain_conv"][0]())
     report = explain(model, planted.images(model), "C4")
@@ -107,8 +116,6 @@ def test_a_report_prints_a_table_and_a_conclusion():
         "layer  output     field      own  accumulated   effect  verdict",
         "add    (9, 9, 3)  unknown      -            -        -  unknown",
         "conv   (9, 9, 3)  image    0.500        1.000  2.0e-05  broken",
-        "",
-        "conv: it turns.",
         "",
         "`conv` breaks C4: it turns. The network's error is 0.250.",
     ]

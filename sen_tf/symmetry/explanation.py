@@ -249,11 +249,19 @@ def _record(measured: Measurement, index: int) -> LayerRecord:
         verdict=verdict,
         own=own[worst],
         accumulated=max((each.accumulated[index] for each in trials), default=0.0),
-        effect=max((each.effects.get(index, own[0] * 0) for each in trials), default=0.0),
+        effect=_effect(measured, index, own[0]),
         move=trials[worst].move.name if trials and own[worst] > tolerance else "",
         reason=reason,
         fix=fix,
     )
+
+
+def _effect(measured, index, own):
+    """The largest effect of a step; nan if it is not known, or the outputs are always the same."""
+    outputs = [measured.reference[key] for key in measured.graph.outputs]
+    if math.isnan(own) or all(map(_is_constant, outputs)):
+        return math.nan
+    return max((each.effects.get(index, 0.0) for each in measured.trials), default=0.0)
 
 
 def _verdict(case, own, tolerance, shifts):

@@ -120,7 +120,7 @@ def _steps(model, numbers, counter, prefix) -> Iterator[Step]:
     """The steps of a model whose input tensors have numbers; gives numbers to all others."""
     # Keras' own order of execution. A model made of the tensors holds the nodes of this one alone,
     # also of layers that others share, and of a sequential model.
-    graph = keras.Model(model.inputs, model.outputs)
+    graph = keras.Model(model.inputs, model.outputs, name=model.name)
     for depth in sorted(graph._nodes_by_depth, reverse=True):
         for node in graph._nodes_by_depth[depth]:
             if node.is_input:

@@ -197,8 +197,8 @@ def _window(case):
 def _cut(case):
     for kind, name in (("Cropping2D", "cropping"), ("ZeroPadding2D", "padding")):
         if case.is_a(kind):
-            reason = f"its {name} is {getattr(case.layer, name)}, not alike on all sides"
-            return reason, "use one number for all sides"
+            reason = f"its {name} is {getattr(case.layer, name)}, more at one side"
+            return reason, "do the same at all sides"
     return None
 
 
@@ -278,7 +278,9 @@ def _is_symmetric(case):
 def _order(case):
     if case.is_a("Permute", "Transpose"):
         return "it exchanges axes, which the group tells apart", "leave the axes in their places"
-    if case.is_a("Flip", "Roll", "Pad"):
+    if case.is_a("GetItem", "Slice", "Pad"):
+        return "it cuts or adds more at one side", "do the same at all sides"
+    if case.is_a("Flip", "Roll"):
         return "it moves pixels or elements as no element that commutes does", "leave it out"
     if case.is_a("Concatenate") and (what := _moved_axis(case, case.layer.axis)):
         return f"it joins along the axis of {what}", "join channels, axis=-1"

@@ -108,7 +108,8 @@ class Report:
     def __str__(self) -> str:
         head = ["layer", "output", "field", "own", "accumulated", "effect", "verdict"]
         lines = _aligned([head, *map(_row, self.layers)])
-        notes = [f"{record.layer}: {_sentence(record)}" for record in self.layers if record.reason]
+        others = [record for record in self.layers if record.reason and record != self.culprit]
+        notes = [f"{record.layer}: {_sentence(record)}" for record in others]
         return "\n".join([*lines, "", *notes, *[""] * bool(notes), self.conclusion])
 
     @property

@@ -58,10 +58,13 @@ def output_field(step: Step, inputs: Sequence[Field | None], shape: Shape) -> Fi
     """The field of an output of a step, by its layer's own method or by `RULES`."""
     if hasattr(step.layer, "output_field"):
         return step.layer.output_field(*inputs)
-    rule = _rule(step.layer)
-    if rule is None or not inputs or None in inputs:
+    fields = [field for field in inputs if field is not None]
+    if not fields or len(fields) < len(inputs):
         return None
-    return rule(step.layer, inputs, step.input_shapes, shape)
+    if all(field.is_trivial and not field.pixels for field in fields):
+        return fields[0]  # what nothing changes makes what nothing changes
+    rule = _rule(step.layer)
+    return rule and rule(step.layer, fields, step.input_shapes, shape)
 
 
 def _given(given, name, outputs):
@@ -116,6 +119,12 @@ def _joined(layer, inputs, shapes, shape):
 def _images(layer, inputs, shapes, shape):
     """Windows on rows and columns."""
     return _blocks(inputs[0], shape) if inputs[0].pixels is True else None
+
+
+def _cut_out(layer, inputs, shapes, shape):
+    """Slices of axes, of which none is dropped; what is cut out of blocks in channels is none."""
+    whole = len(shape) == len(shapes[0]) and (inputs[0].is_trivial or inputs[0].axis == -2)
+    return inputs[0] if whole else None
 
 
 def _blocks(field, shape):
@@ -181,6 +190,7 @@ _NAMES: dict[Rule, str] = {
         Conv2D DepthwiseConv2D SeparableConv2D Conv2DTranspose MaxPooling2D AveragePooling2D
         UpSampling2D ZeroPadding2D Cropping2D Resizing CenterCrop RandomCrop RandomFlip
         RandomRotation RandomTranslation RandomZoom RandomBrightness RandomContrast""",
+    _cut_out: "GetItem Slice",
     _over_space: """
         GlobalAveragePooling1D GlobalMaxPooling1D GlobalAveragePooling2D GlobalMaxPooling2D
         GlobalAveragePooling3D GlobalMaxPooling3D""",

@@ -24,6 +24,18 @@ def test_it_logs_the_error_of_each_epoch():
     assert errors[-1] == pytest.approx(explain(model, x[:4], "C4").error, abs=1e-6)
 
 
+def test_a_model_of_a_dict_of_inputs():
+    image, size = keras.Input((17, 17, 3), name="image"), keras.Input((5,), name="size")
+    x = layers.Conv2D(5, 3)(image)
+    y = layers.Add()([layers.GlobalAveragePooling2D()(x), size])
+    model = keras.Model({"image": image, "size": size}, y)
+    model.compile("sgd", "mse")
+    x = {"image": planted.images(planted.chain()), "size": np.ones((2, 5))}
+    watch = EquivarianceError(x, "C4")
+    history = model.fit(x, np.ones((2, 5)), verbose=0, callbacks=[watch]).history
+    assert history["equivariance_error"] == [pytest.approx(explain(model, x, "C4").error, rel=1e-3)]
+
+
 def test_it_sees_a_symmetry_that_training_breaks():
     bias = planted.Bias((1, 2))
     model = planted.chain(bias)

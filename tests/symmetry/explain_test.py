@@ -97,6 +97,10 @@ def test_nothing_of_the_model_changes():
     before = [np.array(variable) for variable in model.variables]
     config = model.get_config()
     explain(model, planted.images(model), "C4")
+    next_name = keras.Model(image, x).name
+    explain(model, planted.images(model), "C4")
+    numbers = [int((name.split("_") + [0])[1]) for name in (next_name, keras.Model(image, x).name)]
+    assert numbers[1] == numbers[0] + 1  # of models that are made afterwards
     for variable, value in zip(model.variables, before, strict=True):
         np.testing.assert_array_equal(np.array(variable), value)
     assert model.get_config() == config and model.losses == []

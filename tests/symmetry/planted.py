@@ -124,6 +124,15 @@ def ramp(x):
     return ops.add(x, values)
 
 
+def transformer_head():
+    def head(x):
+        x = layers.Reshape((-1, x.shape[-1]))(x)
+        x = Bias((1,), name="guilty")(x)
+        return layers.GlobalAveragePooling1D()(layers.MultiHeadAttention(2, 4)(x, x))
+
+    return head
+
+
 def sequence_head():
     return lambda x: layers.GRU(6, name="guilty")(layers.Reshape((-1, x.shape[-1]))(x))
 
@@ -167,6 +176,8 @@ FAULTS = {
     "cropping": (lambda: chain(images=layers.Cropping2D(CROP, **NAME)), "cropping"),
     "padding": (lambda: unet(images=layers.ZeroPadding2D(CROP, **NAME)), "padding"),
     "gru_over_pixels": (lambda: chain(head=sequence_head), "one after the other"),
+    "position_embedding": (lambda: chain(head=transformer_head), "pixels"),
+    "slice": (lambda: chain(images=lambda x: x[:, 1:, :-1]), "at one side"),
     "transposed_conv": (lambda: unet(images=layers.Conv2DTranspose(3, 3, **SAME)), "kernel"),
     "prelu_per_pixel": (
         lambda: unet(layers.PReLU("random_uniform", **NAME)),
@@ -181,7 +192,7 @@ FAULTS = {
     "depthwise_conv": (lambda: unet(images=layers.DepthwiseConv2D(3, **SAME)), "kernel"),
     "constant_ramp": (lambda: chain(ramp), "constant"),
 }
-OTHER_NAMES = {"mirrored_skip": "flip", "constant_ramp": "add"}
+OTHER_NAMES = {"mirrored_skip": "flip", "constant_ramp": "add", "slice": "get_item"}
 """The layers that cannot be named "guilty"."""
 
 CLEAN = {"chain": chain, "resnet": resnet, "unet": unet}

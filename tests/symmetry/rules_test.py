@@ -143,7 +143,9 @@ LAYERS = [
     (K.GRU(3, return_sequences=True), (4, 3), "regular C4"),
     (K.Reshape((81, 3)), (9, 9, 3), "tokens"),
     (K.Permute((1, 2, 4, 3)), (9, 9, 4, 3), "regular C4 in channels on pixels"),
-    (K.RepeatVector(3), (5,), "None"),
+    (K.RepeatVector(3), (5,), "invariant"),
+    (K.Embedding(3, 4), (5,), "invariant"),
+    (K.TimeDistributed(K.Dense(3)), (9, 9, 4, 3), "None"),
     (K.BatchNormalization(), (9, 9, 4, 3), "regular C4 on pixels"),
 ]
 

@@ -79,9 +79,11 @@ def measured(case: Case) -> tuple[str, str]:
 
 
 def _of_another_group(case):
-    own = getattr(case.layer, "group", None)
+    own, made = getattr(case.layer, "group", None), case.stated[-1]
     if not isinstance(own, FiniteGroup):
         return None
+    if made is not None and not made.is_trivial and made.group != own:
+        return None  # it takes functions on any group as they are, as pooling does
     for field in case.stated[:-1]:
         if field is not None and not field.is_trivial and field.group != own:
             alike = f": both have {own.order} elements" if own.order == field.group.order else ""
@@ -89,7 +91,7 @@ def _of_another_group(case):
                 f"it takes a function on {field.group} for one on {own}{alike}",
                 "use one group in all layers",
             )
-    if fields.subgroup(case.group, own) is None and not _trivial(case.stated[-1]):
+    if fields.subgroup(case.group, own) is None and not _trivial(made):
         return (
             f"it commutes with {own}, of which {case.group} is no subgroup",
             f"use {type(case.layer).__name__}('{case.group}', ...)",

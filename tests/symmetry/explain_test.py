@@ -17,6 +17,7 @@ from sen_tf.layers import (
     IrrepsDense,
     LiftingConv2D,
     RelaxedGroupConv2D,
+    SpatialPooling2D,
     TensorFieldConv,
     ToIrreps,
     ToRegular,
@@ -186,6 +187,11 @@ def test_a_network_of_a_smaller_group_is_named():
     assert report.culprit.layer.startswith("lifting_conv2d")
     assert report.culprit.reason == "it commutes with C4, of which D4 is no subgroup"
     assert explain(model, planted.images(model), "C2").is_exact
+
+
+def test_pooling_of_another_group_is_measured():
+    model = planted.chain(lambda x: SpatialPooling2D("C2", 2, name="pool")(x))
+    assert explain(model, planted.images(model), "C4").is_exact
 
 
 def test_unknown_fields_are_reported_and_may_be_stated():

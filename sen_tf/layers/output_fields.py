@@ -41,6 +41,11 @@ def to_trivial(layer: Any, field: Field | None) -> Field | None:
     return field and Field(field.group, pixels=field.pixels)
 
 
+def without_pixels(layer: Any, field: Field | None) -> Field | None:
+    """The field of one vector or function, which all pixels together have become."""
+    return field and field.replace(pixels=False)
+
+
 def to_representation(layer: Any, field: Field | None) -> Field | None:
     """Vectors, on the last axis, that the representation of the layer acts on."""
     return field and Field(layer.group, layer.representation, field.pixels, axis=-1)

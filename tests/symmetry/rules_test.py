@@ -8,6 +8,7 @@ import pytest
 
 from sen_tf import layers
 from sen_tf.groups import Field, actions
+from sen_tf.layers import output_fields
 from sen_tf.symmetry import axes, graph, rules
 from tests.conformance_actions import on_pixels
 from tests.conformance_table import ROWS
@@ -56,6 +57,11 @@ def test_a_layer_that_is_given_no_field_invents_none():
             images or gathered or isinstance(layer, layers.ProjectionConv2D)
         ):
             assert layer.output_field(*[None] * len(row.arrays)) is None
+
+
+def test_pooling_over_all_pixels_leaves_the_representation():
+    pooled = output_fields.without_pixels(None, Field("C4", "regular", pixels=True))
+    assert pooled == Field("C4", "regular") and output_fields.without_pixels(None, None) is None
 
 
 MAPS = Field("D4", "regular", pixels=True)

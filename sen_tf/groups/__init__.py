@@ -1,10 +1,12 @@
 """Groups, their actions and their representations. NumPy only."""
 
-from sen_tf.groups import actions, circle, harmonics, irreps, representations, rotations
+from sen_tf.groups import actions, circle, fields, harmonics, irreps, representations, rotations
+from sen_tf.groups.fields import Field
 from sen_tf.groups.finite import FiniteGroup, GroupLike, cyclic, dihedral, get
 from sen_tf.groups.representations import Representation, RepresentationLike
 
 __all__ = [
+    "Field",
     "FiniteGroup",
     "GroupLike",
     "Representation",
@@ -13,6 +15,7 @@ __all__ = [
     "circle",
     "cyclic",
     "dihedral",
+    "fields",
     "get",
     "harmonics",
     "irreps",

@@ -45,6 +45,19 @@ def side(name: str, value: Any) -> int:
     return rows
 
 
+def indices(name: str, values: Any, size: int) -> list[int]:
+    """`values`, some places on an axis of `size`, as a list of `int`; or a ValueError."""
+    try:
+        found = [operator.index(value) for value in values]
+    except TypeError:
+        found = []
+    if not found or not all(0 <= index < size for index in found):
+        raise ValueError(
+            f"Expected `{name}` to be indices in [0, {size}); received {name}={values!r}."
+        )
+    return found
+
+
 def choice(name: str, value: Any, choices: Sequence[str]) -> str:
     """`value` in small letters, as Keras reads "SAME".
 

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from sen_tf.layers import arguments
+from sen_tf.layers import arguments, output_fields
 from sen_tf.layers.inputs import settle
 from sen_tf.tensors import Shape, Tensor
 
@@ -34,6 +34,8 @@ class FieldDropout(keras.layers.Layer):
 
     Reference: Srivastava et al. (2014); Tompson et al. (2015), section 3.2.
     """
+
+    output_field = output_fields.keeps_field
 
     def __init__(
         self, rate: float, spatial: bool = False, seed: int | None = None, **kwargs: Any

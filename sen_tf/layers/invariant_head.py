@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops
 
 from sen_tf import groups
-from sen_tf.layers import arguments
+from sen_tf.layers import arguments, output_fields
 from sen_tf.layers.inputs import settle
 from sen_tf.layers.plain import constant, plain_call, shape_of
 from sen_tf.layers.pooling import maximum, norm
@@ -55,6 +55,8 @@ class InvariantHead(keras.layers.Layer):
     Reference: Kakarala (2012), *The bispectrum as a source of phase-sensitive invariants*; Mataigne
     et al. (2024), *The selective G-bispectrum and its inversion*.
     """
+
+    output_field = output_fields.to_trivial
 
     def __init__(
         self,

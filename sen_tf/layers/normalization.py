@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from sen_tf.distribution import replicas
-from sen_tf.layers import arguments
+from sen_tf.layers import arguments, output_fields
 from sen_tf.layers.inputs import settle
 from sen_tf.layers.plain import with_weights
 from sen_tf.tensors import Shape, Tensor
@@ -20,6 +20,8 @@ bfloat16; at 12 channels 1.1 and 1.2."""
 
 class FieldNormalization(keras.layers.Layer):
     """Scale and offset of one number per channel, shared by every element of the group."""
+
+    output_field = output_fields.keeps_field
 
     def __init__(
         self,

@@ -7,7 +7,7 @@ import keras
 from keras import ops
 
 from sen_tf.groups import FiniteGroup, GroupLike, circle, finite
-from sen_tf.layers import arguments
+from sen_tf.layers import arguments, output_fields
 from sen_tf.layers.inputs import fit, settle
 from sen_tf.layers.plain import reshape
 from sen_tf.tensors import Shape, Tensor
@@ -22,6 +22,8 @@ class Pixelwise(keras.layers.Layer):
     Args:
         group: A C_n or D_n, `"SO2"` or `"O2"`, or the name.
     """
+
+    output_field = output_fields.keeps_field
 
     def __init__(self, group: PlaneGroup, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from sen_tf.layers import arguments
+from sen_tf.layers import arguments, output_fields
 from sen_tf.layers.inputs import require, settle
 from sen_tf.layers.pixelwise import MODES, Pixelwise, PlaneGroup
 from sen_tf.layers.plain import plain_call
@@ -50,6 +50,8 @@ class GroupPooling(keras.layers.Layer):
 
     Reference: Cohen and Welling (2016), section 6.3.
     """
+
+    output_field = output_fields.to_trivial
 
     def __init__(self, mode: str = "max", **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -98,6 +100,8 @@ class GlobalPooling2D(keras.layers.Layer):
 
     Reference: Lin et al., *Network in network* (2014), section 3.2.
     """
+
+    output_field = output_fields.without_pixels
 
     def __init__(self, mode: str = "mean", **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -16,7 +16,7 @@ from sen_tf.distribution import quiet
 quiet.import_keras()
 
 from sen_tf import groups, layers, losses, models  # noqa: E402
-from sen_tf.models import ContrastiveWorldModel, to_plain  # noqa: E402
+from sen_tf.models import ContrastiveWorldModel, convert, to_plain  # noqa: E402
 
 if typing.TYPE_CHECKING:
     from sen_tf import symmetry
@@ -31,6 +31,7 @@ __all__ = [
     "ContrastiveWorldModel",
     "Episodes",
     "callbacks",
+    "convert",
     "evaluate",
     "explain",
     "from_pretrained",

@@ -4,7 +4,8 @@ Elements are integers 0 .. order - 1, the identity is 0.
 
     C_n  index k      is r^k
     D_n  index k      is r^k,    index n + k is r^k f  (reflect first, then rotate)
-    O    index k      is the rotation `octahedral.matrices()[k]` of a cube
+    Oh   index k      is the symmetry `octahedral.matrices("Oh")[k]` of a cube; O, T and the other
+                      subgroups are numbered likewise, see `octahedral.py`
 
 r is the counter-clockwise turn by 2 pi / n and f the left-right mirror; `actions.py` says what they
 do to arrays.
@@ -22,9 +23,9 @@ import numpy.typing as npt
 
 from sen_tf.groups import octahedral
 
-EXAMPLES = ("C1", "C2", "C3", "C4", "C6", "C8", "D1", "D2", "D3", "D4", "D6", "D8", "O")
+EXAMPLES = ("C1", "C2", "C3", "C4", "C6", "C8", "D1", "D2", "D3", "D4", "D6", "D8", "T", "O", "Oh")
 PLANAR = r"[CD][1-9][0-9]*"
-NAMES = rf"{PLANAR}|O"
+NAMES = rf"{PLANAR}|{octahedral.NAMES}"
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False, init=False)
@@ -79,7 +80,7 @@ class FiniteGroup:
     @property
     def config(self) -> str | dict[str, Any]:
         """The value from which `get` makes the group: a name, or name and table."""
-        if re.fullmatch(NAMES, self.name) and self == _by_name(self.name):
+        if self == _named(self.name):
             return self.name
         return {"name": self.name, "product": self.product.tolist()}
 
@@ -133,8 +134,18 @@ def get(group: GroupLike) -> FiniteGroup:
 
     A dict of `name` and `product` makes a group of your own, as `FiniteGroup.config` gives it.
 
+    On volumes C1, C2, C4, D1, D2 and D4 act about the z axis: slice by slice, as on images. Other
+    symmetries of a cube have names that `octahedral.generated` makes.
+
     Raises:
         ValueError: for any other name or type.
+
+    Example:
+        >>> from sen_tf.groups.octahedral import generated, turn
+        >>> get(generated(turn("x")))  # C4 about the x axis
+        Oh(0,1,4,5)
+        >>> get(generated(turn("z"), turn("x", 2))).order  # the rotations of a square prism
+        8
     """
     if isinstance(group, FiniteGroup):
         return group
@@ -145,9 +156,9 @@ def get(group: GroupLike) -> FiniteGroup:
         hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
         raise ValueError(
             "Expected `group` to be a FiniteGroup, or C or D and a number n >= 1, as in 'C4' and "
-            f"'D3', or 'O'; received group={group!r}.{hint}"
+            f"'D3', or 'T', 'O' or 'Oh'; received group={group!r}.{hint}"
         )
-    return _by_name(group)
+    return _by_name(group if re.fullmatch(PLANAR, group) else octahedral.canonical(group))
 
 
 def family(group: GroupLike) -> tuple[str, int]:
@@ -169,10 +180,18 @@ def normal_form(group: GroupLike, g: int) -> tuple[int, int]:
     return k, j
 
 
+def _named(name):
+    """The group of a name, or None; a group of your own may have any name, "Oh(7)" too."""
+    try:
+        return get(name)
+    except ValueError:
+        return None
+
+
 @functools.cache
 def _by_name(name):
-    if name == "O":
-        return FiniteGroup(name, octahedral.product())
+    if not re.fullmatch(PLANAR, name):
+        return FiniteGroup(name, octahedral.product(name))
     n = int(name[1:])
     j, k = np.divmod(np.arange(n if name[0] == "C" else 2 * n), n)
     # f r = r^-1 f, hence (r^k f^j) (r^k' f^j') = r^(k + (-1)^j k') f^(j + j').

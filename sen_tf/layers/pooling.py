@@ -10,9 +10,9 @@ from keras import ops
 from sen_tf import groups
 from sen_tf.groups import actions
 from sen_tf.layers import arguments
-from sen_tf.layers.group_conv import check_symmetric_grid, symmetric_grid
 from sen_tf.layers.inputs import require, settle
 from sen_tf.layers.plain import plain_call, reshape
+from sen_tf.layers.symmetric_grid import check_symmetric_grid, symmetric_grid
 from sen_tf.tensors import Shape, Tensor
 
 MODES = ("max", "mean")

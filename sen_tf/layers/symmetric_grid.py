@@ -1,0 +1,99 @@
+"""Sampling windows on pixel grids: where they sit symmetrically, so that turning keeps them."""
+
+import keras
+from keras import ops
+
+from sen_tf.groups import FiniteGroup, finite
+from sen_tf.layers.inputs import require
+from sen_tf.tensors import Shape, Tensor
+
+
+def check_symmetric_grid(
+    layer: keras.layers.Layer,
+    group: FiniteGroup,
+    input_shape: Shape,
+    window: int,
+    stride: int,
+    padding: str,
+) -> None:
+    """Raises a ValueError where sampling windows do not sit symmetrically on the image.
+
+    A window of `window` pixels moved by `stride` is placed symmetrically about the centre of `size`
+    pixels when nothing is left over (`valid`), or when the zeros added are the same on both sides
+    (`same`). Otherwise turning the image turns it against the sampling grid.
+
+    A size that is not known passes, but for a stride of one, with which all sizes are alike;
+    `symmetric_grid` checks it later.
+    """
+    name = f"{type(layer).__name__} `{layer.name}`"
+    for axis, what in ((1, "rows"), (2, "columns")):
+        size = input_shape[axis]
+        if size is None and stride == 1:
+            size = window
+        if size is None:
+            continue
+        least = _least(window, padding)
+        if size < least:
+            raise ValueError(
+                f"{name} expected at least {least} {what}, its window; received {size}."
+            )
+        if _moves(group, axis) and not _is_symmetric(size, window, stride, padding):
+            raise ValueError(
+                f"{name} does not commute with {group} on {size} {what}: a window of {window} "
+                f"pixels with stride {stride} and padding '{padding}' is not placed symmetrically. "
+                f"{_fix(size, window, stride, padding)}"
+            )
+
+
+def symmetric_grid(
+    layer: keras.layers.Layer, x: Tensor, group: FiniteGroup, window: int, stride: int, padding: str
+) -> Tensor:
+    """`x`, an input of `call`, which passes `check_symmetric_grid`.
+
+    TensorFlow's graphs check a size that is not known while they are traced when they run.
+    """
+    check_symmetric_grid(layer, group, x.shape, window, stride, padding)
+    sizes = ops.shape(x)
+    for axis, what in ((1, "rows"), (2, "columns")):
+        if x.shape[axis] is None and not isinstance(x, keras.KerasTensor):
+            fits = sizes[axis] >= _least(window, padding)
+            if _moves(group, axis):
+                fits &= _is_symmetric(sizes[axis], window, stride, padding)
+            message = (
+                f"{type(layer).__name__} `{layer.name}` does not commute with {group} on this "
+                f"number of {what}: a window of {window} pixels with stride {stride} and padding "
+                f"'{padding}' is not placed symmetrically."
+            )
+            x = require(x, fits, message)
+    return x
+
+
+def _least(window, padding):
+    """The fewest pixels that a window can be placed on."""
+    return window if padding == "valid" else 1
+
+
+def _moves(group, axis):
+    """True if an element that maps pixels to pixels moves rows (axis 1) or columns (axis 2)."""
+    letter, n = finite.family(group)
+    return n % 2 == 0 or (letter == "D" and axis == 2)
+
+
+def _is_symmetric(size, window, stride, padding):
+    """True if windows sit symmetrically on `size` pixels, a number or a tensor of one."""
+    if padding == "valid":
+        return (size - window) % stride == 0
+    zeros = (-(-size // stride) - 1) * stride + window - size
+    return (zeros >= 0) & (zeros % 2 == 0)
+
+
+def _fix(size, window, stride, padding):
+    if padding == "same" and stride == 1:
+        unpadded = ", or padding='valid'" if size >= window else ""
+        return f"Use a window of an odd number of pixels{unpadded}."
+    smallest = window if padding == "valid" else 1
+    sizes = range(smallest, size + window + 2 * stride)
+    fitting = [other for other in sizes if _is_symmetric(other, window, stride, padding)]
+    nearest = [other for other in fitting if other < size][-1:]
+    nearest += [other for other in fitting if other > size][:1]
+    return f"Use {' or '.join(map(str, nearest))} pixels."

@@ -12,6 +12,20 @@ def on_pixels(x, group, g):
     return actions.rotate_grid(x, group, g, axes=(1, 2))
 
 
+def on_voxels(x, group, g):
+    return actions.rotate_voxels(x, group, g, axes=(1, 2, 3))
+
+
+def on_parts(representation):
+    """The action on functions on voxels and on parts, before the channels."""
+
+    def act(x, group, g):
+        matrix = representations.get(representation, group).matrices[g]
+        return np.einsum("ij,...jc->...ic", matrix, on_voxels(x, group, g))
+
+    return act
+
+
 def on_vectors(representation):
     """The action of a representation on the last axis."""
 

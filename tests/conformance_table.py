@@ -20,6 +20,7 @@ from tests.conformance_actions import (
     on_positions,
     on_vectors,
 )
+from tests.conformance_volumes import convolutions as volume_convolutions
 
 GRID_GROUPS = ("C1", "C2", "C4", "D1", "D2", "D4")
 BATCH = 3
@@ -358,6 +359,7 @@ def tensor_fields():
 ROWS = dict(
     itertools.chain(
         convolutions(),
+        volume_convolutions(),
         dense(),
         relaxed(),
         normalizations(),

@@ -21,6 +21,7 @@ from sen_tf.layers.normalization import FieldBatchNormalization, FieldLayerNorma
 from sen_tf.layers.pooling import GroupPooling, SpatialPooling2D
 from sen_tf.layers.relaxed import RelaxedGroupConv2D, RelaxedGroupDense, RelaxedLiftingConv2D
 from sen_tf.layers.tensor_product import TensorFieldConv
+from sen_tf.layers.voxel_conv import GroupConv3D, LiftingConv3D, ProjectionConv3D
 
 __all__ = [
     "FieldBatchNormalization",
@@ -31,14 +32,17 @@ __all__ = [
     "GramSchmidt",
     "GridLifting",
     "GroupConv2D",
+    "GroupConv3D",
     "GroupDense",
     "GroupFlatten",
     "GroupPooling",
     "IrrepsDense",
     "LiftingConv2D",
+    "LiftingConv3D",
     "ObjectGraph",
     "OneHotActions",
     "ProjectionConv2D",
+    "ProjectionConv3D",
     "RelaxedGroupConv2D",
     "RelaxedGroupDense",
     "RelaxedLiftingConv2D",

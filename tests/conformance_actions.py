@@ -73,6 +73,13 @@ def on_irreps(x, group, g):
     return irreps.representation(degree, CUBE_ROTATIONS[g]) @ x
 
 
+def on_irreps_of_voxels(x, group, g):
+    """The action of an upright cube's rotation on voxels and on irreducible representations."""
+    degree = int(x.shape[-2] ** 0.5) - 1
+    matrix = irreps.representation(degree, actions.vector_matrix(group, g))
+    return matrix @ on_voxels(x, group, g)
+
+
 def on_positions(x, group, g):
     return x @ CUBE_ROTATIONS[g].T
 

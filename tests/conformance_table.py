@@ -21,6 +21,7 @@ from tests.conformance_actions import (
     on_vectors,
 )
 from tests.conformance_volumes import convolutions as volume_convolutions
+from tests.conformance_volumes import steerable
 
 GRID_GROUPS = ("C1", "C2", "C4", "D1", "D2", "D4")
 BATCH = 3
@@ -368,5 +369,6 @@ ROWS = dict(
         graphs(),
         gram_schmidt(),
         tensor_fields(),
+        steerable(),
     )
 )

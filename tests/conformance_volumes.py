@@ -5,7 +5,7 @@ import itertools
 from sen_tf import layers
 from sen_tf.groups import octahedral, representations
 from sen_tf.testing import LayerCase
-from tests.conformance_actions import on_parts, on_voxels
+from tests.conformance_actions import on_irreps_of_voxels, on_parts, on_voxels
 
 BATCH = 2
 ABOUT_X = octahedral.generated(octahedral.turn("x"))
@@ -47,3 +47,28 @@ def convolutions():
 
 def dimension(field, group):
     return representations.get(field, group).dimension
+
+
+# Degrees of input and output, side of the volume, arguments of the convolution.
+STEERABLE = [
+    (2, 2, 4, {"kernel_size": 3}),
+    (1, 2, 5, {"kernel_size": 5, "padding": "same"}),
+    (0, 1, 4, {"kernel_size": 2, "strides": 2}),
+    (2, 0, 5, {"kernel_size": 3, "strides": 2, "use_bias": False}),
+]
+
+
+def steerable():
+    for degree_in, degree_out, side, arguments in STEERABLE:
+        yield (
+            f"IrrepsConv3D-{degree_in}-{degree_out}",
+            LayerCase(
+                lambda degree=degree_out, arguments=arguments: layers.IrrepsConv3D(
+                    2, degree, **arguments
+                ),
+                (BATCH, side, side, side, (degree_in + 1) ** 2, 2),
+                "O",
+                on_irreps_of_voxels,
+                on_irreps_of_voxels,
+            ),
+        )

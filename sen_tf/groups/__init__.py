@@ -1,6 +1,6 @@
 """Groups, their actions and their representations. NumPy only."""
 
-from sen_tf.groups import actions, irreps, octahedral, representations, rotations
+from sen_tf.groups import actions, irreps, kernels, octahedral, representations, rotations
 from sen_tf.groups.finite import FiniteGroup, GroupLike, cyclic, dihedral, get
 from sen_tf.groups.representations import Representation, RepresentationLike
 
@@ -14,6 +14,7 @@ __all__ = [
     "dihedral",
     "get",
     "irreps",
+    "kernels",
     "octahedral",
     "representations",
     "rotations",

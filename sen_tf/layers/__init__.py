@@ -15,6 +15,7 @@ from sen_tf.layers.intertwiners import (
     ToIrreps,
     ToRegular,
 )
+from sen_tf.layers.irreps_conv import IrrepsConv3D
 from sen_tf.layers.irreps_dense import GatedActivation, IrrepsDense
 from sen_tf.layers.message_passing import ObjectGraph, OneHotActions
 from sen_tf.layers.normalization import FieldBatchNormalization, FieldLayerNormalization
@@ -36,6 +37,7 @@ __all__ = [
     "GroupDense",
     "GroupFlatten",
     "GroupPooling",
+    "IrrepsConv3D",
     "IrrepsDense",
     "LiftingConv2D",
     "LiftingConv3D",

@@ -144,18 +144,10 @@ class _VoxelConv3D(ExpandedKernel):
         x = with_weights(conv, self.plain_weights(), x)
         return reshape(x, *self.compute_output_shape(inputs.shape)[1:])
 
-    def _length(self, size):
-        """Rows, columns or slices of the output, from those of the input."""
-        if size is None:
-            return None
-        if self.padding == "same":
-            return -(-size // self.strides)
-        return (size - self.window) // self.strides + 1
-
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        grid = (input_shape[0], *map(self._length, input_shape[1:4]))
+        grid = grid_shape(input_shape[1:4], self.window, self.strides, self.padding)
         parts = (self._table.shape[-1],) if self.has_output_axis else ()
-        return (*grid, *parts, self.filters)
+        return (input_shape[0], *grid, *parts, self.filters)
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -308,6 +300,15 @@ class ProjectionConv3D(_VoxelConv3D):
     """
 
     has_output_axis = False
+
+
+def grid_shape(
+    sizes: Sequence[int | None], window: int, stride: int, padding: str
+) -> tuple[int | None, ...]:
+    """Rows, columns and slices of the output of a convolution from those of its input."""
+    if padding == "same":
+        return tuple(None if size is None else -(-size // stride) for size in sizes)
+    return tuple(None if size is None else (size - window) // stride + 1 for size in sizes)
 
 
 def _parts(name: str, field: str, group: FiniteGroup) -> Representation:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sen_tf import groups
-from sen_tf.groups import actions, kernels, octahedral, representations
+from sen_tf.groups import actions, irreps, kernels, octahedral, representations, rotations
 
 ABOUT_X = octahedral.generated(octahedral.turn("x"))
 FIELDS = ("trivial", "faces", "corners", "regular", "faces + trivial")
@@ -68,3 +68,57 @@ def test_representations_that_do_not_permute_are_refused():
     np.testing.assert_array_equal(
         kernels.permutation(representations.get("regular", "O")), groups.get("O").product
     )
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5])
+def test_kernels_of_harmonics_turn_exactly_with_a_cube(size):
+    for lo, elements in enumerate(kernels.irreps_basis(size, 2, 2)):
+        for g in groups.get("O").elements:
+            matrices = irreps.representation(2, actions.vector_matrix("O", g))
+            moved = actions.rotate_voxels(elements, "O", g, axes=(1, 2, 3))
+            block = irreps.block(lo)
+            moved = np.einsum("exyzio,ai,bo->exyzab", moved, matrices, matrices[block, block])
+            np.testing.assert_allclose(moved, elements, atol=1e-14)
+
+
+def responses(elements, waves, phases, features):
+    """Outputs at the centre, (elements, waves, components), for plane waves of features."""
+    size = elements.shape[1]
+    row, column, place = np.indices((size, size, size)) - (size - 1) / 2
+    points = np.stack([column, -row, place], axis=-1)
+    seen = np.cos(np.einsum("xyzi,ni->nxyz", points, waves) + phases[:, None, None, None])
+    return np.einsum("exyzio,nxyz,ni->eno", elements, seen, features)
+
+
+@pytest.mark.parametrize("size", [2, 3, 5, 7])
+def test_kernels_of_harmonics_turn_nearly_with_every_rotation(size):
+    """For waves up to half of the highest frequency, outputs miss by 1.3 to 3.3 %."""
+    rng = np.random.default_rng(0)
+    turns = rotations.haar(rng, 300)
+    directions = rotations.haar(rng, 300)[:, 0]
+    waves = np.pi / 2 * rng.uniform(size=(300, 1)) ** (1 / 3) * directions  # even in a ball
+    phases, features = rng.uniform(0, 2 * np.pi, 300), rng.standard_normal((300, 9))
+    matrices = irreps.representation(2, turns)
+    turned = [np.einsum("nij,nj->ni", *pair) for pair in ((turns, waves), (matrices, features))]
+    for lo, elements in enumerate(kernels.irreps_basis(size, 2, 2)):
+        block = matrices[:, irreps.block(lo), irreps.block(lo)]
+        expected = np.einsum("nij,enj->eni", block, responses(elements, waves, phases, features))
+        error = np.linalg.norm(responses(elements, turned[0], phases, turned[1]) - expected)
+        assert error < 0.035 * np.linalg.norm(expected)
+
+
+def test_numbers_of_elements_of_the_basis():
+    """From scalars: as many radii as sample the degree, r = 0, 1 and 2 for a side of 5."""
+    assert [len(elements) for elements in kernels.irreps_basis(5, 0, 3)] == [3, 2, 2, 0]
+    assert [len(elements) for elements in kernels.irreps_basis(3, 0, 2)] == [2, 1, 1]
+    # From degrees up to 2: (l, J) = (0, 0), (1, 1) and (2, 2), with 2, 1 and 1 radii.
+    assert [len(elements) for elements in kernels.irreps_basis(3, 2, 2)] == [4, 7, 7]
+    assert [len(elements) for elements in kernels.irreps_basis(1, 2, 2)] == [1, 1, 1]
+
+
+def test_elements_keep_the_variance_of_noise():
+    for lo, elements in enumerate(kernels.irreps_basis(5, 2, 2)):
+        squares = np.sum(elements**2, axis=(1, 2, 3, 4, 5))
+        np.testing.assert_allclose(squares, 2 * lo + 1)
+        assert not elements.flags.writeable
+    assert kernels.irreps_basis(5, 2, 2) is kernels.irreps_basis(5, 2, 2)

@@ -267,6 +267,18 @@ def test_initializers_see_the_fans_of_the_convolution(make, arguments, shape, fa
         assert np.array(layer.kernel).std() == pytest.approx(np.sqrt(variance), rel=0.03)
 
 
+def test_initial_numbers_are_the_first_entries_of_their_orbits():
+    """A kernel that commutes, as the initializer's, is found again."""
+    first = GroupConv3D("O", 2, 3, input_field="corners")
+    first.build((None, 3, 3, 3, 8, 4))
+    kernel = first.expanded_kernel()
+    second = GroupConv3D(
+        "O", 2, 3, input_field="corners", kernel_initializer=lambda shape, dtype: kernel
+    )
+    second.build((None, 3, 3, 3, 8, 4))
+    np.testing.assert_array_equal(second.kernel, first.kernel)
+
+
 def test_he_initialization_keeps_the_scale_of_noise_through_a_relu():
     keras.utils.set_random_seed(0)
     x = noise(4, 5, 5, 5, 6, 16)

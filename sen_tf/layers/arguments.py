@@ -66,7 +66,8 @@ def padding(value: Any) -> str:
 
 def data_format(value: Any) -> str:
     """`"channels_last"`, which None means too, or a ValueError."""
-    return choice("data_format", value or "channels_last", ("channels_last",))
+    value = "channels_last" if value is None else value
+    return choice("data_format", value, ("channels_last",))
 
 
 def positive(name: str, value: Any) -> float:

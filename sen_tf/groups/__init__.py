@@ -1,6 +1,14 @@
 """Groups, their actions and their representations. NumPy only."""
 
-from sen_tf.groups import actions, irreps, kernels, octahedral, representations, rotations
+from sen_tf.groups import (
+    actions,
+    icosahedral,
+    irreps,
+    kernels,
+    octahedral,
+    representations,
+    rotations,
+)
 from sen_tf.groups.finite import FiniteGroup, GroupLike, cyclic, dihedral, get
 from sen_tf.groups.representations import Representation, RepresentationLike
 
@@ -13,6 +21,7 @@ __all__ = [
     "cyclic",
     "dihedral",
     "get",
+    "icosahedral",
     "irreps",
     "kernels",
     "octahedral",

@@ -21,7 +21,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from sen_tf.groups import finite, octahedral
+from sen_tf.groups import finite, icosahedral, octahedral
 
 Action: TypeAlias = Callable[[np.ndarray, finite.FiniteGroup, int], np.ndarray]
 """A function `act(x, group, g)` that applies element `g` to an array, as those of this module."""
@@ -203,13 +203,15 @@ def act_on_regular_volume(x: np.ndarray, group: finite.GroupLike, g: int) -> np.
 def vector_matrix(group: finite.GroupLike, g: int) -> np.ndarray:
     """Returns the matrix by which an element acts on vectors.
 
-    They are (x, y) for C_n and D_n, and (x, y, z) for the groups of `octahedral`. The matrix is
+    They are (x, y) for C_n and D_n, and (x, y, z) for I and the groups of `octahedral`. It is
     orthogonal, float64, and exact for multiples of a quarter turn. ValueError for other groups, or
     if `g` is no element.
     """
     group = finite.get(group)
     if _is_octahedral(group):
         return octahedral.matrices(group.name)[group.element(g)]
+    if group.config == "I":
+        return icosahedral.matrices()[group.element(g)]
     _, n = finite.family(group)
     k, j = finite.normal_form(group, g)
     cos, sin = math.cos(2 * math.pi * k / n), math.sin(2 * math.pi * k / n)

@@ -6,6 +6,7 @@ Elements are integers 0 .. order - 1, the identity is 0.
     D_n  index k      is r^k,    index n + k is r^k f  (reflect first, then rotate)
     Oh   index k      is the symmetry `octahedral.matrices("Oh")[k]` of a cube; O, T and the other
                       subgroups are numbered likewise, see `octahedral.py`
+    I    index k      is the rotation `icosahedral.matrices()[k]` of an icosahedron
 
 r is the counter-clockwise turn by 2 pi / n and f the left-right mirror; `actions.py` says what they
 do to arrays.
@@ -21,11 +22,28 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from sen_tf.groups import octahedral
+from sen_tf.groups import icosahedral, octahedral
 
-EXAMPLES = ("C1", "C2", "C3", "C4", "C6", "C8", "D1", "D2", "D3", "D4", "D6", "D8", "T", "O", "Oh")
+EXAMPLES = (
+    "C1",
+    "C2",
+    "C3",
+    "C4",
+    "C6",
+    "C8",
+    "D1",
+    "D2",
+    "D3",
+    "D4",
+    "D6",
+    "D8",
+    "T",
+    "O",
+    "Oh",
+    "I",
+)
 PLANAR = r"[CD][1-9][0-9]*"
-NAMES = rf"{PLANAR}|{octahedral.NAMES}"
+NAMES = rf"{PLANAR}|{octahedral.NAMES}|I"
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False, init=False)
@@ -156,9 +174,9 @@ def get(group: GroupLike) -> FiniteGroup:
         hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
         raise ValueError(
             "Expected `group` to be a FiniteGroup, or C or D and a number n >= 1, as in 'C4' and "
-            f"'D3', or 'T', 'O' or 'Oh'; received group={group!r}.{hint}"
+            f"'D3', or 'T', 'O', 'Oh' or 'I'; received group={group!r}.{hint}"
         )
-    return _by_name(group if re.fullmatch(PLANAR, group) else octahedral.canonical(group))
+    return _by_name(octahedral.canonical(group) if re.fullmatch(octahedral.NAMES, group) else group)
 
 
 def family(group: GroupLike) -> tuple[str, int]:
@@ -190,8 +208,10 @@ def _named(name):
 
 @functools.cache
 def _by_name(name):
-    if not re.fullmatch(PLANAR, name):
+    if re.fullmatch(octahedral.NAMES, name):
         return FiniteGroup(name, octahedral.product(name))
+    if name == "I":
+        return FiniteGroup(name, icosahedral.product())
     n = int(name[1:])
     j, k = np.divmod(np.arange(n if name[0] == "C" else 2 * n), n)
     # f r = r^-1 f, hence (r^k f^j) (r^k' f^j') = r^(k + (-1)^j k') f^(j + j').

@@ -5,7 +5,7 @@ The strings, for `get`:
     trivial                  one number that nothing changes
     sign                     D_n: -1 on reflections; C_n with n even: (-1)^k on r^k
     sign_r, sign_rf          D_n with n even: -1 on r alone, and -1 on both r and f
-    standard                 vectors (x, y) under C_n or D_n, and (x, y, z) under T, O, Oh, ...
+    standard                 vectors (x, y) under C_n or D_n, and (x, y, z) under T, O, Oh, I, ...
     rotation(k)              planar vectors turned k times as far: r turns by 2 pi k / n
     regular                  functions on the group: rho(g) e_h = e_gh
     quotient(0,2)            functions on the cosets x H of the subgroup H = {0, 2}, ordered by

@@ -89,7 +89,11 @@ class _VoxelConv3D(ExpandedKernel):
         return self.window, self.strides, self.padding, VOXELS
 
     def initial_kernel(self, shape: Shape, dtype: str | None) -> Tensor:
-        """The first entry of each orbit of an expanded kernel, whose fans are the true ones."""
+        """The first entry of each orbit of an expanded kernel, whose fans are the true ones.
+
+        White noise keeps its variance. Inputs that are alike at the places of an orbit gain more:
+        noise after a ReLU, on faces, 2.4 times the power that He's initializer aims at.
+        """
         channels, filters = shape[-2:]
         *positions, inputs, outputs = self._table.shape
         wide = (*positions, inputs * channels, outputs * filters)

@@ -31,10 +31,15 @@ def _adapt_to_numpy_2():
         return psichi(angles, s, k, np.asarray(gamma), out)
 
     def hash_of(basis):
-        return hash((basis.in_irrep, basis.out_irrep, basis.mu.tobytes(), basis.gamma))
+        arrays = (np.asarray(array).tobytes() for array in (basis.mu, basis.gamma))
+        return hash((basis.in_irrep, basis.out_irrep, *arrays))
 
     irreps_basis.psichi = of_arrays
-    irreps_basis.R2FlipsDiscreteRotationsSolution.__hash__ = hash_of
+    for name in (
+        *("R2FlipsSolution", "R2ContinuousRotationsSolution"),
+        *("R2FlipsDiscreteRotationsSolution", "R2FlipsContinuousRotationsSolution"),
+    ):
+        getattr(irreps_basis, name).__hash__ = hash_of
 
 
 _adapt_to_numpy_2()

@@ -24,7 +24,7 @@ class Row:
     what: what is done.
     variant: which of our ways of doing it, such as "float32"; empty if there is one.
     by, at: where the cost is followed as something grows: what, and how much of it.
-    unit: of the costs, "s", "MiB" or "B".
+    unit: of the costs, "s", "MiB" or "B"; "%" of errors.
     ours: our cost.
     peer: who is compared; empty if nobody is.
     theirs: the peer's cost; None where there is no peer, or it cannot run here.
@@ -105,7 +105,9 @@ def _cost(measured, unit):
 
 
 def _quantity(value, unit):
-    """Three digits of seconds below 1000, and all of whole bytes."""
+    """Three digits of seconds below 1000 and of shares, and all of whole bytes."""
+    if unit == "%":
+        return f"{value:.3g} %"
     if unit != "s" or value >= 1000:
         return f"{value:,.0f} {unit}"
     for scale, name in ((1, "s"), (1e3, "ms")):

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from benchmarks import (
+    angles,
     building,
     evaluation,
     frames,
@@ -127,9 +128,20 @@ def test_run_prints_a_table_and_writes_json(tmp_path, capsys):
 
 
 def test_layers():
-    rows = list(layers.rows(1, sizes=((2, 5, 1),)))
-    assert [each.variant for each in rows] == 2 * ["float32", "mixed_bfloat16"]
+    rows = list(layers.rows(1, sizes=((2, 5, 1),), side=9, batch=1))
+    costs = [each for each in rows if each.variant]
+    assert {each.variant for each in costs} == {"float32", "mixed_bfloat16"}
+    assert {each.what for each in costs} == {
+        each.what.removeprefix("building ") for each in rows if each.what.startswith("building")
+    }
     assert all(each.reached is not None for each in rows)
+
+
+@pytest.mark.parametrize("case", [angles.CASES[0], angles.CASES[-1]])
+def test_errors_off_the_grid_are_small_and_like_those_of_e2cnn(case):
+    (found,) = angles.rows(1, cases=[case])
+    assert 0 < found.ours.median < 20
+    assert found.theirs is None or found.theirs.median < 20
 
 
 def test_growth_is_drawn(tmp_path):

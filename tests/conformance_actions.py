@@ -5,11 +5,23 @@ import itertools
 import numpy as np
 
 from sen_tf import groups
-from sen_tf.groups import actions, irreps, representations, rotations
+from sen_tf.groups import actions, circle, irreps, representations, rotations
 
 
 def on_pixels(x, group, g):
     return actions.rotate_grid(x, group, g, axes=(1, 2))
+
+
+def on_part_of(whole):
+    """The action of the elements of a group that map pixels to pixels on its functions on pixels.
+
+    They are a C_n or D_n themselves, in the same order.
+    """
+
+    def act(x, group, g):
+        return actions.act_on_regular_image(x, whole, actions.grid_elements(whole)[g])
+
+    return act
 
 
 def on_voxels(x, group, g):
@@ -78,6 +90,18 @@ def on_irreps_of_voxels(x, group, g):
     degree = int(x.shape[-2] ** 0.5) - 1
     matrix = irreps.representation(degree, actions.vector_matrix(group, g))
     return matrix @ on_voxels(x, group, g)
+
+
+def on_circle(name, pixels=True):
+    """The action of C_n or D_n in SO2 or O2 on features of all frequencies, and on their pixels."""
+
+    def act(x, group, g):
+        whole, (_, n) = circle.get(name), groups.finite.family(group)
+        turns, mirrored = groups.finite.normal_form(group, g)
+        matrix = whole.matrix(whole.highest(x.shape[-2]), 2 * np.pi * turns / n, bool(mirrored))
+        return matrix @ (actions.rotate_grid(x, group, g, axes=(1, 2)) if pixels else x)
+
+    return act
 
 
 def on_positions(x, group, g):

@@ -8,11 +8,13 @@ import numpy as np
 from sen_tf import groups, layers
 from sen_tf.groups import actions, representations
 from sen_tf.testing import LayerCase
+from tests import conformance_convolutions, conformance_volumes
 from tests.conformance_actions import (
     CUBE,
     S3,
     on_action_numbers,
     on_cartesian,
+    on_circle,
     on_irreps,
     on_matrices,
     on_objects,
@@ -20,49 +22,7 @@ from tests.conformance_actions import (
     on_positions,
     on_vectors,
 )
-from tests.conformance_volumes import convolutions as volume_convolutions
-from tests.conformance_volumes import steerable
-
-GRID_GROUPS = ("C1", "C2", "C4", "D1", "D2", "D4")
-BATCH = 3
-
-
-# Side of the image and arguments of the convolution.
-GRIDS = {
-    "2_valid": (6, {"kernel_size": 2}),
-    "3_stride_2": (7, {"kernel_size": 3, "strides": 2}),
-    "3_same": (5, {"kernel_size": 3, "padding": "same"}),
-    "4_stride_2": (8, {"kernel_size": 4, "strides": 2}),
-    "3_stride_2_same": (7, {"kernel_size": 3, "strides": 2, "padding": "same"}),
-    "3_dilation_2": (7, {"kernel_size": 3, "dilation_rate": 2}),
-    "2_dilation_2_same": (6, {"kernel_size": 2, "dilation_rate": 2, "padding": "same"}),
-}
-
-
-def convolutions():
-    """All grids for C4 and D4, the first two for the smaller groups."""
-    parts = {
-        (layers.LiftingConv2D, ""): (False, actions.act_on_regular_image),
-        (layers.GroupConv2D, ""): (True, actions.act_on_regular_image),
-        (layers.GroupConv2D, "-block_diagonal"): (True, actions.act_on_regular_image),
-        (layers.ProjectionConv2D, ""): (True, on_pixels),
-    }
-    for ((layer, form), (regular, act_out)), group in itertools.product(parts.items(), GRID_GROUPS):
-        order = groups.get(group).order
-        for name in GRIDS if group in ("C4", "D4") else list(GRIDS)[:2]:
-            side, arguments = GRIDS[name]
-            yield (
-                f"{layer.__name__}-{group}-{name}{form}",
-                LayerCase(
-                    lambda layer=layer, group=group, arguments=arguments: layer(
-                        group, 2, activation="relu", **arguments
-                    ),
-                    (BATCH, side, side, *[order] * regular, 2),
-                    group,
-                    actions.act_on_regular_image if regular else on_pixels,
-                    act_out,
-                ),
-            )
+from tests.conformance_convolutions import BATCH, GRID_GROUPS
 
 
 def dense():
@@ -79,39 +39,6 @@ def dense():
                     actions.act_on_regular,
                 ),
             )
-
-
-def relaxed():
-    """As they are at first: weights that mix banks do not differ between elements."""
-    for group in ("C1", "C4", "D3"):
-        yield (
-            f"RelaxedGroupDense-{group}",
-            LayerCase(
-                lambda group=group: layers.RelaxedGroupDense(
-                    group, 4, banks=2, relaxation_regularizer="l2", activation="tanh"
-                ),
-                (BATCH, 2, groups.get(group).order, 3),
-                group,
-                actions.act_on_regular,
-                actions.act_on_regular,
-            ),
-        )
-    both = (layers.RelaxedLiftingConv2D, layers.RelaxedGroupConv2D)
-    for group, name, layer in itertools.product(("C4", "D4"), list(GRIDS)[:3], both):
-        side, arguments = GRIDS[name]
-        axes = (groups.get(group).order,) if layer is layers.RelaxedGroupConv2D else ()
-        yield (
-            f"{layer.__name__}-{group}-{name}",
-            LayerCase(
-                lambda layer=layer, group=group, arguments=arguments: layer(
-                    group, 2, banks=2, activation="relu", **arguments
-                ),
-                (BATCH, side, side, *axes, 2),
-                group,
-                actions.act_on_regular_image if axes else on_pixels,
-                actions.act_on_regular_image,
-            ),
-        )
 
 
 def normalizations():
@@ -310,6 +237,74 @@ def gram_schmidt():
     )
 
 
+def irreps_normalizations():
+    on_plane = on_circle("O2", pixels=False)
+    kinds = {"SO3": (9, CUBE, on_irreps), "O2": (6, "D12", on_plane)}
+    for whole, (components, part, act) in kinds.items():
+        shape = (BATCH, 4, components, 3)
+        for training in (True, False):
+            yield (
+                f"IrrepsBatchNormalization-{whole}-{'training' if training else 'inference'}",
+                LayerCase(
+                    lambda whole=whole: layers.IrrepsBatchNormalization(whole, momentum=0.8),
+                    shape,
+                    part,
+                    act,
+                    act,
+                    training,
+                ),
+            )
+        yield (
+            f"IrrepsLayerNormalization-{whole}",
+            LayerCase(
+                lambda whole=whole: layers.IrrepsLayerNormalization(whole), shape, part, act, act
+            ),
+        )
+
+
+def attention():
+    on_image = actions.act_on_regular_image
+    for group, (name, arguments) in itertools.product(
+        ("C4", "D4"),
+        {
+            "whole": {},
+            "windows": {"window_size": 2, "use_bias": False},
+            "shifted": {"window_size": 2, "shifted": True},
+            "spatial": {"mode": "spatial"},
+            "spatial_shifted": {"mode": "spatial", "window_size": 4, "shifted": True},
+        }.items(),
+    ):
+        yield (
+            f"GroupAttention2D-{group}-{name}",
+            LayerCase(
+                lambda group=group, arguments=arguments: layers.GroupAttention2D(
+                    group, num_heads=2, key_dim=3, **arguments
+                ),
+                (BATCH, 4, 4, groups.get(group).order, 2),
+                group,
+                on_image,
+                on_image,
+            ),
+        )
+
+
+def circle_activations():
+    """Of L = 2, on 12 samples: exact for C12 and D12, as the others are for all angles."""
+    for whole, part, components in (("SO2", "C12", 5), ("O2", "D12", 6)):
+        for layer in (layers.CircleActivation, layers.GatedActivation, layers.NormActivation):
+            act = on_circle(whole, pixels=False)
+            yield (
+                f"{layer.__name__}-{whole}",
+                LayerCase(
+                    lambda layer=layer, whole=whole: layer(group=whole, activation="relu"),
+                    (BATCH, 4, components, 3),
+                    part,
+                    act,
+                    act,
+                ),
+            )
+
+
 def tensor_fields():
     rng = np.random.default_rng(0)
     positions = rng.standard_normal((BATCH, 4, 3)).astype("float32")
@@ -337,6 +332,10 @@ def tensor_fields():
             f"GatedActivation-{degree}",
             LayerCase(lambda: layers.GatedActivation("tanh"), shape, CUBE, on_irreps, on_irreps),
         )
+        yield (
+            f"NormActivation-{degree}",
+            LayerCase(lambda: layers.NormActivation("relu"), shape, CUBE, on_irreps, on_irreps),
+        )
     for rank in range(3):
         act = on_cartesian(rank)
         yield (
@@ -359,16 +358,17 @@ def tensor_fields():
 
 ROWS = dict(
     itertools.chain(
-        convolutions(),
-        volume_convolutions(),
+        conformance_convolutions.ROWS.items(),
+        conformance_volumes.ROWS.items(),
         dense(),
-        relaxed(),
         normalizations(),
         poolings(),
         doors(),
         graphs(),
         gram_schmidt(),
+        attention(),
+        irreps_normalizations(),
+        circle_activations(),
         tensor_fields(),
-        steerable(),
     )
 )

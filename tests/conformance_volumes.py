@@ -72,3 +72,6 @@ def steerable():
                 on_irreps_of_voxels,
             ),
         )
+
+
+ROWS = dict(itertools.chain(convolutions(), steerable()))

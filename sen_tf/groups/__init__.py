@@ -2,6 +2,8 @@
 
 from sen_tf.groups import (
     actions,
+    circle,
+    harmonics,
     icosahedral,
     irreps,
     kernels,
@@ -18,9 +20,11 @@ __all__ = [
     "Representation",
     "RepresentationLike",
     "actions",
+    "circle",
     "cyclic",
     "dihedral",
     "get",
+    "harmonics",
     "icosahedral",
     "irreps",
     "kernels",

@@ -34,38 +34,54 @@ def rotate_grid(
 
     Args:
         x: array of any shape.
-        group: a `FiniteGroup` or name: C1, C2, C4, D1, D2 or D4, which map pixels to pixels.
-        g: index of an element.
+        group: a C_n or D_n, or its name.
+        g: index of an element that maps pixels to pixels: all of C1, C2, C4, D1, D2 and D4, and
+            the `grid_elements` of the others.
         axes: the row axis and the column axis of `x`.
 
     Returns:
         A view of `x`; quarter turns exchange the sizes of the two axes.
 
     Raises:
-        ValueError: if the group has other than quarter turns, or `g` is no element.
+        ValueError: if `g` is no element, or turns by no multiple of a quarter.
     """
-    family, n = finite.family(group)
-    if n not in (1, 2, 4):
-        raise ValueError(
-            f"Expected `group` to be one of C1, C2, C4, D1, D2, D4; received group={family}{n}"
-        )
+    _, n = finite.family(group)
     turns, flips = finite.normal_form(group, g)
+    if 4 * turns % n:
+        raise ValueError(
+            "Expected `g` to turn by a multiple of 90 degrees, as all of C1, C2, C4, D1, D2 and "
+            f"D4 do; received g={g} of {group}, which turns by {360 * turns / n:.6g}"
+        )
     if flips:
         x = np.flip(x, axes[1])
-    return np.rot90(x, turns * (4 // n), axes)
+    return np.rot90(x, 4 * turns // n, axes)
+
+
+def grid_elements(group: finite.GroupLike) -> list[int]:
+    """Returns the elements of a C_n or D_n that map pixels to pixels; `rotate_grid` takes them."""
+    _, n = finite.family(group)
+    elements = finite.get(group).elements
+    return [g for g in elements if 4 * finite.normal_form(group, g)[0] % n == 0]
 
 
 def kernel_indices(group: finite.GroupLike, size: int) -> np.ndarray:
     """Returns where the pixels of a transformed square kernel come from.
 
     Args:
-        group: as for `rotate_grid`.
+        group: C1, C2, C4, D1, D2 or D4, or the `FiniteGroup`.
         size: width and height of the kernel, in pixels.
 
     Returns:
         Integers of shape (|G|, size, size), flat indices of pixels:
         `kernel.reshape(-1)[indices[g]] == rotate_grid(kernel, group, g)`.
+
+    Raises:
+        ValueError: for a group that does not map pixels to pixels.
     """
+    if len(grid_elements(group)) < finite.get(group).order:
+        raise ValueError(
+            f"Expected `group` to be one of C1, C2, C4, D1, D2, D4; received group={group}"
+        )
     pixels = np.arange(size * size).reshape(size, size)
     return np.stack([rotate_grid(pixels, group, g) for g in finite.get(group).elements])
 
@@ -177,8 +193,7 @@ def act_on_regular_image(x: np.ndarray, group: finite.GroupLike, g: int) -> np.n
 
     Args:
         x: array of shape (batch, row, column, group, channel).
-        group: as for `rotate_grid`.
-        g: index of an element.
+        group, g: as for `rotate_grid`.
 
     Raises:
         ValueError: as `rotate_grid` and `act_on_regular`.

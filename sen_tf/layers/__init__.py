@@ -4,6 +4,9 @@ Features carry an explicit axis before their channels, on which the group acts: 
 finite group, or direct sums of irreducible representations of SO(3).
 """
 
+from sen_tf.layers.attention import GroupAttention2D
+from sen_tf.layers.circle_conv import CircleConv2D
+from sen_tf.layers.depthwise_conv import DepthwiseGroupConv2D
 from sen_tf.layers.gram_schmidt import GramSchmidt
 from sen_tf.layers.group_conv import GroupConv2D, LiftingConv2D, ProjectionConv2D
 from sen_tf.layers.group_dense import GroupDense
@@ -16,15 +19,24 @@ from sen_tf.layers.intertwiners import (
     ToRegular,
 )
 from sen_tf.layers.irreps_conv import IrrepsConv3D
-from sen_tf.layers.irreps_dense import GatedActivation, IrrepsDense
+from sen_tf.layers.irreps_dense import IrrepsDense
+from sen_tf.layers.irreps_normalization import (
+    IrrepsBatchNormalization,
+    IrrepsLayerNormalization,
+)
 from sen_tf.layers.message_passing import ObjectGraph, OneHotActions
+from sen_tf.layers.nonlinearities import CircleActivation, GatedActivation, NormActivation
 from sen_tf.layers.normalization import FieldBatchNormalization, FieldLayerNormalization
 from sen_tf.layers.pooling import GroupPooling, SpatialPooling2D
 from sen_tf.layers.relaxed import RelaxedGroupConv2D, RelaxedGroupDense, RelaxedLiftingConv2D
 from sen_tf.layers.tensor_product import TensorFieldConv
+from sen_tf.layers.transposed_conv import GroupConvTranspose2D
 from sen_tf.layers.voxel_conv import GroupConv3D, LiftingConv3D, ProjectionConv3D
 
 __all__ = [
+    "CircleActivation",
+    "CircleConv2D",
+    "DepthwiseGroupConv2D",
     "FieldBatchNormalization",
     "FieldLayerNormalization",
     "FromIrreps",
@@ -32,15 +44,20 @@ __all__ = [
     "GatedActivation",
     "GramSchmidt",
     "GridLifting",
+    "GroupAttention2D",
     "GroupConv2D",
     "GroupConv3D",
+    "GroupConvTranspose2D",
     "GroupDense",
     "GroupFlatten",
     "GroupPooling",
+    "IrrepsBatchNormalization",
     "IrrepsConv3D",
     "IrrepsDense",
+    "IrrepsLayerNormalization",
     "LiftingConv2D",
     "LiftingConv3D",
+    "NormActivation",
     "ObjectGraph",
     "OneHotActions",
     "ProjectionConv2D",

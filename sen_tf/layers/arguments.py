@@ -6,6 +6,8 @@ import operator
 from collections.abc import Sequence
 from typing import Any
 
+import keras
+
 
 def integer(name: str, value: Any, least: int = 1) -> int:
     """`value`, also one of NumPy's integers, as an `int`.
@@ -82,3 +84,9 @@ def share(name: str, value: Any) -> float:
     if not isinstance(value, numbers.Real) or not 0 <= float(value) < 1:
         raise ValueError(f"Expected `{name}` to be in [0, 1); received {name}={value!r}.")
     return float(value)
+
+
+def fresh(initializer: Any) -> Any:
+    """A copy of an initializer that draws other numbers, where no seed was given."""
+    is_keras = isinstance(initializer, keras.initializers.Initializer)
+    return initializer.clone() if is_keras else initializer

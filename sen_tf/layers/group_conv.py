@@ -16,7 +16,9 @@ a product with a kernel on the group whose channels are those of all q. Taking t
 less than the multiplications it saves; both give the same numbers up to rounding.
 
 They commute exactly with C1, C2, C4, D1, D2 and D4 when the sampled grid maps to itself; a size for
-which it does not is refused.
+which it does not is refused. For these K may be any array of pixels. For other C_n and D_n it is a
+sum of circular harmonics (`groups.harmonics`), which can be turned by any angle before they are
+sampled: quarter turns and mirrors stay exact, other angles are so up to the sampling of the image.
 """
 
 import math
@@ -34,15 +36,15 @@ from sen_tf.layers.dilated_conv import conv2d
 from sen_tf.layers.expanded_kernel import ExpandedKernel
 from sen_tf.layers.inputs import settle
 from sen_tf.layers.plain import reshape, with_weights
-from sen_tf.layers.symmetric_grid import check_symmetric_grid, symmetric_grid
+from sen_tf.layers.symmetric_grid import check_symmetric_grid, output_length, symmetric_grid
+from sen_tf.layers.turned_kernel import TurnedKernel
 from sen_tf.tensors import Shape, Tensor
 
 
 class _GridConv2D(ExpandedKernel):
-    """A convolution whose kernel is expanded by quarter turns and mirrors; see the module."""
+    """A convolution whose kernel is expanded by turns and mirrors; see the module."""
 
     regular_input = True
-    regular_output = True
 
     def __init__(
         self,
@@ -53,6 +55,8 @@ class _GridConv2D(ExpandedKernel):
         padding: str = "valid",
         dilation_rate: int | Sequence[int] = 1,
         data_format: str = "channels_last",
+        basis: str = "auto",
+        frequencies: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(group, filters, **kwargs)
@@ -63,18 +67,18 @@ class _GridConv2D(ExpandedKernel):
         self.data_format = arguments.data_format(data_format)
         if self.strides > 1 and self.dilation_rate > 1:
             raise ValueError("`strides` > 1 and `dilation_rate` > 1 cannot be combined.")
+        self._turned = TurnedKernel(self.group, self.kernel_size, basis, frequencies)
+        self.basis, self.frequencies = self._turned.basis, self._turned.frequencies
         self._table = self._index_table()
 
     def _index_table(self):
-        """The place of entry (row, column, h, g) of the expanded kernel in the learnt one."""
-        pixels = actions.kernel_indices(self.group, self.kernel_size)  # (group, row, column)
+        """The row of `TurnedKernel` of entry (row, column, h, g) of the expanded kernel."""
+        pixels = np.moveaxis(self._turned.places, 0, -1)
         if not self.regular_input:
-            return np.moveaxis(pixels, 0, -1)[:, :, None, :]
+            return pixels[:, :, None, :]
         if not self.regular_output:
-            return np.moveaxis(pixels, 0, -1)[:, :, :, None]
-        relative = self.group.product[self.group.inverse]  # relative[g, h] = g^-1 h
-        table = pixels[:, :, :, None] * self.group.order + relative[:, None, None, :]
-        return table.transpose(1, 2, 3, 0)
+            return pixels[:, :, :, None]
+        return self._turned.regular_table(self.group)
 
     @property
     def window(self) -> int:
@@ -90,8 +94,8 @@ class _GridConv2D(ExpandedKernel):
                 f"columns, channels); received {tuple(input_shape)}."
             )
         check_symmetric_grid(self, self.group, input_shape, *self._grid)
-        positions = (self.kernel_size, self.kernel_size)
         order = self.group.order
+        positions = self._turned.positions
         if self.regular_input and self.regular_output:
             self.add_kernel((*positions, order), input_shape[-1])
         elif self.regular_input:
@@ -107,8 +111,7 @@ class _GridConv2D(ExpandedKernel):
         """The kernel of the ordinary convolution: (k, k, |G| channels, |G| filters)."""
         size, _, inputs, outputs = self._table.shape
         channels = kernel.shape[-2]
-        kernel = ops.reshape(ops.cast(kernel, self.compute_dtype), (-1, channels, self.filters))
-        kernel = ops.take(kernel, self._table, axis=0)
+        kernel = ops.take(self._turned.rows(kernel, self.compute_dtype), self._table, axis=0)
         kernel = ops.transpose(kernel, (0, 1, 2, 4, 3, 5))
         return ops.reshape(kernel, (size, size, inputs * channels, outputs * self.filters))
 
@@ -149,12 +152,7 @@ class _GridConv2D(ExpandedKernel):
         return reshape(x, *self.compute_output_shape(inputs.shape)[1:])
 
     def _length(self, size):
-        """Rows (or columns) of the output, from those of the input."""
-        if size is None:
-            return None
-        if self.padding == "same":
-            return -(-size // self.strides)
-        return (size - self.window) // self.strides + 1
+        return output_length(size, *self._grid)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         grid = (input_shape[0], self._length(input_shape[1]), self._length(input_shape[2]))
@@ -169,6 +167,8 @@ class _GridConv2D(ExpandedKernel):
             "padding": self.padding,
             "dilation_rate": self.dilation_rate,
             "data_format": self.data_format,
+            "basis": self.basis,
+            "frequencies": self.frequencies,
         }
 
 
@@ -179,13 +179,17 @@ class LiftingConv2D(_GridConv2D):
     Turning the input by h turns every `y(g)` in the plane and sends it to `y(hg)`.
 
     Args:
-        group: `"C1"`, `"C2"`, `"C4"`, `"D1"`, `"D2"`, `"D4"` or the `FiniteGroup`.
+        group: A `FiniteGroup` C_n or D_n, or its name, such as `"C4"` or `"D8"`.
         filters: Number of output channels.
         kernel_size: Side of the square kernel in pixels, odd or even, or the pair of both sides.
         strides: Step of the window in pixels, or the pair of both steps.
         padding: `"valid"` or `"same"`.
         dilation_rate: Distance between the kernel's samples in pixels.
         data_format: `"channels_last"`, whatever Keras' own default is.
+        basis: `"pixels"`, kernels of free pixels, for C1, C2, C4, D1, D2 and D4; `"harmonics"`,
+            sums of circular harmonics, for all; or `"auto"`, pixels where the group has them.
+        frequencies: A cap on the angular frequencies of harmonics, which the size of the kernel
+            bounds already; None for no other.
         **kwargs: `activation`, `use_bias`, `kernel_initializer` and the others of
             `keras.layers.Conv2D`.
 
@@ -213,13 +217,14 @@ class GroupConv2D(_GridConv2D):
     """Convolution between functions on the group: `y(g) = sum_h x(h) * L_g K(g^-1 h)`.
 
     Args:
-        group: `"C1"`, `"C2"`, `"C4"`, `"D1"`, `"D2"`, `"D4"` or the `FiniteGroup`.
+        group: A `FiniteGroup` C_n or D_n, or its name, such as `"C4"` or `"D8"`.
         filters: Number of output channels.
         kernel_size: Side of the square kernel in pixels, odd or even, or the pair of both sides.
         strides: Step of the window in pixels, or the pair of both steps.
         padding: `"valid"` or `"same"`.
         dilation_rate: Distance between the kernel's samples in pixels.
         data_format: `"channels_last"`, whatever Keras' own default is.
+        basis, frequencies: As in `LiftingConv2D`.
         **kwargs: `activation`, `use_bias`, `kernel_initializer` and the others of
             `keras.layers.Conv2D`.
 
@@ -232,6 +237,9 @@ class GroupConv2D(_GridConv2D):
 
     Reference: Cohen and Welling (2016), equation 11.
     """
+
+    def has_blocks(self, channels: int) -> bool:
+        return self._turned.of_pixels and super().has_blocks(channels)
 
     def _convolve(self, inputs):
         *_, rows, columns, _, channels = inputs.shape
@@ -287,13 +295,14 @@ class ProjectionConv2D(_GridConv2D):
     nothing else.
 
     Args:
-        group: `"C1"`, `"C2"`, `"C4"`, `"D1"`, `"D2"`, `"D4"` or the `FiniteGroup`.
+        group: A `FiniteGroup` C_n or D_n, or its name, such as `"C4"` or `"D8"`.
         filters: Number of output channels.
         kernel_size: Side of the square kernel in pixels, odd or even, or the pair of both sides.
         strides: Step of the window in pixels, or the pair of both steps.
         padding: `"valid"` or `"same"`.
         dilation_rate: Distance between the kernel's samples in pixels.
         data_format: `"channels_last"`, whatever Keras' own default is.
+        basis, frequencies: As in `LiftingConv2D`.
         **kwargs: `activation`, `use_bias`, `kernel_initializer` and the others of
             `keras.layers.Conv2D`.
 

@@ -12,8 +12,12 @@ from sen_tf.layers import arguments
 from sen_tf.layers.inputs import settle
 from sen_tf.layers.irreps_dense import IrrepsMixing, highest_degree
 from sen_tf.layers.plain import constant, reshape, with_weights
-from sen_tf.layers.symmetric_grid import VOXELS, check_symmetric_grid, symmetric_grid
-from sen_tf.layers.voxel_conv import grid_shape
+from sen_tf.layers.symmetric_grid import (
+    VOXELS,
+    check_symmetric_grid,
+    output_length,
+    symmetric_grid,
+)
 from sen_tf.tensors import Shape, Tensor
 
 CUBE = groups.get("O")
@@ -85,7 +89,7 @@ class IrrepsConv3D(IrrepsMixing):
                 f"slices, (L + 1)^2, channels); received {tuple(input_shape)}."
             )
         degree, channels = highest_degree(self, input_shape), input_shape[-1]
-        check_symmetric_grid(self, CUBE, input_shape, *self._grid)
+        check_symmetric_grid(self, CUBE, input_shape, *self._grid, axes=VOXELS)
         self._built_for = {-2: (degree + 1) ** 2, -1: channels}
         self._basis = kernels.irreps_basis(self.kernel_size, degree, self.degree)
         dead = [lo for lo, elements in enumerate(self._basis) if not len(elements)]
@@ -98,8 +102,8 @@ class IrrepsConv3D(IrrepsMixing):
         self.add_kernels([channels * len(elements) for elements in self._basis])
 
     @property
-    def _grid(self):
-        return self.kernel_size, self.strides, self.padding, VOXELS
+    def _grid(self) -> tuple[int, int, str]:
+        return self.kernel_size, self.strides, self.padding
 
     def expanded_kernel(self) -> Tensor:
         """The kernel of the ordinary convolution: (k, k, k, (L + 1)^2 c, (L' + 1)^2 filters)."""
@@ -118,7 +122,7 @@ class IrrepsConv3D(IrrepsMixing):
 
     def call(self, inputs: Tensor) -> Tensor:
         inputs = ops.cast(settle(self, inputs, self._built_for, ranks=(6,)), self.compute_dtype)
-        inputs = symmetric_grid(self, inputs, CUBE, *self._grid)
+        inputs = symmetric_grid(self, inputs, CUBE, *self._grid, axes=VOXELS)
         shape = ops.shape(inputs)
         x = ops.conv(
             ops.reshape(inputs, (*shape[:4], self._built_for[-2] * self._built_for[-1])),
@@ -153,8 +157,8 @@ class IrrepsConv3D(IrrepsMixing):
         return reshape(with_weights(conv, weights, x), *self.compute_output_shape(inputs.shape)[1:])
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        grid = grid_shape(input_shape[1:4], self.kernel_size, self.strides, self.padding)
-        return (input_shape[0], *grid, (self.degree + 1) ** 2, self.filters)
+        sizes = [output_length(size, *self._grid) for size in input_shape[1:4]]
+        return (input_shape[0], *sizes, (self.degree + 1) ** 2, self.filters)
 
     def get_config(self) -> dict[str, Any]:
         return {

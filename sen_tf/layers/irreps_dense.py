@@ -1,4 +1,4 @@
-"""Layers on each point by itself where features turn under SO(3): linear maps and gates.
+"""Linear maps on each point by itself where features turn under SO(3).
 
 Such a feature is a direct sum of irreducible representations on an explicit axis before the
 channels, `(batch, ..., (L + 1)^2, channels)`: each channel holds one part of every degree from 0 to
@@ -6,9 +6,7 @@ L, in the order and the basis of `groups.irreps`. Component 0 is a scalar and co
 a vector (x, y, z). `ToIrreps` and `FromIrreps` are the doors.
 """
 
-import math
-import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -17,7 +15,8 @@ from keras import ops
 from sen_tf.groups import irreps
 from sen_tf.layers import arguments
 from sen_tf.layers.inputs import settle
-from sen_tf.layers.plain import plain_call, with_weights
+from sen_tf.layers.irreps_parts import parts
+from sen_tf.layers.plain import with_weights
 from sen_tf.tensors import Shape, Tensor
 
 
@@ -46,7 +45,7 @@ class IrrepsMixing(keras.layers.Layer):
             self.add_weight(
                 name=f"kernel_{degree}",
                 shape=(count, self.filters),
-                initializer=_fresh(self.kernel_initializer),
+                initializer=arguments.fresh(self.kernel_initializer),
             )
             for degree, count in enumerate(channels)
         ]
@@ -124,80 +123,6 @@ class IrrepsDense(IrrepsMixing):
         return (*input_shape[:-1], self.filters)
 
 
-@keras.saving.register_keras_serializable("sen_tf")
-class GatedActivation(keras.layers.Layer):
-    """A nonlinearity that commutes with SO(3): scalars are activated, all other parts scaled.
-
-    A part of degree l > 0 is multiplied by a gate in (0, 1), one for each channel and degree: a
-    sigmoid of a dense layer of the scalars.
-
-    Args:
-        activation: Activation of the scalars.
-
-    Input shape: `(batch, ..., (L + 1)^2, channels)`.
-
-    Output shape: The input's.
-
-    Raises:
-        ValueError: If the axis before the channels holds no sum of degrees 0 to L.
-
-    Reference: Weiler et al., *3D steerable CNNs* (2018).
-    """
-
-    def __init__(
-        self, activation: str | Callable[[Tensor], Tensor] | None = "silu", **kwargs: Any
-    ) -> None:
-        super().__init__(**kwargs)
-        self.activation = keras.activations.get(activation)
-
-    def build(self, input_shape: Shape) -> None:
-        self._built_for = {-2: (highest_degree(self, input_shape) + 1) ** 2, -1: input_shape[-1]}
-        self.gates = [
-            keras.layers.Dense(
-                input_shape[-1], "sigmoid", dtype=self.dtype_policy, name=f"gate_{degree}"
-            )
-            for degree in range(1, highest_degree(self, input_shape) + 1)
-        ]
-        for gate in self.gates:
-            gate.build((*input_shape[:-2], 1, input_shape[-1]))
-
-    def call(self, inputs: Tensor) -> Tensor:
-        return self._gated(settle(self, inputs, self._built_for), operator.call)
-
-    def plain(self, inputs: Tensor) -> Tensor:
-        """The same with its gates anew; see `layers.plain`."""
-        return self._gated(inputs, plain_call)
-
-    def _gated(self, inputs, apply):
-        scalars = inputs[..., :1, :]
-        parts = [self.activation(scalars)]
-        for degree, gate in enumerate(self.gates, start=1):
-            parts.append(inputs[..., irreps.block(degree), :] * apply(gate, scalars))
-        return ops.concatenate(parts, axis=-2)
-
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
-        return input_shape
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "activation": keras.activations.serialize(self.activation),
-        }
-
-
 def highest_degree(layer: keras.layers.Layer, shape: Shape) -> int:
     """L of features of shape (batch, ..., (L + 1)^2, channels), or a ValueError."""
-    components = shape[-2] if len(shape) > 2 else None
-    if not components or math.isqrt(components) ** 2 != components or not shape[-1]:
-        raise ValueError(
-            f"{type(layer).__name__} `{layer.name}` expected an input of shape (batch, ..., "
-            f"(L + 1)^2, channels), degrees 0 to L before a known number of channels; received "
-            f"{tuple(shape)}."
-        )
-    return math.isqrt(components) - 1
-
-
-def _fresh(initializer):
-    """A copy that draws other numbers, where no seed was given."""
-    is_keras = isinstance(initializer, keras.initializers.Initializer)
-    return initializer.clone() if is_keras else initializer
+    return len(parts(layer, "SO3", shape)) - 1

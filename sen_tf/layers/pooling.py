@@ -8,7 +8,7 @@ import keras
 from keras import ops
 
 from sen_tf import groups
-from sen_tf.groups import actions
+from sen_tf.groups import finite
 from sen_tf.layers import arguments
 from sen_tf.layers.inputs import require, settle
 from sen_tf.layers.plain import plain_call, reshape
@@ -67,7 +67,8 @@ class SpatialPooling2D(keras.layers.Layer):
     """Maximum or mean over square windows of pixels, refused where it would break equivariance.
 
     Args:
-        group: `"C1"`, `"C2"`, `"C4"`, `"D1"`, `"D2"`, `"D4"` or the `FiniteGroup`.
+        group: A `FiniteGroup` C_n or D_n, or its name. Elements that map pixels to pixels commute
+            exactly; others as far as the sampling of the image allows.
         pool_size: Side of the window in pixels, or the pair of both sides.
         strides: Step of the window in pixels, or the pair of both; `None` means `pool_size`.
         padding: `"valid"` or `"same"`.
@@ -95,7 +96,7 @@ class SpatialPooling2D(keras.layers.Layer):
     ) -> None:
         super().__init__(**kwargs)
         self.group = groups.get(group)
-        actions.kernel_indices(self.group, 1)  # refuses groups that do not act on pixels
+        finite.family(self.group)  # refuses groups that do not act on the plane
         self.pool_size = arguments.side("pool_size", pool_size)
         self.strides = None if strides is None else arguments.side("strides", strides)
         self.padding = arguments.padding(padding)

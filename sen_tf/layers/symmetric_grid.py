@@ -117,3 +117,10 @@ def _fix(size, window, stride, padding, unit):
     nearest = [other for other in fitting if other < size][-1:]
     nearest += [other for other in fitting if other > size][:1]
     return f"Use {' or '.join(map(str, nearest))} {unit}."
+
+
+def output_length(size: int | None, window: int, stride: int, padding: str) -> int | None:
+    """Rows, columns or slices of the output, from those of the input; None for None."""
+    if size is None:
+        return None
+    return -(-size // stride) if padding == "same" else (size - window) // stride + 1

@@ -25,7 +25,12 @@ from sen_tf.layers import arguments
 from sen_tf.layers.expanded_kernel import ExpandedKernel
 from sen_tf.layers.inputs import settle
 from sen_tf.layers.plain import reshape, with_weights
-from sen_tf.layers.symmetric_grid import VOXELS, check_symmetric_grid, symmetric_grid
+from sen_tf.layers.symmetric_grid import (
+    VOXELS,
+    check_symmetric_grid,
+    output_length,
+    symmetric_grid,
+)
 from sen_tf.tensors import Shape, Tensor
 
 
@@ -81,12 +86,17 @@ class _VoxelConv3D(ExpandedKernel):
                 f"{type(self).__name__} `{self.name}` expected volumes of shape "
                 f"({', '.join(shape)}){reason}; received {tuple(input_shape)}."
             )
-        check_symmetric_grid(self, self.group, input_shape, *self._grid)
+        check_symmetric_grid(self, self.group, input_shape, *self._grid, axes=VOXELS)
         self.add_kernel((int(self._table.max()) + 1,), input_shape[-1])
 
     @property
-    def _grid(self):
-        return self.window, self.strides, self.padding, VOXELS
+    def output_parts(self) -> int:
+        """The number of parts that the output is a function on."""
+        return self._table.shape[-1]
+
+    @property
+    def _grid(self) -> tuple[int, int, str]:
+        return self.window, self.strides, self.padding
 
     def initial_kernel(self, shape: Shape, dtype: str | None) -> Tensor:
         """The first entry of each orbit of an expanded kernel, whose fans are the true ones.
@@ -114,7 +124,7 @@ class _VoxelConv3D(ExpandedKernel):
         parts = self._table.shape[3]
         sizes = {-1: self.kernel.shape[-2], **({-2: parts} if self.has_input_axis else {})}
         inputs = settle(self, inputs, sizes, ranks=(5 + self.has_input_axis,))
-        inputs = symmetric_grid(self, inputs, self.group, *self._grid)
+        inputs = symmetric_grid(self, inputs, self.group, *self._grid, axes=VOXELS)
         if self.has_input_axis:
             # Convolutions want a number of channels that is known.
             channels = parts * self.kernel.shape[-2]
@@ -134,7 +144,7 @@ class _VoxelConv3D(ExpandedKernel):
     def plain(self, inputs: Tensor) -> Tensor:
         """A `Conv3D` with the parts among the channels; see `layers.plain`."""
         conv = keras.layers.Conv3D(
-            self._table.shape[-1] * self.filters,
+            self.output_parts * self.filters,
             self.kernel_size,
             self.strides,
             self.padding,
@@ -149,9 +159,9 @@ class _VoxelConv3D(ExpandedKernel):
         return reshape(x, *self.compute_output_shape(inputs.shape)[1:])
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        grid = grid_shape(input_shape[1:4], self.window, self.strides, self.padding)
-        parts = (self._table.shape[-1],) if self.has_output_axis else ()
-        return (input_shape[0], *grid, *parts, self.filters)
+        sizes = [output_length(size, *self._grid) for size in input_shape[1:4]]
+        parts = (self.output_parts,) if self.has_output_axis else ()
+        return (input_shape[0], *sizes, *parts, self.filters)
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -304,15 +314,6 @@ class ProjectionConv3D(_VoxelConv3D):
     """
 
     has_output_axis = False
-
-
-def grid_shape(
-    sizes: Sequence[int | None], window: int, stride: int, padding: str
-) -> tuple[int | None, ...]:
-    """Rows, columns and slices of the output of a convolution from those of its input."""
-    if padding == "same":
-        return tuple(None if size is None else -(-size // stride) for size in sizes)
-    return tuple(None if size is None else (size - window) // stride + 1 for size in sizes)
 
 
 def _parts(name: str, field: str, group: FiniteGroup) -> Representation:

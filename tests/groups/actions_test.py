@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sen_tf.groups import actions, get
+from sen_tf.groups import actions, finite, get
 
 GRID = ["C1", "C2", "C4", "D1", "D2", "D4"]
 ANY = [*GRID, "C3", "D3", "C8", "D6"]
@@ -108,10 +108,23 @@ def test_grid_axes_can_be_named():
     )
 
 
-@pytest.mark.parametrize("name", ["C3", "D3", "C8"])
-def test_grids_have_no_other_turns(name):
-    with pytest.raises(ValueError, match="one of C1, C2, C4"):
+@pytest.mark.parametrize("name, degrees", [("C3", 120), ("D3", 120), ("C8", 45)])
+def test_grids_have_no_other_turns(name, degrees):
+    with pytest.raises(ValueError, match=f"C1, C2, C4.*g=1 of {name}, which turns by {degrees}"):
         actions.rotate_grid(np.zeros((3, 3)), name, 1)
+
+
+@pytest.mark.parametrize(
+    "name, elements",
+    [("C3", [0]), ("C6", [0, 3]), ("C8", [0, 2, 4, 6]), ("D3", [0, 3]), ("D4", list(range(8)))],
+)
+def test_elements_that_map_pixels_to_pixels(name, elements):
+    assert actions.grid_elements(name) == elements
+    image, (_, n) = np.arange(9).reshape(3, 3), finite.family(name)
+    for g in elements:
+        turns, mirrored = finite.normal_form(name, g)
+        expected = np.rot90(image[:, ::-1] if mirrored else image, turns * 4 // n)
+        np.testing.assert_array_equal(actions.rotate_grid(image, name, g), expected)
 
 
 def test_wrong_arguments_are_refused():

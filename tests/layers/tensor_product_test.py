@@ -194,7 +194,7 @@ def test_clouds_of_another_shape_are_refused(shapes):
 
 
 def test_features_without_a_sum_of_degrees_are_refused():
-    with pytest.raises(ValueError, match=r"TensorFieldConv `mine` expected .*degrees 0 to L"):
+    with pytest.raises(ValueError, match=r"TensorFieldConv `mine` expected .*parts 0 to L of SO3"):
         TensorFieldConv(2, 1, radius=1.0, name="mine").build((2, 5, 3, 2), (2, 5, 3))
 
 

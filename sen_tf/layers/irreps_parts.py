@@ -1,0 +1,52 @@
+"""The parts of direct sums of irreducible representations, on the axis before the channels."""
+
+import math
+
+import keras
+
+from sen_tf.groups import circle, irreps
+from sen_tf.tensors import Shape
+
+GROUPS = ("SO3", *circle.NAMES)
+
+
+def group_name(group: circle.Circle | str) -> str:
+    """`"SO3"`, `"SO2"` or `"O2"`, or a ValueError."""
+    name = group.name if isinstance(group, circle.Circle) else group
+    if name not in GROUPS:
+        raise ValueError(
+            f"Expected `group` to be {', '.join(map(repr, GROUPS))}; received group={group!r}."
+        )
+    return name
+
+
+def parts(layer: keras.layers.Layer, group: str, shape: Shape) -> list[slice]:
+    """The components of each part of a feature, the trivial one first.
+
+    Args:
+        layer: The layer, which the error names.
+        group: `"SO3"`, whose parts are the degrees 0 to L in the order of `groups.irreps`; or
+            `"SO2"` or `"O2"`, whose parts are those of `groups.circle`, the sign among them.
+        shape: `(batch, ..., components, channels)`.
+
+    Raises:
+        ValueError: If the axis before the channels holds no such sum.
+    """
+    components = shape[-2] if len(shape) > 2 and shape[-1] else 0
+    if group == "SO3":
+        found = _of_degrees(components or 0)
+    else:
+        found = circle.get(group).parts(components or 0)
+    if not found:
+        axis = {"SO3": "(L + 1)^2", "SO2": "1 + 2 L", "O2": "2 + 2 L"}[group]
+        raise ValueError(
+            f"{type(layer).__name__} `{layer.name}` expected an input of shape (batch, ..., "
+            f"{axis}, channels), parts 0 to L of {group} before a known number of channels; "
+            f"received {tuple(shape)}."
+        )
+    return found
+
+
+def _of_degrees(components):
+    degrees = math.isqrt(components)
+    return [irreps.block(n) for n in range(degrees)] if degrees**2 == components else None

@@ -1,0 +1,67 @@
+import keras
+import numpy as np
+import pytest
+
+from sen_tf.groups import circle
+from sen_tf.layers import IrrepsBatchNormalization, IrrepsLayerNormalization
+
+
+def noise(*shape):
+    return np.random.default_rng(0).standard_normal(shape).astype("float32")
+
+
+def test_batches_by_hand():
+    """Scalars have mean 0 and variance 1 after it, vectors a mean square of 1 per component."""
+    x = 3 * noise(50, 4, 3, 2) + 1
+    layer = IrrepsBatchNormalization("SO2", momentum=0.5, epsilon=1e-6)
+    y = np.array(layer(x, training=True))
+    np.testing.assert_allclose(y[:, :, 0].mean(axis=(0, 1)), 0, atol=1e-5)
+    np.testing.assert_allclose(y[:, :, 0].var(axis=(0, 1)), 1, rtol=1e-4)
+    power = (x[:, :, 1:] ** 2).mean(axis=(0, 1, 2))
+    np.testing.assert_allclose(y[:, :, 1:], x[:, :, 1:] / np.sqrt(power), rtol=1e-4)
+    mean, moving = np.array(layer.moving_mean), np.array(layer.moving_power)
+    np.testing.assert_allclose(mean, x[:, :, 0].mean(axis=(0, 1)) / 2, rtol=1e-5)
+    np.testing.assert_allclose(moving[1], 0.5 + power / 2, rtol=1e-5)
+    y = np.array(layer(x))
+    np.testing.assert_allclose(y[:, :, 1:], x[:, :, 1:] / np.sqrt(moving[1]), rtol=1e-4)
+
+
+def test_on_scalars_it_is_the_layer_of_keras():
+    x = 2 * noise(8, 5, 1, 3) + 1
+    layers = IrrepsBatchNormalization("SO2"), keras.layers.BatchNormalization()
+    for training in (True, False):
+        ours, theirs = (np.array(layer(x, training=training)) for layer in layers)
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)
+    ours, theirs = IrrepsLayerNormalization("SO3"), keras.layers.LayerNormalization()
+    np.testing.assert_allclose(ours(x), theirs(x), atol=1e-5)
+
+
+def test_any_angle_commutes():
+    group = circle.get("SO2")
+    x, matrix = noise(6, 5, 4), group.matrix(2, 0.7)
+    turned = (matrix @ x).astype("float32")
+    for layer, arguments in (
+        (IrrepsBatchNormalization(group), {"training": True}),
+        (IrrepsLayerNormalization(group), {}),
+    ):
+        expected = matrix @ np.array(layer(x, **arguments))
+        np.testing.assert_allclose(layer(turned, **arguments), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_constant_and_empty_inputs_stay_finite(training):
+    layer = IrrepsBatchNormalization("SO2")
+    assert np.isfinite(layer(np.zeros((2, 3, 3, 4), "float32"), training=training)).all()
+    assert layer(np.zeros((0, 3, 3, 4), "float32"), training=training).shape == (0, 3, 3, 4)
+    assert all(np.isfinite(weight).all() for weight in layer.get_weights())
+    assert np.isfinite(IrrepsLayerNormalization("O2")(np.zeros((2, 4, 3), "float32"))).all()
+
+
+@pytest.mark.parametrize("make", [IrrepsBatchNormalization, IrrepsLayerNormalization])
+def test_bad_arguments_and_shapes_are_named(make):
+    with pytest.raises(ValueError, match="'SO3', 'SO2', 'O2'; received group='C4'"):
+        make("C4")
+    with pytest.raises(ValueError, match="`epsilon`.*-1"):
+        make("SO2", epsilon=-1)
+    with pytest.raises(ValueError, match=rf"{make.__name__} `norm`.*1 \+ 2 L"):
+        make("SO2", name="norm").build((None, 4, 3))

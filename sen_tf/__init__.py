@@ -2,7 +2,8 @@
 
 Importing this package registers every layer and model with Keras, so that
 `keras.models.load_model` finds them. What simulates, trains and scores is imported when it is
-first asked for: `train`, `evaluate`, `from_pretrained`, `push`, `callbacks` and `Episodes`.
+first asked for: `train`, `evaluate`, `explain`, `from_pretrained`, `push`, `callbacks`,
+`symmetry` and `Episodes`.
 """
 
 import importlib
@@ -18,9 +19,11 @@ from sen_tf import groups, layers, losses, models  # noqa: E402
 from sen_tf.models import ContrastiveWorldModel, to_plain  # noqa: E402
 
 if typing.TYPE_CHECKING:
+    from sen_tf import symmetry
     from sen_tf.datasets import Episodes
     from sen_tf.experiments.training_run import evaluate, train
     from sen_tf.pretrained import from_pretrained, push
+    from sen_tf.symmetry import explain
     from sen_tf.training import callbacks
 
 __version__ = "0.1.0"
@@ -29,12 +32,14 @@ __all__ = [
     "Episodes",
     "callbacks",
     "evaluate",
+    "explain",
     "from_pretrained",
     "groups",
     "layers",
     "losses",
     "models",
     "push",
+    "symmetry",
     "to_plain",
     "train",
 ]
@@ -43,8 +48,10 @@ _PLACES = {
     "Episodes": "datasets",
     "callbacks": "training.callbacks",
     "evaluate": "experiments.training_run",
+    "explain": "symmetry",
     "from_pretrained": "pretrained",
     "push": "pretrained",
+    "symmetry": "symmetry",
     "train": "experiments.training_run",
 }
 

@@ -15,10 +15,11 @@ import keras
 import numpy as np
 from keras import ops
 
-import sen_tf  # noqa: F401, its classes are in the files
+import sen_tf
 from sen_tf import losses, testing
 from sen_tf.experiments import networks
 from tests.conformance_table import ROWS
+from tests.symmetry import planted
 
 EPOCHS = 2
 # After steps of training, in which statistics over two samples enlarge what rounding leaves: two
@@ -149,6 +150,14 @@ def check_imports():
     assert "tensorflow" not in sys.modules, "TensorFlow was imported"
 
 
+def check_explanation(fault):
+    """`explain` names the layer with a fault, and none where there is none."""
+    make = planted.FAULTS[fault][0] if fault in planted.FAULTS else planted.unet
+    model = planted.randomized(make())
+    culprit = sen_tf.explain(model, planted.images(model), "C4").culprit
+    assert (culprit and culprit.layer) == (None if fault == "clean" else "guilty"), culprit
+
+
 def first_rows():
     """A row of each layer, and all of the one that changes its state when it is called."""
     first = {name.split("-")[0]: name for name in reversed(ROWS)}.values()
@@ -168,6 +177,7 @@ def main(folder, rows):
     checks += [(check_layer, name) for name in (ROWS if rows == "all" else first_rows())]
     if rows == "all":
         checks += [(check_contract, name) for name in ROWS]
+    checks += [(check_explanation, name) for name in ("position_bias", "gru_over_pixels", "clean")]
     checks.append((check_imports,))
     names = [" ".join([check.__name__, *map(str, arguments)]) for check, *arguments in checks]
     print(json.dumps(dict(zip(names, (outcome(*check) for check in checks), strict=True))))

@@ -24,6 +24,10 @@ def on_part_of(whole):
     return act
 
 
+def unmoved(x, group, g):
+    return x
+
+
 def on_voxels(x, group, g):
     return actions.rotate_voxels(x, group, g, axes=(1, 2, 3))
 

@@ -21,8 +21,10 @@ from tests.conformance_actions import (
     on_pixels,
     on_positions,
     on_vectors,
+    unmoved,
 )
 from tests.conformance_convolutions import BATCH, GRID_GROUPS
+from tests.conformance_parts import parts
 
 
 def dense():
@@ -81,7 +83,7 @@ def normalizations():
 
 
 def poolings():
-    for group, mode in itertools.product(("C4", "D3"), ("max", "mean")):
+    for group, mode in itertools.product(("C4", "D3"), ("max", "mean", "norm")):
         yield (
             f"GroupPooling-{group}-{mode}",
             LayerCase(
@@ -89,7 +91,7 @@ def poolings():
                 (BATCH, 2, groups.get(group).order, 3),
                 group,
                 actions.act_on_regular,
-                lambda x, group, g: x,
+                unmoved,
             ),
         )
     windows = {
@@ -370,5 +372,6 @@ ROWS = dict(
         irreps_normalizations(),
         circle_activations(),
         tensor_fields(),
+        parts(),
     )
 )

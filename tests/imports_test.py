@@ -30,6 +30,7 @@ ARROWS = {
     "planning": "",
     "pretrained": "export settings training",
     "settings": "",
+    "symmetry": "groups layers metrics",
     "tensors": "",  # which every room may import; see `allowed`
     "testing": "groups metrics",
     "training": "datasets distribution envs groups metrics settings",
@@ -46,6 +47,7 @@ AT_IMPORT = {
     "metrics": "numpy",
     "models": "keras numpy",
     "planning": "numpy",
+    "symmetry": "keras numpy",
     "tensors": "keras",
 }
 VAGUE_NAMES = {"base", "common", "helpers", "misc", "utils"}

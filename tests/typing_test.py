@@ -26,6 +26,7 @@ TYPED = [
     "models",
     "pretrained",
     "settings",
+    "symmetry",
     "tensors",
     "testing",
     "training",
@@ -99,8 +100,8 @@ SCRIPT = """
 import keras
 import numpy as np
 
-from sen_tf import ContrastiveWorldModel, groups
-from sen_tf.groups import FiniteGroup, actions
+from sen_tf import ContrastiveWorldModel, explain, groups
+from sen_tf.groups import Field, FiniteGroup, actions
 from sen_tf.layers import GroupConv2D, GroupPooling, LiftingConv2D, ToRegular
 from sen_tf.losses import ContrastiveLoss, OtherSamples, ReversedFrames
 from sen_tf.metrics import equivariance_error
@@ -147,6 +148,12 @@ error: float = assert_equivariant(
 )
 assert_equivariant(layers[0], (2, 9, 9, 3), "C4", turn, "turn")  # wrong
 error = equivariance_error([[0.0, 1.0]], np.zeros((1, 2)))
+
+report = explain(embedding, images, "C4", fields={"conv": Field(c4, "regular", pixels=True)})
+culprit = report.culprit
+culprit.reason  # wrong
+reason: str = "" if culprit is None else culprit.reason
+explain(embedding, images)  # wrong
 """
 
 

@@ -3,6 +3,7 @@
 from sen_tf.groups import (
     actions,
     circle,
+    fields,
     harmonics,
     icosahedral,
     irreps,
@@ -11,10 +12,12 @@ from sen_tf.groups import (
     representations,
     rotations,
 )
+from sen_tf.groups.fields import Field
 from sen_tf.groups.finite import FiniteGroup, GroupLike, cyclic, dihedral, get
 from sen_tf.groups.representations import Representation, RepresentationLike
 
 __all__ = [
+    "Field",
     "FiniteGroup",
     "GroupLike",
     "Representation",
@@ -23,6 +26,7 @@ __all__ = [
     "circle",
     "cyclic",
     "dihedral",
+    "fields",
     "get",
     "harmonics",
     "icosahedral",

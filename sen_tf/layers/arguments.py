@@ -47,6 +47,19 @@ def side(name: str, value: Any, dimensions: int = 2) -> int:
     return sides.pop()
 
 
+def indices(name: str, values: Any, size: int) -> list[int]:
+    """`values`, some places on an axis of `size`, as a list of `int`; or a ValueError."""
+    try:
+        found = [operator.index(value) for value in values]
+    except TypeError:
+        found = []
+    if not found or not all(0 <= index < size for index in found):
+        raise ValueError(
+            f"Expected `{name}` to be indices in [0, {size}); received {name}={values!r}."
+        )
+    return found
+
+
 def choice(name: str, value: Any, choices: Sequence[str]) -> str:
     """`value` in small letters, as Keras reads "SAME".
 
@@ -70,6 +83,13 @@ def data_format(value: Any) -> str:
     """`"channels_last"`, which None means too, or a ValueError."""
     value = "channels_last" if value is None else value
     return choice("data_format", value, ("channels_last",))
+
+
+def boolean(name: str, value: Any) -> bool:
+    """True or False, or a ValueError."""
+    if not isinstance(value, bool):
+        raise ValueError(f"Expected `{name}` to be True or False; received {name}={value!r}.")
+    return value
 
 
 def positive(name: str, value: Any) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 
 from sen_tf.groups import FiniteGroup, GroupLike, actions, get
-from sen_tf.layers import arguments
+from sen_tf.layers import arguments, output_fields
 from sen_tf.layers.group_dense import GroupDense
 from sen_tf.layers.inputs import settle
 from sen_tf.layers.plain import constant, plain_call
@@ -61,6 +61,8 @@ class GroupAttention2D(keras.layers.Layer):
 
     Reference: Romero and Cordonnier (2021), section 4; Liu et al. (2021) for windows.
     """
+
+    output_field = output_fields.keeps_field
 
     def __init__(
         self,

@@ -8,7 +8,7 @@ import keras
 from keras import ops
 
 from sen_tf.groups import circle, finite
-from sen_tf.layers import arguments
+from sen_tf.layers import arguments, output_fields
 from sen_tf.layers.dilated_conv import conv2d
 from sen_tf.layers.expanded_kernel import KernelAndBias
 from sen_tf.layers.inputs import settle
@@ -57,6 +57,8 @@ class CircleConv2D(KernelAndBias):
 
     Reference: Weiler and Cesa (2019), sections 2.3 and 2.6.
     """
+
+    output_field = output_fields.to_frequencies
 
     def __init__(
         self,

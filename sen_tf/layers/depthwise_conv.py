@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 
 from sen_tf.groups import GroupLike
-from sen_tf.layers import arguments
+from sen_tf.layers import arguments, output_fields
 from sen_tf.layers.expanded_kernel import GroupKernel
 from sen_tf.layers.plain import reshape, with_weights
 from sen_tf.layers.symmetric_grid import check_symmetric_grid, output_length, symmetric_grid
@@ -49,6 +49,8 @@ class DepthwiseGroupConv2D(GroupKernel):
 
     Reference: Chollet (2017); Lengyel and van Gemert (2021), section 3.
     """
+
+    output_field = output_fields.keeps_field
 
     def __init__(
         self,

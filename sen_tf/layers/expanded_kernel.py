@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops
 
 from sen_tf import groups
-from sen_tf.layers import arguments
+from sen_tf.layers import arguments, output_fields
 from sen_tf.layers.block_diagonal import is_worthwhile
 from sen_tf.layers.inputs import settle
 from sen_tf.tensors import Shape, Tensor
@@ -23,6 +23,8 @@ class KernelAndBias(keras.layers.Layer):
         use_bias, kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer,
             activity_regularizer, kernel_constraint, bias_constraint: As in `keras.layers.Dense`.
     """
+
+    output_field = output_fields.to_group
 
     def __init__(
         self,

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from sen_tf.layers import output_fields
 from sen_tf.layers.inputs import settle
 from sen_tf.tensors import Shape, Tensor
 
@@ -40,6 +41,8 @@ class GramSchmidt(keras.layers.Layer):
     Reference: Zhou et al., *On the continuity of rotation representations in neural networks*
     (2019); Park et al. (2022), appendix, 3D Teapot.
     """
+
+    output_field = output_fields.to_matrices
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(autocast=False, **kwargs)  # directions in bfloat16 are 0.2 degrees off

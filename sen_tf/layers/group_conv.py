@@ -30,7 +30,7 @@ import numpy as np
 from keras import ops
 
 from sen_tf.groups import GroupLike, actions
-from sen_tf.layers import arguments
+from sen_tf.layers import arguments, output_fields
 from sen_tf.layers.block_diagonal import block_diagonal_product
 from sen_tf.layers.dilated_conv import conv2d
 from sen_tf.layers.expanded_kernel import ExpandedKernel
@@ -45,6 +45,7 @@ class _GridConv2D(ExpandedKernel):
     """A convolution whose kernel is expanded by turns and mirrors; see the module."""
 
     regular_input = True
+    output_field = output_fields.to_images_on_group
 
     def __init__(
         self,
@@ -315,3 +316,4 @@ class ProjectionConv2D(_GridConv2D):
     """
 
     regular_output = False
+    output_field = output_fields.to_images

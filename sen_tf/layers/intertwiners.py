@@ -1,6 +1,5 @@
 """The doors: between images, representations of a group, functions on it, and irreps of SO(3)."""
 
-import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +9,7 @@ from keras import ops
 
 from sen_tf import groups
 from sen_tf.groups import GroupLike, RepresentationLike, actions, finite, irreps, representations
-from sen_tf.layers import arguments
+from sen_tf.layers import arguments, output_fields
 from sen_tf.layers.inputs import settle
 from sen_tf.layers.irreps_dense import highest_degree
 from sen_tf.layers.plain import constant, shape_of
@@ -77,6 +76,8 @@ class ToRegular(_Door):
     Reference: Frobenius reciprocity; Park et al. (2022), section 4.
     """
 
+    output_field = output_fields.to_group
+
     def __init__(
         self,
         group: GroupLike,
@@ -87,7 +88,7 @@ class ToRegular(_Door):
         super().__init__(group, representation, **kwargs)
         dimension = self.representation.dimension
         if components is not None:
-            components = _indices(components, dimension)
+            components = arguments.indices("components", components, dimension)
         self.components = components
 
     def _matrix(self):
@@ -135,6 +136,8 @@ class FromRegular(_Door):
 
     Reference: Frobenius reciprocity.
     """
+
+    output_field = output_fields.to_representation
 
     def build(self, input_shape: Shape) -> None:
         self._expect(input_shape, self.group.order, "channels")
@@ -189,6 +192,8 @@ class GridLifting(keras.layers.Layer):
 
     Reference: Park et al. (2022), appendix (encoder of 2D Shapes and 3D Blocks), for C4.
     """
+
+    output_field = output_fields.gathered_on_group
 
     def __init__(self, group: GroupLike, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -252,6 +257,8 @@ class GroupFlatten(keras.layers.Layer):
         ValueError: For another group, or if the images are not square or lack the group axis.
     """
 
+    output_field = output_fields.gathered_on_group
+
     def __init__(self, group: GroupLike, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.group = groups.get(group)
@@ -306,6 +313,8 @@ class ToIrreps(keras.layers.Layer):
         ValueError: For other ranks and degrees, or an input of another shape.
     """
 
+    output_field = output_fields.to_irreps
+
     def __init__(self, rank: int, degree: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.rank = arguments.integer("rank", rank, least=0)
@@ -353,6 +362,8 @@ class FromIrreps(keras.layers.Layer):
         ValueError: For other ranks, or an input of another shape.
     """
 
+    output_field = output_fields.from_irreps
+
     def __init__(self, rank: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.rank = arguments.integer("rank", rank, least=0)
@@ -380,19 +391,6 @@ class FromIrreps(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "rank": self.rank}
-
-
-def _indices(components, dimension):
-    try:
-        indices = [operator.index(component) for component in components]
-    except TypeError:
-        indices = []
-    if not indices or not all(0 <= index < dimension for index in indices):
-        raise ValueError(
-            f"Expected `components` to be indices in [0, {dimension}); received "
-            f"components={components!r}."
-        )
-    return indices
 
 
 def _times(matrix, x):

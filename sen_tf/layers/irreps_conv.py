@@ -8,7 +8,7 @@ from keras import ops
 
 from sen_tf import groups
 from sen_tf.groups import kernels
-from sen_tf.layers import arguments
+from sen_tf.layers import arguments, output_fields
 from sen_tf.layers.inputs import settle
 from sen_tf.layers.irreps_dense import IrrepsMixing, highest_degree
 from sen_tf.layers.plain import constant, reshape, with_weights
@@ -64,6 +64,8 @@ class IrrepsConv3D(IrrepsMixing):
 
     Reference: Weiler et al., *3D steerable CNNs* (2018).
     """
+
+    output_field = output_fields.of_volumes
 
     def __init__(
         self,

@@ -13,7 +13,7 @@ import keras
 from keras import ops
 
 from sen_tf.groups import irreps
-from sen_tf.layers import arguments
+from sen_tf.layers import arguments, output_fields
 from sen_tf.layers.inputs import settle
 from sen_tf.layers.irreps_parts import parts
 from sen_tf.layers.plain import with_weights
@@ -102,6 +102,8 @@ class IrrepsDense(IrrepsMixing):
 
     Reference: Thomas et al., *Tensor field networks* (2018).
     """
+
+    output_field = output_fields.keeps_field
 
     def build(self, input_shape: Shape) -> None:
         degree = highest_degree(self, input_shape)

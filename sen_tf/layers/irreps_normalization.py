@@ -8,7 +8,7 @@ from keras import ops
 
 from sen_tf.distribution import replicas
 from sen_tf.groups import circle
-from sen_tf.layers import arguments
+from sen_tf.layers import arguments, output_fields
 from sen_tf.layers.inputs import settle
 from sen_tf.layers.irreps_parts import group_name, parts
 from sen_tf.layers.plain import constant
@@ -20,6 +20,8 @@ class _IrrepsNormalization(keras.layers.Layer):
 
     A rotation moves the mean of every other part, which therefore stays.
     """
+
+    output_field = output_fields.keeps_field
 
     def __init__(self, group: circle.Circle | str, epsilon: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from keras import ops
 
-from sen_tf.layers import arguments
+from sen_tf.layers import arguments, output_fields
 from sen_tf.layers.inputs import assert_all, fit, numbers_in, settle
 from sen_tf.layers.plain import plain_call
 from sen_tf.tensors import Shape, Tensor
@@ -41,6 +41,8 @@ class ObjectGraph(keras.layers.Layer):
 
     Reference: Kipf, van der Pol and Welling (2020), section 2.2; Park et al. (2022).
     """
+
+    output_field = output_fields.keeps_field
 
     def __init__(
         self,

@@ -13,7 +13,7 @@ import numpy as np
 from keras import ops
 
 from sen_tf.groups import circle
-from sen_tf.layers import arguments
+from sen_tf.layers import arguments, output_fields
 from sen_tf.layers.inputs import settle
 from sen_tf.layers.irreps_parts import group_name, parts
 from sen_tf.layers.plain import constant, plain_call
@@ -27,6 +27,8 @@ SOFTENING = 1e-6
 
 class _IrrepsActivation(keras.layers.Layer):
     """A layer that keeps the shape of a direct sum; see the module."""
+
+    output_field = output_fields.keeps_field
 
     def __init__(self, group: circle.Circle | str, activation: Activation, **kwargs: Any) -> None:
         super().__init__(**kwargs)

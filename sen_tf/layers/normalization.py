@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from sen_tf.distribution import replicas
-from sen_tf.layers import arguments
+from sen_tf.layers import arguments, output_fields
 from sen_tf.layers.inputs import settle
 from sen_tf.layers.plain import with_weights
 from sen_tf.tensors import Shape, Tensor
@@ -18,8 +18,10 @@ at each of 64 x 65 x 65 pixels it took, forward and backward on one CPU core, 0.
 bfloat16; at 12 channels 1.1 and 1.2."""
 
 
-class _FieldNormalization(keras.layers.Layer):
+class FieldNormalization(keras.layers.Layer):
     """Scale and offset of one number per channel, shared by every element of the group."""
+
+    output_field = output_fields.keeps_field
 
     def __init__(
         self,
@@ -111,7 +113,7 @@ class _FieldNormalization(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("sen_tf")
-class FieldBatchNormalization(_FieldNormalization):
+class FieldBatchNormalization(FieldNormalization):
     """Batch normalization with statistics per field: over the batch, space and the group axis.
 
     Sharing mean and variance over the group axis is what makes the layer commute with the group. On
@@ -289,7 +291,7 @@ def _whole_vectors(x):
 
 
 @keras.saving.register_keras_serializable("sen_tf")
-class FieldLayerNormalization(_FieldNormalization):
+class FieldLayerNormalization(FieldNormalization):
     """Layer normalization over the channels, at each element of the group by itself.
 
     Args:

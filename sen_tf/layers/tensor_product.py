@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 
 from sen_tf.groups import irreps
-from sen_tf.layers import arguments
+from sen_tf.layers import arguments, output_fields
 from sen_tf.layers.inputs import require, settle
 from sen_tf.layers.irreps_dense import IrrepsMixing, highest_degree
 from sen_tf.layers.plain import constant, plain_call
@@ -61,6 +61,8 @@ class TensorFieldConv(IrrepsMixing):
 
     Reference: Thomas et al., *Tensor field networks* (2018).
     """
+
+    output_field = output_fields.to_irreps
 
     def __init__(
         self,

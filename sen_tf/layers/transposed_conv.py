@@ -8,7 +8,7 @@ import keras
 from keras import ops
 
 from sen_tf.groups import GroupLike
-from sen_tf.layers import arguments
+from sen_tf.layers import arguments, output_fields
 from sen_tf.layers.expanded_kernel import ExpandedKernel
 from sen_tf.layers.plain import reshape, with_weights
 from sen_tf.layers.turned_kernel import TurnedKernel
@@ -54,6 +54,8 @@ class GroupConvTranspose2D(ExpandedKernel):
 
     Reference: Dumoulin and Visin (2016), section 4; Cohen and Welling (2016), equation 11.
     """
+
+    output_field = output_fields.to_images_on_group
 
     def __init__(
         self,

@@ -21,7 +21,7 @@ import numpy as np
 from keras import ops
 
 from sen_tf.groups import FiniteGroup, GroupLike, Representation, kernels, representations
-from sen_tf.layers import arguments
+from sen_tf.layers import arguments, output_fields
 from sen_tf.layers.expanded_kernel import ExpandedKernel
 from sen_tf.layers.inputs import settle
 from sen_tf.layers.plain import reshape, with_weights
@@ -37,6 +37,7 @@ from sen_tf.tensors import Shape, Tensor
 class _VoxelConv3D(ExpandedKernel):
     """A convolution whose kernel holds each learnt number at all places of an orbit."""
 
+    output_field = output_fields.of_volumes
     has_input_axis = True
     has_output_axis = True
 

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from sen_tf.groups import actions
-from sen_tf.layers import GroupPooling, SpatialPooling2D
+from sen_tf.layers import GlobalPooling2D, GroupPooling, SpatialPooling2D
 from sen_tf.testing import assert_equivariant
 
 
@@ -24,6 +24,46 @@ def test_group_pooling_leaves_an_invariant(mode, shape):
 def test_group_pooling_without_a_group_axis_is_refused():
     with pytest.raises(ValueError, match=r"GroupPooling `pool` expected .*\(3, 4\)"):
         GroupPooling(name="pool")(noise(3, 4))
+
+
+@pytest.mark.parametrize("mode", ["max", "mean"])
+def test_global_pooling_is_that_of_keras_on_each_element(mode):
+    x = noise(2, 5, 4, 8, 3)
+    theirs = {"max": keras.layers.GlobalMaxPooling2D, "mean": keras.layers.GlobalAveragePooling2D}
+    pool = theirs[mode]()
+    layer = GlobalPooling2D(mode)
+    expected = np.stack([pool(x[:, :, :, g]) for g in range(8)], axis=1)
+    np.testing.assert_allclose(layer(x), expected, atol=1e-6)
+    np.testing.assert_allclose(layer(x[:, :, :, 0]), expected[:, 0], atol=1e-6)
+    assert layer(x[:0]).shape == (0, 8, 3)
+    assert layer.compute_output_shape((None, None, None, 8, 3)) == (None, 8, 3)
+
+
+@pytest.mark.parametrize("mode", ["max", "mean"])
+def test_global_pooling_keeps_nan_where_it_was_and_does_not_overflow(mode):
+    x = np.full((2, 40, 40, 4, 1), 100, "float16")
+    x[1, 3, 3, 2] = np.nan
+    y = np.asarray(GlobalPooling2D(mode, dtype="float16")(x))
+    assert y.dtype == "float16"
+    np.testing.assert_array_equal(y[..., 0], [[100] * 4, [100, 100, np.nan, 100]])
+
+
+def test_global_pooling_of_a_network_for_any_size():
+    inputs = keras.Input((None, None, 4, 2))
+    model = keras.Model(inputs, GlobalPooling2D()(inputs))
+    for shape in ((2, 3, 5, 4, 2), (1, 1, 1, 4, 2)):
+        x = noise(*shape)
+        np.testing.assert_allclose(model(x), x.mean((1, 2)), atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(2, 5, 3), (2, 5, 0, 3), (2, 0, 5, 4, 3), (2, 1, 5, 5, 4, 3)])
+def test_global_pooling_without_pixels_is_refused(shape):
+    with pytest.raises(ValueError, match="GlobalPooling2D `pool` expected .*with pixels"):
+        GlobalPooling2D(name="pool").build(shape)
+    layer = GlobalPooling2D(name="pool")
+    layer(noise(2, 5, 5, 4, 3))
+    with pytest.raises(ValueError, match="GlobalPooling2D `pool` expected"):
+        layer(noise(*shape))
 
 
 @pytest.mark.parametrize("mode", ["max", "mean"])
@@ -88,5 +128,7 @@ def test_bad_arguments_are_named(arguments, message):
 def test_bad_modes_and_shapes_are_named():
     with pytest.raises(ValueError, match="`mode`.*'min'"):
         GroupPooling("min")
+    with pytest.raises(ValueError, match="`mode`.*'norm'"):
+        GlobalPooling2D("norm")
     with pytest.raises(ValueError, match=r"SpatialPooling2D `pool`.*rank 4 or 5.*\(2, 5, 3\)"):
         SpatialPooling2D("C4", name="pool").build((2, 5, 3))

@@ -28,6 +28,20 @@ def unmoved(x, group, g):
     return x
 
 
+def on_voxels(x, group, g):
+    return actions.rotate_voxels(x, group, g, axes=(1, 2, 3))
+
+
+def on_parts(representation):
+    """The action on functions on voxels and on parts, before the channels."""
+
+    def act(x, group, g):
+        matrix = representations.get(representation, group).matrices[g]
+        return np.einsum("ij,...jc->...ic", matrix, on_voxels(x, group, g))
+
+    return act
+
+
 def on_vectors(representation):
     """The action of a representation on the last axis."""
 
@@ -73,6 +87,13 @@ def on_irreps(x, group, g):
     """The action of a rotation on the axis of irreducible representations."""
     degree = int(x.shape[-2] ** 0.5) - 1
     return irreps.representation(degree, CUBE_ROTATIONS[g]) @ x
+
+
+def on_irreps_of_voxels(x, group, g):
+    """The action of an upright cube's rotation on voxels and on irreducible representations."""
+    degree = int(x.shape[-2] ** 0.5) - 1
+    matrix = irreps.representation(degree, actions.vector_matrix(group, g))
+    return matrix @ on_voxels(x, group, g)
 
 
 def on_circle(name, pixels=True):

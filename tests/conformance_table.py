@@ -8,7 +8,7 @@ import numpy as np
 from sen_tf import groups, layers
 from sen_tf.groups import actions, representations
 from sen_tf.testing import LayerCase
-from tests import conformance_convolutions
+from tests import conformance_convolutions, conformance_volumes
 from tests.conformance_actions import (
     CUBE,
     S3,
@@ -361,6 +361,7 @@ def tensor_fields():
 ROWS = dict(
     itertools.chain(
         conformance_convolutions.ROWS.items(),
+        conformance_volumes.ROWS.items(),
         dense(),
         normalizations(),
         poolings(),

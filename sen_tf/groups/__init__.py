@@ -1,6 +1,17 @@
 """Groups, their actions and their representations. NumPy only."""
 
-from sen_tf.groups import actions, circle, fields, harmonics, irreps, representations, rotations
+from sen_tf.groups import (
+    actions,
+    circle,
+    fields,
+    harmonics,
+    icosahedral,
+    irreps,
+    kernels,
+    octahedral,
+    representations,
+    rotations,
+)
 from sen_tf.groups.fields import Field
 from sen_tf.groups.finite import FiniteGroup, GroupLike, cyclic, dihedral, get
 from sen_tf.groups.representations import Representation, RepresentationLike
@@ -18,7 +29,10 @@ __all__ = [
     "fields",
     "get",
     "harmonics",
+    "icosahedral",
     "irreps",
+    "kernels",
+    "octahedral",
     "representations",
     "rotations",
 ]

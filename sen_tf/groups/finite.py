@@ -4,7 +4,9 @@ Elements are integers 0 .. order - 1, the identity is 0.
 
     C_n  index k      is r^k
     D_n  index k      is r^k,    index n + k is r^k f  (reflect first, then rotate)
-    O    index k      is the rotation `octahedral.matrices()[k]` of a cube
+    Oh   index k      is the symmetry `octahedral.matrices("Oh")[k]` of a cube; O, T and the other
+                      subgroups are numbered likewise, see `octahedral.py`
+    I    index k      is the rotation `icosahedral.matrices()[k]` of an icosahedron
 
 r is the counter-clockwise turn by 2 pi / n and f the left-right mirror; `actions.py` says what they
 do to arrays.
@@ -20,11 +22,28 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from sen_tf.groups import octahedral
+from sen_tf.groups import icosahedral, octahedral
 
-EXAMPLES = ("C1", "C2", "C3", "C4", "C6", "C8", "D1", "D2", "D3", "D4", "D6", "D8", "O")
+EXAMPLES = (
+    "C1",
+    "C2",
+    "C3",
+    "C4",
+    "C6",
+    "C8",
+    "D1",
+    "D2",
+    "D3",
+    "D4",
+    "D6",
+    "D8",
+    "T",
+    "O",
+    "Oh",
+    "I",
+)
 PLANAR = r"[CD][1-9][0-9]*"
-NAMES = rf"{PLANAR}|O"
+NAMES = rf"{PLANAR}|{octahedral.NAMES}|I"
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False, init=False)
@@ -79,7 +98,7 @@ class FiniteGroup:
     @property
     def config(self) -> str | dict[str, Any]:
         """The value from which `get` makes the group: a name, or name and table."""
-        if re.fullmatch(NAMES, self.name) and self == _by_name(self.name):
+        if self == _named(self.name):
             return self.name
         return {"name": self.name, "product": self.product.tolist()}
 
@@ -133,8 +152,18 @@ def get(group: GroupLike) -> FiniteGroup:
 
     A dict of `name` and `product` makes a group of your own, as `FiniteGroup.config` gives it.
 
+    On volumes C1, C2, C4, D1, D2 and D4 act about the z axis: slice by slice, as on images. Other
+    symmetries of a cube have names that `octahedral.generated` makes.
+
     Raises:
         ValueError: for any other name or type.
+
+    Example:
+        >>> from sen_tf.groups.octahedral import generated, turn
+        >>> get(generated(turn("x")))  # C4 about the x axis
+        Oh(0,1,4,5)
+        >>> get(generated(turn("z"), turn("x", 2))).order  # the rotations of a square prism
+        8
     """
     if isinstance(group, FiniteGroup):
         return group
@@ -145,9 +174,9 @@ def get(group: GroupLike) -> FiniteGroup:
         hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
         raise ValueError(
             "Expected `group` to be a FiniteGroup, or C or D and a number n >= 1, as in 'C4' and "
-            f"'D3', or 'O'; received group={group!r}.{hint}"
+            f"'D3', or 'T', 'O', 'Oh' or 'I'; received group={group!r}.{hint}"
         )
-    return _by_name(group)
+    return _by_name(octahedral.canonical(group) if re.fullmatch(octahedral.NAMES, group) else group)
 
 
 def family(group: GroupLike) -> tuple[str, int]:
@@ -169,10 +198,20 @@ def normal_form(group: GroupLike, g: int) -> tuple[int, int]:
     return k, j
 
 
+def _named(name):
+    """The group of a name, or None; a group of your own may have any name, "Oh(7)" too."""
+    try:
+        return get(name)
+    except ValueError:
+        return None
+
+
 @functools.cache
 def _by_name(name):
-    if name == "O":
-        return FiniteGroup(name, octahedral.product())
+    if re.fullmatch(octahedral.NAMES, name):
+        return FiniteGroup(name, octahedral.product(name))
+    if name == "I":
+        return FiniteGroup(name, icosahedral.product())
     n = int(name[1:])
     j, k = np.divmod(np.arange(n if name[0] == "C" else 2 * n), n)
     # f r = r^-1 f, hence (r^k f^j) (r^k' f^j') = r^(k + (-1)^j k') f^(j + j').

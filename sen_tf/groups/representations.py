@@ -5,13 +5,14 @@ The strings, for `get`:
     trivial                  one number that nothing changes
     sign                     D_n: -1 on reflections; C_n with n even: (-1)^k on r^k
     sign_r, sign_rf          D_n with n even: -1 on r alone, and -1 on both r and f
-    standard                 vectors (x, y) under C_n or D_n, and (x, y, z) under O
+    standard                 vectors (x, y) under C_n or D_n, and (x, y, z) under T, O, Oh, I, ...
     rotation(k)              planar vectors turned k times as far: r turns by 2 pi k / n
     regular                  functions on the group: rho(g) e_h = e_gh
     quotient(0,2)            functions on the cosets x H of the subgroup H = {0, 2}, ordered by
                              their least elements
     permutation(3,0,1,2)     basis vectors exchanged by the generator r of C_n: e_i -> e_p[i]; for
                              D_n that for f follows: permutation(3,0,1,2;0,3,2,1)
+    faces, corners           functions on those of a cube; see `actions.cube_permutations`
     sign + 2 standard        direct sums, in this order
 
 Convolutions on a group become small matrix products in the basis of `fourier_blocks`.
@@ -330,6 +331,10 @@ def _regular(group, name):
     return _permutation_matrices(group.product)
 
 
+def _on_cube(group, name):
+    return _permutation_matrices(actions.cube_permutations(group, name))
+
+
 def _quotient(group, name, *lists):
     subgroup = sorted(lists[0])
     closed = (
@@ -388,6 +393,8 @@ _MAKERS = {
     "standard": ("standard", _standard),
     "rotation": ("rotation(1)", _rotation),
     "regular": ("regular", _regular),
+    "faces": ("faces", _on_cube),
+    "corners": ("corners", _on_cube),
     "quotient": ("quotient(0,2)", _quotient),
     "permutation": ("permutation(3,0,1,2)", _permutation),
 }

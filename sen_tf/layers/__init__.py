@@ -24,6 +24,7 @@ from sen_tf.layers.intertwiners import (
     ToRegular,
 )
 from sen_tf.layers.invariant_head import InvariantHead
+from sen_tf.layers.irreps_conv import IrrepsConv3D
 from sen_tf.layers.irreps_dense import IrrepsDense
 from sen_tf.layers.irreps_normalization import (
     IrrepsBatchNormalization,
@@ -37,6 +38,7 @@ from sen_tf.layers.relaxed import RelaxedGroupConv2D, RelaxedGroupDense, Relaxed
 from sen_tf.layers.resampling import AntialiasedPooling2D, SpatialUpSampling2D
 from sen_tf.layers.tensor_product import TensorFieldConv
 from sen_tf.layers.transposed_conv import GroupConvTranspose2D
+from sen_tf.layers.voxel_conv import GroupConv3D, LiftingConv3D, ProjectionConv3D
 
 __all__ = [
     "AntialiasedPooling2D",
@@ -55,6 +57,7 @@ __all__ = [
     "GridLifting",
     "GroupAttention2D",
     "GroupConv2D",
+    "GroupConv3D",
     "GroupConvTranspose2D",
     "GroupDense",
     "GroupFlatten",
@@ -62,13 +65,16 @@ __all__ = [
     "GroupPooling",
     "InvariantHead",
     "IrrepsBatchNormalization",
+    "IrrepsConv3D",
     "IrrepsDense",
     "IrrepsLayerNormalization",
     "LiftingConv2D",
+    "LiftingConv3D",
     "NormActivation",
     "ObjectGraph",
     "OneHotActions",
     "ProjectionConv2D",
+    "ProjectionConv3D",
     "RelaxedGroupConv2D",
     "RelaxedGroupDense",
     "RelaxedLiftingConv2D",

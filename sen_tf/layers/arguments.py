@@ -26,23 +26,25 @@ def integer(name: str, value: Any, least: int = 1) -> int:
     return number
 
 
-def side(name: str, value: Any) -> int:
-    """The side of a square window, given as an integer or as the pair of both sides.
+def side(name: str, value: Any, dimensions: int = 2) -> int:
+    """The side of a square or cubic window, given as an integer or as all its sides.
 
     Raises:
-        ValueError: Unless it is one positive integer, or two equal ones.
+        ValueError: Unless it is one positive integer, or equal ones for the two or three
+            dimensions.
     """
-    sides = value if isinstance(value, list | tuple) and len(value) == 2 else (value, value)
+    several = isinstance(value, list | tuple) and len(value) == dimensions
     try:
-        rows, columns = (integer(name, length) for length in sides)
+        sides = {integer(name, length) for length in (value if several else [value])}
     except ValueError:
-        rows, columns = 0, 1
-    if rows != columns:
+        sides = set()
+    if len(sides) != 1:
+        equal = {2: "two equal ones, for windows are square", 3: "three, for windows are cubes"}
         raise ValueError(
-            f"Expected `{name}` to be one positive integer, or two equal ones, for windows are "
-            f"square; received {value!r}."
+            f"Expected `{name}` to be one positive integer, or {equal[dimensions]}; "
+            f"received {value!r}."
         )
-    return rows
+    return sides.pop()
 
 
 def indices(name: str, values: Any, size: int) -> list[int]:
@@ -79,7 +81,8 @@ def padding(value: Any) -> str:
 
 def data_format(value: Any) -> str:
     """`"channels_last"`, which None means too, or a ValueError."""
-    return choice("data_format", value or "channels_last", ("channels_last",))
+    value = "channels_last" if value is None else value
+    return choice("data_format", value, ("channels_last",))
 
 
 def boolean(name: str, value: Any) -> bool:

@@ -137,12 +137,16 @@ class GroupKernel(KernelAndBias):
             "dtype": self.dtype_policy,
         }
 
+    @property
+    def output_parts(self) -> int:
+        """The length of the axis before the channels of the output, 1 if it has none."""
+        return self.group.order if self.regular_output else 1
+
     def plain_weights(self) -> list[np.ndarray]:
         """Kernel and bias of that layer, for every element of the group: a list of arrays."""
         weights = [ops.convert_to_numpy(self.expanded_kernel())]
         if self.bias is not None:
-            copies = self.group.order if self.regular_output else 1
-            weights.append(np.tile(ops.convert_to_numpy(self.bias), copies))
+            weights.append(np.tile(ops.convert_to_numpy(self.bias), self.output_parts))
         return weights
 
     def check_group_axis(self, input_shape: Shape, rank: int | None = None) -> None:

@@ -46,6 +46,11 @@ def without_pixels(layer: Any, field: Field | None) -> Field | None:
     return field and field.replace(pixels=False)
 
 
+def of_volumes(layer: Any, field: Field | None) -> Field | None:
+    """None: a `Field` lies on pixels or on nothing, and says nothing of voxels."""
+    return None
+
+
 def to_representation(layer: Any, field: Field | None) -> Field | None:
     """Vectors, on the last axis, that the representation of the layer acts on."""
     return field and Field(layer.group, layer.representation, field.pixels, axis=-1)

@@ -1,11 +1,18 @@
-"""Sampling windows on pixel grids: where they sit symmetrically, so that turning keeps them."""
+"""Sampling windows on grids of pixels or voxels: symmetric ones, which turning keeps."""
+
+from typing import TypeAlias
 
 import keras
 from keras import ops
 
-from sen_tf.groups import FiniteGroup, finite
+from sen_tf.groups import FiniteGroup, actions, finite
 from sen_tf.layers.inputs import require
 from sen_tf.tensors import Shape, Tensor
+
+PIXELS, VOXELS = ("rows", "columns"), ("rows", "columns", "slices")
+"""The axes of a grid, which follow that of the batch."""
+
+Axes: TypeAlias = tuple[str, ...]
 
 
 def check_symmetric_grid(
@@ -15,6 +22,7 @@ def check_symmetric_grid(
     window: int,
     stride: int,
     padding: str,
+    axes: Axes = PIXELS,
 ) -> None:
     """Raises a ValueError where sampling windows do not sit symmetrically on the image.
 
@@ -23,10 +31,10 @@ def check_symmetric_grid(
     (`same`). Otherwise turning the image turns it against the sampling grid.
 
     A size that is not known passes, but for a stride of one, with which all sizes are alike;
-    `symmetric_grid` checks it later.
+    `symmetric_grid` checks it later. `axes` are `PIXELS` or `VOXELS`.
     """
     name = f"{type(layer).__name__} `{layer.name}`"
-    for axis, what in ((1, "rows"), (2, "columns")):
+    for axis, what in enumerate(axes, start=1):
         size = input_shape[axis]
         if size is None and stride == 1:
             size = window
@@ -37,32 +45,38 @@ def check_symmetric_grid(
             raise ValueError(
                 f"{name} expected at least {least} {what}, its window; received {size}."
             )
-        if _moves(group, axis) and not _is_symmetric(size, window, stride, padding):
+        if _moves(group, axis, axes) and not _is_symmetric(size, window, stride, padding):
             raise ValueError(
                 f"{name} does not commute with {group} on {size} {what}: a window of {window} "
-                f"pixels with stride {stride} and padding '{padding}' is not placed symmetrically. "
-                f"{_fix(size, window, stride, padding)}"
+                f"{_unit(axes)} with stride {stride} and padding '{padding}' is not placed "
+                f"symmetrically. {_fix(size, window, stride, padding, _unit(axes))}"
             )
 
 
 def symmetric_grid(
-    layer: keras.layers.Layer, x: Tensor, group: FiniteGroup, window: int, stride: int, padding: str
+    layer: keras.layers.Layer,
+    x: Tensor,
+    group: FiniteGroup,
+    window: int,
+    stride: int,
+    padding: str,
+    axes: Axes = PIXELS,
 ) -> Tensor:
     """`x`, an input of `call`, which passes `check_symmetric_grid`.
 
     TensorFlow's graphs check a size that is not known while they are traced when they run.
     """
-    check_symmetric_grid(layer, group, x.shape, window, stride, padding)
+    check_symmetric_grid(layer, group, x.shape, window, stride, padding, axes)
     sizes = ops.shape(x)
-    for axis, what in ((1, "rows"), (2, "columns")):
+    for axis, what in enumerate(axes, start=1):
         if x.shape[axis] is None and not isinstance(x, keras.KerasTensor):
             fits = sizes[axis] >= _least(window, padding)
-            if _moves(group, axis):
+            if _moves(group, axis, axes):
                 fits &= _is_symmetric(sizes[axis], window, stride, padding)
             message = (
                 f"{type(layer).__name__} `{layer.name}` does not commute with {group} on this "
-                f"number of {what}: a window of {window} pixels with stride {stride} and padding "
-                f"'{padding}' is not placed symmetrically."
+                f"number of {what}: a window of {window} {_unit(axes)} with stride {stride} and "
+                f"padding '{padding}' is not placed symmetrically."
             )
             x = require(x, fits, message)
     return x
@@ -73,8 +87,14 @@ def _least(window, padding):
     return window if padding == "valid" else 1
 
 
-def _moves(group, axis):
-    """True if an element that maps pixels to pixels moves rows (axis 1) or columns (axis 2)."""
+def _unit(axes):
+    return "pixels" if axes == PIXELS else "voxels"
+
+
+def _moves(group, axis, axes):
+    """True if an element that maps the grid to itself reverses an axis of it."""
+    if axes == VOXELS:
+        return actions.reversed_axes(group)[axis - 1]
     letter, n = finite.family(group)
     return n % 2 == 0 or (letter == "D" and axis == 2)
 
@@ -87,20 +107,20 @@ def _is_symmetric(size, window, stride, padding):
     return (zeros >= 0) & (zeros % 2 == 0)
 
 
-def _fix(size, window, stride, padding):
+def _fix(size, window, stride, padding, unit):
     if padding == "same" and stride == 1:
         unpadded = ", or padding='valid'" if size >= window else ""
-        return f"Use a window of an odd number of pixels{unpadded}."
+        return f"Use a window of an odd number of {unit}{unpadded}."
     smallest = window if padding == "valid" else 1
     sizes = range(smallest, size + window + 2 * stride)
     fitting = [other for other in sizes if _is_symmetric(other, window, stride, padding)]
     nearest = [other for other in fitting if other < size][-1:]
     nearest += [other for other in fitting if other > size][:1]
-    return f"Use {' or '.join(map(str, nearest))} pixels."
+    return f"Use {' or '.join(map(str, nearest))} {unit}."
 
 
 def output_length(size: int | None, window: int, stride: int, padding: str) -> int | None:
-    """Rows (or columns) of the output, from those of the input; None for None."""
+    """Rows, columns or slices of the output, from those of the input; None for None."""
     if size is None:
         return None
     return -(-size // stride) if padding == "same" else (size - window) // stride + 1

@@ -24,7 +24,7 @@ from benchmarks.timing import once_apart
 
 SUITES = (
     *("frames", "generation", "step", "layers", "building", "evaluation", "startup", "pipeline"),
-    *("streaming", "growth", "planning", "angles"),
+    *("streaming", "growth", "planning", "networks", "angles"),
 )
 PACKAGES = ("tensorflow", "keras", "numpy", "matplotlib", "torch", "e2cnn")
 

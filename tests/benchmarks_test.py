@@ -16,6 +16,7 @@ from benchmarks import (
     generation,
     growth,
     layers,
+    networks,
     pipeline,
     planning,
     run,
@@ -26,6 +27,7 @@ from benchmarks import (
     timing,
 )
 from benchmarks.table import Measured, Row
+from sen_tf import models
 
 
 def row(ours, theirs=None, **arguments):
@@ -142,6 +144,13 @@ def test_errors_off_the_grid_are_small_and_like_those_of_e2cnn(case):
     (found,) = angles.rows(1, cases=[case])
     assert 0 < found.ours.median < 20
     assert found.theirs is None or found.theirs.median < 20
+
+
+def test_whole_networks():
+    arguments = {"input_shape": (16, 16, 3), "classes": 2, "filters": 8, "depth": 1}
+    rows = list(networks.rows(1, {"U-Net": (models.unet, arguments, 1, 1.25)}))
+    assert [each.variant for each in rows] == ["float32", "mixed_bfloat16"]
+    assert all(each.ratio > 0.1 for each in rows)
 
 
 def test_growth_is_drawn(tmp_path):

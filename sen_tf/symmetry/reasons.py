@@ -260,7 +260,7 @@ def _kernel(case):
     if _trivial(case.field) and _is_symmetric(case):
         return None
     turned = "mirrored" if case.group.name == "D1" else "turned"
-    first = "LiftingConv2D, and GroupConv2D after it" if _trivial(case.field) else "GroupConv2D"
+    first = "LiftingConv2D and GroupConv2D, or `convert`" if _trivial(case.field) else "GroupConv2D"
     reason, fix = f"its kernel is not the same when it is {turned}", f"use {first}"
     window = _window(case)
     return (f"{reason}, and {window[0]}", f"{fix}; {window[1]}") if window else (reason, fix)

@@ -2,6 +2,7 @@
 
 import doctest
 import importlib
+import itertools
 import json
 import pkgutil
 
@@ -18,15 +19,23 @@ def test_every_public_layer_has_a_row():
     assert {name.split("-")[0] for name in ROWS} == set(layers.__all__)
 
 
-@pytest.mark.parametrize("check", testing.LAYER_CHECKS.values(), ids=testing.LAYER_CHECKS)
-@pytest.mark.parametrize("name", ROWS)
+FIRST_ROWS = {name.split("-")[0]: name for name in reversed(ROWS)}.values()
+OF_EVERY_ROW = ("equivariance", "config", "shapes", "inputs")
+"""The checks that every row must pass in an ordinary run; of the first row of a layer it is all."""
+
+
+def cases():
+    for name, (kind, check) in itertools.product(ROWS, testing.LAYER_CHECKS.items()):
+        ordinary = name in FIRST_ROWS or kind in OF_EVERY_ROW
+        marks = () if ordinary else pytest.mark.slow
+        yield pytest.param(name, check, id=f"{name}-{kind}", marks=marks)
+
+
+@pytest.mark.parametrize("name, check", cases())
 def test_layer(name, check, monkeypatch):
     least = 1 if name.endswith("block_diagonal") else 1000
     monkeypatch.setattr("sen_tf.layers.block_diagonal.BLOCK_DIAGONAL_FROM", least)
     check(ROWS[name])
-
-
-FIRST_ROWS = {name.split("-")[0]: name for name in reversed(ROWS)}.values()
 
 
 @pytest.mark.parametrize(

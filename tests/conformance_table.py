@@ -264,6 +264,20 @@ def irreps_normalizations():
         )
 
 
+def antialiased_activations():
+    for group, side, activation in (("D4", 5, "relu"), ("C4", 6, "gelu"), ("D4", 1, "tanh")):
+        yield (
+            f"AntialiasedActivation-{group}-{side}",
+            LayerCase(
+                lambda activation=activation: layers.AntialiasedActivation(activation),
+                (BATCH, side, side, groups.get(group).order, 2),
+                group,
+                actions.act_on_regular_image,
+                actions.act_on_regular_image,
+            ),
+        )
+
+
 def attention():
     on_image = actions.act_on_regular_image
     for group, (name, arguments) in itertools.product(
@@ -368,6 +382,7 @@ ROWS = dict(
         doors(),
         graphs(),
         gram_schmidt(),
+        antialiased_activations(),
         attention(),
         irreps_normalizations(),
         circle_activations(),

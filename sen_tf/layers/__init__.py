@@ -4,6 +4,7 @@ Features carry an explicit axis before their channels, on which the group acts: 
 finite group, or direct sums of irreducible representations of SO(3).
 """
 
+from sen_tf.layers.antialiased_activation import AntialiasedActivation
 from sen_tf.layers.attention import GroupAttention2D
 from sen_tf.layers.circle_conv import CircleConv2D
 from sen_tf.layers.depthwise_conv import DepthwiseGroupConv2D
@@ -41,6 +42,7 @@ from sen_tf.layers.transposed_conv import GroupConvTranspose2D
 from sen_tf.layers.voxel_conv import GroupConv3D, LiftingConv3D, ProjectionConv3D
 
 __all__ = [
+    "AntialiasedActivation",
     "AntialiasedPooling2D",
     "CircleActivation",
     "CircleConv2D",

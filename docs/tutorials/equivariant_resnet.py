@@ -34,9 +34,9 @@ ANGLES = np.arange(0, 361, 15)
 # ## Images
 #
 # The 1,797 digits of scikit-learn, 8 x 8 pixels, are enlarged to 17 x 17 pixels and put in the
-# middle of 25 x 25 black ones, so that no corner leaves the image when it is turned. A Wide ResNet
-# halves the image twice. Sizes of 4 n + 1 pixels, such as 25, are those at which both strides commute with
-# quarter turns; of others the error names the next ones that do.
+# middle of 25 x 25 black ones, so that no corner leaves the image when it is turned. A Wide
+# ResNet halves the image twice. Sizes of 4 n + 1 pixels, such as 25, are those at which both
+# strides commute with quarter turns; of others the error names the next ones that do.
 
 # %%
 digits = load_digits()
@@ -63,8 +63,8 @@ def turned(x, angle):
 # convolution, and C4 has a quarter of the weights; `match="parameters"` gives it about as many.
 #
 # C4 knows the quarter turns and nothing of the angles between them. These are for data to teach,
-# and only those of up to 45 degrees, as every other turn is one of these and some quarter turns. Keras'
-# `RandomRotation` makes such images, in front of either network.
+# and only those of up to 45 degrees, as every other turn is one of these and some quarter turns.
+# Keras' `RandomRotation` makes such images, in front of either network.
 
 
 # %%
@@ -98,7 +98,8 @@ for name, group in GROUPS.items():
 # Two numbers per angle: the accuracy, and the error of the equivariance, by how much the logits
 # differ from those of the upright image, |f(turned x) - f(x)| / |f(x)|.
 #
-# Measured by the command above, seed 0, Intel Xeon, 2 cores, TensorFlow 2.21, Keras 3.15, 2026-11-29:
+# Measured by the command above, seed 0, Intel Xeon, 2 cores, TensorFlow 2.21, Keras 3.15,
+# 2026-11-29:
 #
 # | | parameters | upright | up to 45 degrees | more | of these quarter turns |
 # |---|---|---|---|---|---|
@@ -109,8 +110,8 @@ for name, group in GROUPS.items():
 #
 # Quarter turns change the C4 network's logits by rounding alone, before and after training. It
 # has learnt the angles between them, as well as the plain one has, and what it learnt within 45
-# degrees holds on the whole circle. It pays with 2.4 points upright at the same cost: it has a quarter of the
-# weights, and less to go by, as for it a 6 that is turned by half is a 6 still.
+# degrees holds on the whole circle. It pays with 2.4 points upright at the same cost: it has a
+# quarter of the weights, and less to go by, as for it a 6 that is turned by half is a 6 still.
 
 # %%
 accuracy, error = {}, {}

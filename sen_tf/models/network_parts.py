@@ -48,7 +48,7 @@ class NetworkParts(Protocol):
         """Pooling of pixels."""
 
     def invariant(self, x: Tensor) -> Tensor:
-        """What the group leaves alone of features (b, ..., axis, channels): (b, ..., channels)."""
+        """Features (b, ..., axis, channels) as numbers (b, ..., channels) that no element moves."""
 
 
 class FiniteParts:

@@ -7,7 +7,7 @@
 # that commutes with C4, the quarter turns. Then it turns the test images by every angle.
 #
 # Run it with `python docs/tutorials/equivariant_resnet.py` (scikit-learn has the images). It takes
-# some 100 s of CPU time, on two cores a minute or more.
+# some 100 s of CPU time, three minutes on two cores that are busy with much else.
 
 # %%
 import pathlib

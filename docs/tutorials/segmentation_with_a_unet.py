@@ -5,7 +5,8 @@
 # mask of a turned image is the turned mask, exactly; with the group `"C1"` it is the plain U-Net.
 # This tutorial trains both on images in which all lies one way, and looks at turned ones.
 #
-# Run it with `python docs/tutorials/segmentation_with_a_unet.py`. It takes some 120 s of CPU time.
+# Run it with `python docs/tutorials/segmentation_with_a_unet.py`. It takes some 120 s of CPU
+# time.
 
 # %%
 import pathlib

@@ -10,6 +10,7 @@ from PIL import Image
 
 DOCS = pathlib.Path(__file__).parents[1] / "docs"
 SMALLER = {"SEEDS": (0,), "EPISODES": 100, "EPOCHS": 1, "TRIALS": 2, "TASKS": 3}
+SMALLER |= {"ANGLES": "np.arange(0, 361, 45)"}
 """Values here of the constants of these names at the top of a tutorial."""
 
 

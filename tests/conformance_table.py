@@ -324,6 +324,21 @@ def tensor_fields():
                 on_irreps,
             ),
         )
+    neighbours = rng.integers(0, 4, (BATCH, 6, 2), "int32")
+    neighbours[1, 4:] = -1
+    neighbours[2] = -1
+    for degree_in, degree_out in ((1, 2), (2, 1)):
+        features = rng.standard_normal((BATCH, 4, (degree_in + 1) ** 2, 2)).astype("float32")
+        yield (
+            f"TensorFieldConv-{degree_in}-{degree_out}-neighbours",
+            LayerCase(
+                lambda degree=degree_out: layers.TensorFieldConv(3, degree, radius=2.0),
+                [features, positions, neighbours],
+                CUBE,
+                [on_irreps, on_positions, unmoved],
+                on_irreps,
+            ),
+        )
     for degree in range(4):
         shape = (BATCH, 4, (degree + 1) ** 2, 5)
         yield (

@@ -1,7 +1,8 @@
 """Equivariant Keras layers.
 
 Features carry an explicit axis before their channels, on which the group acts: functions on a
-finite group, or direct sums of irreducible representations of SO(3).
+finite group, or direct sums of irreducible representations of SO(3). `neighbour_list` prepares
+clouds of points for them.
 """
 
 from sen_tf.layers.attention import GroupAttention2D
@@ -31,6 +32,7 @@ from sen_tf.layers.irreps_normalization import (
     IrrepsLayerNormalization,
 )
 from sen_tf.layers.message_passing import ObjectGraph, OneHotActions
+from sen_tf.layers.neighbours import neighbour_list
 from sen_tf.layers.nonlinearities import CircleActivation, GatedActivation, NormActivation
 from sen_tf.layers.normalization import FieldBatchNormalization, FieldLayerNormalization
 from sen_tf.layers.pooling import GlobalPooling2D, GroupPooling, SpatialPooling2D
@@ -83,4 +85,5 @@ __all__ = [
     "TensorFieldConv",
     "ToIrreps",
     "ToRegular",
+    "neighbour_list",
 ]

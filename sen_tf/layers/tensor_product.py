@@ -1,4 +1,4 @@
-"""Convolutions of point clouds by tensor products: messages between all pairs of points."""
+"""Convolutions of point clouds by tensor products: messages between pairs of points."""
 
 import math
 import operator
@@ -12,16 +12,22 @@ from sen_tf.groups import irreps
 from sen_tf.layers import arguments, output_fields
 from sen_tf.layers.inputs import require, settle
 from sen_tf.layers.irreps_dense import IrrepsMixing, highest_degree
+from sen_tf.layers.neighbours import check_list, edges_of
 from sen_tf.layers.plain import constant, plain_call
 from sen_tf.tensors import Shape, Tensor
 
 SOFTENING = 0.01
 """Distances are sqrt(|r|^2 + (SOFTENING * radius)^2), whose gradient exists at r = 0."""
 
+FADED = 5.5
+"""Gaussians are below 3e-7 this many times their width from their centre."""
+
 
 @keras.saving.register_keras_serializable("sen_tf")
 class TensorFieldConv(IrrepsMixing):
-    """Messages between all pairs of points of a cloud; it commutes with SO(3) and translations.
+    """Messages between points of a cloud, all or listed pairs; it commutes with SO(3).
+
+    It commutes with translations too.
 
     The part of degree lo at point i mixes, with one number for each pair of channels, the messages
 
@@ -33,8 +39,11 @@ class TensorFieldConv(IrrepsMixing):
     lo) and input channel; it fades out beyond `radius`. A point is its own neighbour too. The layer
     is smooth where points coincide: lengths are softened by a hundredth of `radius`.
 
-    Time and memory grow with the square of the number of points. Positions, harmonics and R are
-    computed in float32 under mixed precision.
+    The sum is over all points, and time and memory grow with the square of their number. Given
+    `neighbours`, it is over the edges of that list, and they grow with the number of edges.
+    R is not cut off at `radius`; beyond the distance `reach` it is below a millionth of what it is
+    within. Both forms agree where the list is `neighbour_list(positions, layer.reach)`. Positions,
+    harmonics and R are computed in float32 under mixed precision, and edges summed.
 
     Args:
         filters: Number of output channels.
@@ -48,11 +57,15 @@ class TensorFieldConv(IrrepsMixing):
     Call arguments:
         features: `(batch, points, (L + 1)^2, channels)`.
         positions: `(batch, points, 3)`.
+        neighbours: None for all pairs; or `(batch, edges, 2)`, integers, the indices i and j of
+            the points of each edge. An edge with a -1 is none, which fills up a shorter list.
 
     Output shape: `(batch, points, (L' + 1)^2, filters)`.
 
     Raises:
-        ValueError: For sizes that are not positive, or inputs of other shapes.
+        ValueError: For sizes that are not positive, inputs of other shapes, and indices out of
+            range. TensorFlow's graphs raise an InvalidArgumentError for these when they run; what
+            XLA or `jax.jit` compiled leaves such edges out.
 
     Example:
         >>> features, positions = keras.ops.ones((2, 5, 1, 3)), keras.ops.ones((2, 5, 3))
@@ -79,8 +92,22 @@ class TensorFieldConv(IrrepsMixing):
         self.gaussians = arguments.integer("gaussians", gaussians, least=2)
         self.radial_width = arguments.integer("radial_width", radial_width)
 
-    def build(self, features_shape: Shape, positions_shape: Shape) -> None:
+    @property
+    def reach(self) -> float:
+        """The distance beyond which messages have faded; see `FADED`."""
+        return self.radius + FADED * self._width
+
+    @property
+    def _width(self):
+        """The width of the Gaussians, which is the distance between their centres."""
+        return self.radius / (self.gaussians - 1)
+
+    def build(
+        self, features_shape: Shape, positions_shape: Shape, neighbours_shape: Shape | None = None
+    ) -> None:
         self._check_shapes(features_shape, positions_shape)
+        if neighbours_shape is not None:
+            check_list(self, neighbours_shape, features_shape)
         degree, channels = highest_degree(self, features_shape), features_shape[-1]
         self._built_for = {-2: (degree + 1) ** 2, -1: channels}
         self._paths = _paths(degree, self.degree)
@@ -101,7 +128,7 @@ class TensorFieldConv(IrrepsMixing):
                 f"{tuple(features_shape)} and {tuple(positions_shape)}."
             )
 
-    def call(self, features: Tensor, positions: Tensor) -> Tensor:
+    def call(self, features: Tensor, positions: Tensor, neighbours: Tensor | None = None) -> Tensor:
         features = settle(self, features, self._built_for, ranks=(4,))
         positions = ops.cast(positions, self.variable_dtype)
         positions = settle(self, positions, {-1: 3}, ranks=(3,))
@@ -110,37 +137,55 @@ class TensorFieldConv(IrrepsMixing):
             as_many = ops.shape(features)[1] == ops.shape(positions)[1]
             message = f"TensorFieldConv `{self.name}` expected a position for each feature."
             features = require(features, as_many, message)
-        return self.mix(self._messages(features, positions, operator.call))
+        return self.mix(self._messages(features, positions, neighbours, operator.call))
 
-    def plain(self, features: Tensor, positions: Tensor) -> Tensor:
+    def plain(
+        self, features: Tensor, positions: Tensor, neighbours: Tensor | None = None
+    ) -> Tensor:
         """The same messages, mixed by `Dense` layers; see `layers.plain`."""
         positions = ops.cast(positions, self.variable_dtype)
-        return self.plain_mix(self._messages(features, positions, plain_call))
+        return self.plain_mix(self._messages(features, positions, neighbours, plain_call))
 
-    def _messages(self, features, positions, apply):
+    def _messages(self, features, positions, neighbours, apply):
         """The messages of each point, for each degree (batch, points, 2 lo + 1, channels).
 
         `apply` applies a layer to a tensor.
         """
-        directions, distances = self._offsets(positions)
+        features = ops.cast(features, self.compute_dtype)
+        if neighbours is None:
+            offsets = ops.expand_dims(positions, 1) - ops.expand_dims(positions, 2)
+            return self._coupled(ops.expand_dims(features, 1), offsets, apply)
+        edges = edges_of(self, neighbours, features)
+        # One target and one source in each of as many clouds as there are edges.
+        offsets, senders = edges.offsets(positions), edges.at_sources(features)
+        offsets, senders = (ops.expand_dims(x, (1, 2)) for x in (offsets, senders))
+        messages = self._coupled(senders, offsets, apply, edges.exist)
+        return [edges.total(ops.squeeze(part, 1), like=features) for part in messages]
+
+    def _coupled(self, senders, offsets, apply, exist=None):
+        """The sums over j of messages (batch, i, j, ...), for each degree (batch, i, ...).
+
+        Of senders (batch, i or 1, j, components, channels) and offsets (batch, i, j, 3) from i to
+        j; a pair is left out where `exist` (batch,) is False.
+        """
+        directions, distances = self._smoothed(offsets)
         harmonics = _harmonics(directions, max(lf for _, lf, _ in self._paths))
         harmonics = [ops.cast(y, self.compute_dtype) for y in harmonics]
-        weights = ops.cast(self._radial_weights(distances, apply), self.compute_dtype)
-        weights = ops.split(weights, len(self._paths), axis=-1)
-        features = ops.cast(features, self.compute_dtype)
+        weights = self._radial_weights(distances, apply)
+        if exist is not None:
+            weights *= ops.cast(ops.expand_dims(exist, (1, 2, 3)), weights.dtype)
+        weights = ops.split(ops.cast(weights, self.compute_dtype), len(self._paths), axis=-1)
         messages: list[list[Tensor]] = [[] for _ in self.kernels]
         for (li, lf, lo), weight in zip(self._paths, weights, strict=True):
-            senders = ops.expand_dims(features[:, :, irreps.block(li)], 1)
-            senders = senders * ops.expand_dims(weight, 3)  # (batch, i, j, 2 li + 1, channels)
+            sent = senders[..., irreps.block(li), :] * ops.expand_dims(weight, 3)
             coupled = ops.einsum(
                 "bijy,xyz->bijxz", harmonics[lf], _coupling(li, lf, lo, harmonics[lf])
             )
-            messages[lo].append(ops.einsum("bijxz,bijxc->bizc", coupled, senders))
+            messages[lo].append(ops.einsum("bijxz,bijxc->bizc", coupled, sent))
         return [ops.concatenate(parts, axis=-1) for parts in messages]
 
-    def _offsets(self, positions):
-        """Directions (batch, i, j, 3) from i to j and distances (batch, i, j, 1), both smooth."""
-        offsets = ops.expand_dims(positions, 1) - ops.expand_dims(positions, 2)
+    def _smoothed(self, offsets):
+        """Directions (batch, i, j, 3) and distances (batch, i, j, 1), both smooth."""
         square = ops.sum(ops.square(offsets), axis=-1, keepdims=True)
         distances = ops.sqrt(square + (SOFTENING * self.radius) ** 2)
         return offsets / distances, distances
@@ -151,7 +196,9 @@ class TensorFieldConv(IrrepsMixing):
         x = (distances - constant(centres, like=distances)) / float(centres[1])
         return apply(self.radial_output, apply(self.radial_hidden, ops.exp(-ops.square(x) / 2)))
 
-    def compute_output_shape(self, features_shape: Shape, positions_shape: Shape) -> Shape:
+    def compute_output_shape(
+        self, features_shape: Shape, positions_shape: Shape, neighbours_shape: Shape | None = None
+    ) -> Shape:
         return (*features_shape[:2], (self.degree + 1) ** 2, self.filters)
 
     def get_config(self) -> dict[str, Any]:

@@ -42,6 +42,15 @@ def on_parts(representation):
     return act
 
 
+def on_parts_alone(representation):
+    """The action on functions on parts, before the channels."""
+
+    def act(x, group, g):
+        return representations.get(representation, group).matrices[g] @ x
+
+    return act
+
+
 def on_vectors(representation):
     """The action of a representation on the last axis."""
 

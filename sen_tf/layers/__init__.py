@@ -35,7 +35,13 @@ from sen_tf.layers.message_passing import ObjectGraph, OneHotActions
 from sen_tf.layers.neighbours import neighbour_list
 from sen_tf.layers.nonlinearities import CircleActivation, GatedActivation, NormActivation
 from sen_tf.layers.normalization import FieldBatchNormalization, FieldLayerNormalization
-from sen_tf.layers.pooling import GlobalPooling2D, GroupPooling, SpatialPooling2D
+from sen_tf.layers.pooling import (
+    GlobalPooling2D,
+    GlobalPooling3D,
+    GroupPooling,
+    SpatialPooling2D,
+    SpatialPooling3D,
+)
 from sen_tf.layers.relaxed import RelaxedGroupConv2D, RelaxedGroupDense, RelaxedLiftingConv2D
 from sen_tf.layers.resampling import AntialiasedPooling2D, SpatialUpSampling2D
 from sen_tf.layers.tensor_product import TensorFieldConv
@@ -55,6 +61,7 @@ __all__ = [
     "FromRegular",
     "GatedActivation",
     "GlobalPooling2D",
+    "GlobalPooling3D",
     "GramSchmidt",
     "GridLifting",
     "GroupAttention2D",
@@ -81,6 +88,7 @@ __all__ = [
     "RelaxedGroupDense",
     "RelaxedLiftingConv2D",
     "SpatialPooling2D",
+    "SpatialPooling3D",
     "SpatialUpSampling2D",
     "TensorFieldConv",
     "ToIrreps",

@@ -46,7 +46,7 @@ def without_pixels(layer: Any, field: Field | None) -> Field | None:
     return field and field.replace(pixels=False)
 
 
-def of_volumes(layer: Any, field: Field | None) -> Field | None:
+def of_volumes(layer: Any, field: Field | None, *others: Field | None) -> Field | None:
     """None: a `Field` lies on pixels or on nothing, and says nothing of voxels."""
     return None
 

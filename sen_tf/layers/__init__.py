@@ -17,16 +17,15 @@ from sen_tf.layers.instance_normalization import (
     FieldInstanceNormalization,
 )
 from sen_tf.layers.intertwiners import (
-    FromIrreps,
     FromRegular,
     GridLifting,
     GroupFlatten,
-    ToIrreps,
     ToRegular,
 )
 from sen_tf.layers.invariant_head import InvariantHead
 from sen_tf.layers.irreps_conv import IrrepsConv3D
 from sen_tf.layers.irreps_dense import IrrepsDense
+from sen_tf.layers.irreps_doors import FromIrreps, ToIrreps
 from sen_tf.layers.irreps_normalization import (
     IrrepsBatchNormalization,
     IrrepsLayerNormalization,

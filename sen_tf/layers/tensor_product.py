@@ -1,8 +1,9 @@
 """Convolutions of point clouds by tensor products: messages between pairs of points."""
 
+import itertools
 import math
 import operator
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -12,6 +13,7 @@ from sen_tf.groups import irreps
 from sen_tf.layers import arguments, output_fields
 from sen_tf.layers.inputs import require, settle
 from sen_tf.layers.irreps_dense import IrrepsMixing, highest_degree
+from sen_tf.layers.irreps_parts import group_in_space, parities
 from sen_tf.layers.neighbours import check_list, edges_of
 from sen_tf.layers.plain import constant, plain_call
 from sen_tf.tensors import Shape, Tensor
@@ -25,19 +27,20 @@ FADED = 5.5
 
 @keras.saving.register_keras_serializable("sen_tf")
 class TensorFieldConv(IrrepsMixing):
-    """Messages between points of a cloud, all or listed pairs; it commutes with SO(3).
+    """Messages between points of a cloud, all or listed pairs, that commute with SO(3) or O(3).
 
-    It commutes with translations too.
+    They commute with translations too.
 
     The part of degree lo at point i mixes, with one number for each pair of channels, the messages
 
         `sum over j of R(|r|) * (f_j of degree li x Y(r / |r|) of degree lf, coupled to lo)`
 
     of all (li, lf, lo) that couple, r = x_j - x_i. Y are the spherical harmonics, of degrees up to
-    the larger of the input's and the output's; the couplings are Clebsch-Gordan coefficients. R is
-    a dense network without biases on Gaussians of the distance, with an output for each (li, lf,
-    lo) and input channel; it fades out beyond `radius`. A point is its own neighbour too. The layer
-    is smooth where points coincide: lengths are softened by a hundredth of `radius`.
+    the larger of the input's and the output's; the couplings are Clebsch-Gordan coefficients. Under
+    O(3) the parity of the output is that of the input times (-1)^lf. R is a dense network without
+    biases on Gaussians of the distance, with an output for each coupling and input channel; it
+    fades out beyond `radius`. A point is its own neighbour too. The layer is smooth where points
+    coincide: lengths are softened by a hundredth of `radius`.
 
     The sum is over all points, and time and memory grow with the square of their number. Given
     `neighbours`, it is over the edges of that list, and they grow with the number of edges.
@@ -51,16 +54,20 @@ class TensorFieldConv(IrrepsMixing):
         radius: Distance, in the unit of the positions, up to which points see each other.
         gaussians: Number of Gaussians, at least 2, spread from distance 0 to `radius`.
         radial_width: Width of the hidden layer of the radial network.
+        group: `"SO3"`, which tells a cloud from its mirror image, or `"O3"`, which takes one to the
+            other.
         **kwargs: `use_bias` and `kernel_initializer`, as in `keras.layers.Dense`; the bias is on
             the scalars.
 
     Call arguments:
-        features: `(batch, points, (L + 1)^2, channels)`.
+        features: `(batch, points, components, channels)`: (L + 1)^2 components for SO3,
+            2 (L + 1)^2 for O3.
         positions: `(batch, points, 3)`.
         neighbours: None for all pairs; or `(batch, edges, 2)`, integers, the indices i and j of
             the points of each edge. An edge with a -1 is none, which fills up a shorter list.
 
-    Output shape: `(batch, points, (L' + 1)^2, filters)`.
+    Output shape: `(batch, points, components, filters)`: (L' + 1)^2 components for SO3,
+        2 (L' + 1)^2 for O3.
 
     Raises:
         ValueError: For sizes that are not positive, inputs of other shapes, and indices out of
@@ -72,7 +79,8 @@ class TensorFieldConv(IrrepsMixing):
         >>> TensorFieldConv(filters=8, degree=1, radius=2.0)(features, positions).shape
         TensorShape([2, 5, 4, 8])
 
-    Reference: Thomas et al., *Tensor field networks* (2018).
+    Reference: Thomas et al., *Tensor field networks* (2018); Geiger and Smidt, *e3nn: Euclidean
+    neural networks* (2022), for parities.
     """
 
     output_field = output_fields.to_irreps
@@ -84,6 +92,7 @@ class TensorFieldConv(IrrepsMixing):
         radius: float,
         gaussians: int = 8,
         radial_width: int = 16,
+        group: str = "SO3",
         **kwargs: Any,
     ) -> None:
         super().__init__(filters, autocast=False, **kwargs)  # positions stay in float32
@@ -91,6 +100,7 @@ class TensorFieldConv(IrrepsMixing):
         self.radius = arguments.positive("radius", radius)
         self.gaussians = arguments.integer("gaussians", gaussians, least=2)
         self.radial_width = arguments.integer("radial_width", radial_width)
+        self.group = group_in_space(group)
 
     @property
     def reach(self) -> float:
@@ -108,15 +118,17 @@ class TensorFieldConv(IrrepsMixing):
         self._check_shapes(features_shape, positions_shape)
         if neighbours_shape is not None:
             check_list(self, neighbours_shape, features_shape)
-        degree, channels = highest_degree(self, features_shape), features_shape[-1]
-        self._built_for = {-2: (degree + 1) ** 2, -1: channels}
-        self._paths = _paths(degree, self.degree)
-        outputs = [lo for _, _, lo in self._paths]
-        self.add_kernels([channels * outputs.count(lo) for lo in range(self.degree + 1)])
+        degree = highest_degree(self, features_shape, self.group)
+        self._built_for = dict(enumerate(features_shape[-2:], start=-2))
+        channels = features_shape[-1]
+        self._couplings = _couplings(self.group, degree, self.degree)
+        outputs = [coupling.target for coupling in self._couplings]
+        parts = (self.degree + 1) * len(parities(self.group))
+        self.add_kernels([channels * outputs.count(part) for part in range(parts)])
         precise = {"use_bias": False, "dtype": self.variable_dtype}
         self.radial_hidden = keras.layers.Dense(self.radial_width, "silu", **precise)
         self.radial_hidden.build((None, self.gaussians))
-        self.radial_output = keras.layers.Dense(len(self._paths) * channels, **precise)
+        self.radial_output = keras.layers.Dense(len(self._couplings) * channels, **precise)
         self.radial_output.build((None, self.radial_width))
 
     def _check_shapes(self, features_shape, positions_shape):
@@ -124,7 +136,7 @@ class TensorFieldConv(IrrepsMixing):
         if not fits or len({features_shape[1], positions_shape[1]} - {None}) > 1:
             raise ValueError(
                 f"TensorFieldConv `{self.name}` expected features of shape (batch, points, "
-                f"(L + 1)^2, channels) and positions of shape (batch, points, 3); received "
+                f"components, channels) and positions of shape (batch, points, 3); received "
                 f"{tuple(features_shape)} and {tuple(positions_shape)}."
             )
 
@@ -147,7 +159,7 @@ class TensorFieldConv(IrrepsMixing):
         return self.plain_mix(self._messages(features, positions, neighbours, plain_call))
 
     def _messages(self, features, positions, neighbours, apply):
-        """The messages of each point, for each degree (batch, points, 2 lo + 1, channels).
+        """The messages of each point, for each part (batch, points, 2 lo + 1, channels).
 
         `apply` applies a layer to a tensor.
         """
@@ -163,25 +175,25 @@ class TensorFieldConv(IrrepsMixing):
         return [edges.total(ops.squeeze(part, 1), like=features) for part in messages]
 
     def _coupled(self, senders, offsets, apply, exist=None):
-        """The sums over j of messages (batch, i, j, ...), for each degree (batch, i, ...).
+        """The sums over j of messages (batch, i, j, ...), for each part (batch, i, ...).
 
         Of senders (batch, i or 1, j, components, channels) and offsets (batch, i, j, 3) from i to
         j; a pair is left out where `exist` (batch,) is False.
         """
         directions, distances = self._smoothed(offsets)
-        harmonics = _harmonics(directions, max(lf for _, lf, _ in self._paths))
+        harmonics = _harmonics(directions, max(c.lf for c in self._couplings))
         harmonics = [ops.cast(y, self.compute_dtype) for y in harmonics]
         weights = self._radial_weights(distances, apply)
         if exist is not None:
             weights *= ops.cast(ops.expand_dims(exist, (1, 2, 3)), weights.dtype)
-        weights = ops.split(ops.cast(weights, self.compute_dtype), len(self._paths), axis=-1)
+        weights = ops.split(ops.cast(weights, self.compute_dtype), len(self._couplings), axis=-1)
         messages: list[list[Tensor]] = [[] for _ in self.kernels]
-        for (li, lf, lo), weight in zip(self._paths, weights, strict=True):
-            sent = senders[..., irreps.block(li), :] * ops.expand_dims(weight, 3)
-            coupled = ops.einsum(
-                "bijy,xyz->bijxz", harmonics[lf], _coupling(li, lf, lo, harmonics[lf])
-            )
-            messages[lo].append(ops.einsum("bijxz,bijxc->bizc", coupled, sent))
+        for coupling, weight in zip(self._couplings, weights, strict=True):
+            y = harmonics[coupling.lf]
+            sent = senders[..., coupling.source, :] * ops.expand_dims(weight, 3)
+            coupled = ops.einsum("bijy,xyz->bijxz", y, coupling.coefficients(like=y))
+            message = ops.einsum("bijxz,bijxc->bizc", coupled, sent)
+            messages[coupling.target].append(message)
         return [ops.concatenate(parts, axis=-1) for parts in messages]
 
     def _smoothed(self, offsets):
@@ -191,7 +203,7 @@ class TensorFieldConv(IrrepsMixing):
         return offsets / distances, distances
 
     def _radial_weights(self, distances, apply):
-        """One weight for each path and channel: (batch, i, j, paths * channels)."""
+        """One weight for each coupling and channel: (batch, i, j, couplings * channels)."""
         centres = np.linspace(0, self.radius, self.gaussians)
         x = (distances - constant(centres, like=distances)) / float(centres[1])
         return apply(self.radial_output, apply(self.radial_hidden, ops.exp(-ops.square(x) / 2)))
@@ -199,7 +211,8 @@ class TensorFieldConv(IrrepsMixing):
     def compute_output_shape(
         self, features_shape: Shape, positions_shape: Shape, neighbours_shape: Shape | None = None
     ) -> Shape:
-        return (*features_shape[:2], (self.degree + 1) ** 2, self.filters)
+        components = len(parities(self.group)) * (self.degree + 1) ** 2
+        return (*features_shape[:2], components, self.filters)
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -208,6 +221,7 @@ class TensorFieldConv(IrrepsMixing):
             "radius": self.radius,
             "gaussians": self.gaussians,
             "radial_width": self.radial_width,
+            "group": self.group,
         }
 
 
@@ -221,9 +235,33 @@ def _paths(degree_in, degree_out):
     ]
 
 
-def _coupling(li, lf, lo, harmonics):
-    """Clebsch-Gordan coefficients, scaled for harmonics of mean square 1 a component."""
-    return constant(math.sqrt(2 * lf + 1) * irreps.clebsch_gordan(li, lf, lo), like=harmonics)
+class _Coupling(NamedTuple):
+    """A part of the input, coupled to harmonics of degree lf, as a part of the output."""
+
+    li: int
+    lf: int
+    lo: int
+    source: slice
+    """Components of the input."""
+    target: int
+    """Number of the part of the output."""
+
+    def coefficients(self, like):
+        """Clebsch-Gordan coefficients, scaled for harmonics of mean square 1 a component."""
+        scale = math.sqrt(2 * self.lf + 1)
+        return constant(scale * irreps.clebsch_gordan(self.li, self.lf, self.lo), like=like)
+
+
+def _couplings(group, degree_in, degree_out):
+    """All couplings, of each parity of the input that the group knows, even first."""
+    found = []
+    for (li, lf, lo), parity in itertools.product(_paths(degree_in, degree_out), parities(group)):
+        source, half = irreps.block(li), parity * (degree_in + 1) ** 2
+        odd = (parity + lf) % len(parities(group))
+        target = odd * (degree_out + 1) + lo
+        source = slice(source.start + half, source.stop + half)
+        found.append(_Coupling(li, lf, lo, source, target))
+    return found
 
 
 def _harmonics(directions, degree):

@@ -246,7 +246,7 @@ class _Coupling(NamedTuple):
     target: int
     """Number of the part of the output."""
 
-    def coefficients(self, like):
+    def coefficients(self, like: Tensor) -> Tensor:
         """Clebsch-Gordan coefficients, scaled for harmonics of mean square 1 a component."""
         scale = math.sqrt(2 * self.lf + 1)
         return constant(scale * irreps.clebsch_gordan(self.li, self.lf, self.lo), like=like)

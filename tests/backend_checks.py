@@ -159,9 +159,10 @@ def check_explanation(fault):
 
 
 def first_rows():
-    """A row of each layer, and all of the one that changes its state when it is called."""
+    """A row of each layer, all of the one that changes its state when it is called, and edges."""
     first = {name.split("-")[0]: name for name in reversed(ROWS)}.values()
-    return [name for name in ROWS if name in first or name.startswith("FieldBatchNormalization")]
+    also = ("FieldBatchNormalization", "TensorFieldConv-1-2-neighbours")
+    return [name for name in ROWS if name in first or name.startswith(also)]
 
 
 def outcome(check, *arguments):

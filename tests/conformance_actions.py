@@ -42,6 +42,15 @@ def on_parts(representation):
     return act
 
 
+def on_parts_alone(representation):
+    """The action on functions on parts, before the channels."""
+
+    def act(x, group, g):
+        return representations.get(representation, group).matrices[g] @ x
+
+    return act
+
+
 def on_vectors(representation):
     """The action of a representation on the last axis."""
 
@@ -66,27 +75,43 @@ _INDEX = {tuple(permutation): index for index, permutation in enumerate(PERMUTAT
 S3 = groups.FiniteGroup("S3", [[_INDEX[tuple(p[q])] for q in PERMUTATIONS] for p in PERMUTATIONS])
 
 
-def cube_rotations():
-    """The group of the 24 rotations of a tilted cube, and their matrices, the identity first."""
+def cube_symmetries(mirrors):
+    """The 24 rotations of a tilted cube, or with its mirrors 48 symmetries, and their matrices.
+
+    The identity is the first.
+    """
     signed = [
         np.diag(signs) @ np.eye(3)[list(permutation)]
         for permutation in itertools.permutations(range(3))
         for signs in itertools.product((1, -1), repeat=3)
     ]
-    upright = np.stack([m for m in signed if np.linalg.det(m) > 0])
+    upright = np.stack([m for m in signed if mirrors or np.linalg.det(m) > 0])
     products = np.einsum("gij,hjk->ghik", upright, upright)
     table = (products[:, :, None] == upright).all((-2, -1)).argmax(-1)
     tilt = rotations.haar(np.random.default_rng(0), 1)[0]
-    return groups.FiniteGroup("cube", table), tilt @ upright @ tilt.T
+    return groups.FiniteGroup(
+        "cube and mirrors" if mirrors else "cube", table
+    ), tilt @ upright @ tilt.T
 
 
-CUBE, CUBE_ROTATIONS = cube_rotations()
+CUBE, CUBE_ROTATIONS = cube_symmetries(mirrors=False)
+MIRRORED_CUBE, CUBE_SYMMETRIES = cube_symmetries(mirrors=True)
 
 
 def on_irreps(x, group, g):
     """The action of a rotation on the axis of irreducible representations."""
     degree = int(x.shape[-2] ** 0.5) - 1
     return irreps.representation(degree, CUBE_ROTATIONS[g]) @ x
+
+
+def on_parities(x, group, g):
+    """The action of rotations and reflections on even parts and odd ones."""
+    degree = int((x.shape[-2] // 2) ** 0.5) - 1
+    return irreps.parity_representation(degree, CUBE_SYMMETRIES[g]) @ x
+
+
+def on_mirrored_positions(x, group, g):
+    return x @ CUBE_SYMMETRIES[g].T
 
 
 def on_irreps_of_voxels(x, group, g):
@@ -117,11 +142,11 @@ def on_matrices(x, group, g):
     return CUBE_ROTATIONS[g] @ x
 
 
-def on_cartesian(rank):
-    """The action of a rotation on scalars, vectors or matrices, before the channels."""
+def on_cartesian(rank, matrices=CUBE_ROTATIONS):
+    """The action of one of these matrices on scalars, vectors or matrices, before the channels."""
 
     def act(x, group, g):
         subscripts = ("...c->...c", "ai,...ic->...ac", "ai,bj,...ijc->...abc")[rank]
-        return np.einsum(subscripts, *[CUBE_ROTATIONS[g]] * rank, x)
+        return np.einsum(subscripts, *[matrices[g]] * rank, x)
 
     return act

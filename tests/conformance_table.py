@@ -8,12 +8,11 @@ import numpy as np
 from sen_tf import groups, layers
 from sen_tf.groups import actions, representations
 from sen_tf.testing import LayerCase
-from tests import conformance_convolutions, conformance_volumes
+from tests import conformance_convolutions, conformance_points, conformance_volumes
 from tests.conformance_actions import (
     CUBE,
     S3,
     on_action_numbers,
-    on_cartesian,
     on_circle,
     on_irreps,
     on_matrices,
@@ -321,61 +320,11 @@ def circle_activations():
             )
 
 
-def tensor_fields():
-    rng = np.random.default_rng(0)
-    positions = rng.standard_normal((BATCH, 4, 3)).astype("float32")
-    for degree_in, degree_out in ((0, 3), (1, 1), (2, 0), (3, 2)):
-        features = rng.standard_normal((BATCH, 4, (degree_in + 1) ** 2, 2)).astype("float32")
-        yield (
-            f"TensorFieldConv-{degree_in}-{degree_out}",
-            LayerCase(
-                lambda degree=degree_out: layers.TensorFieldConv(
-                    3, degree, radius=2.0, gaussians=5, radial_width=6
-                ),
-                [features, positions],
-                CUBE,
-                [on_irreps, on_positions],
-                on_irreps,
-            ),
-        )
-    for degree in range(4):
-        shape = (BATCH, 4, (degree + 1) ** 2, 5)
-        yield (
-            f"IrrepsDense-{degree}",
-            LayerCase(lambda: layers.IrrepsDense(3), shape, CUBE, on_irreps, on_irreps),
-        )
-        yield (
-            f"GatedActivation-{degree}",
-            LayerCase(lambda: layers.GatedActivation("tanh"), shape, CUBE, on_irreps, on_irreps),
-        )
-        yield (
-            f"NormActivation-{degree}",
-            LayerCase(lambda: layers.NormActivation("relu"), shape, CUBE, on_irreps, on_irreps),
-        )
-    for rank in range(3):
-        act = on_cartesian(rank)
-        yield (
-            f"ToIrreps-{rank}",
-            LayerCase(
-                lambda rank=rank: layers.ToIrreps(rank, degree=2),
-                (BATCH, 4, *[3] * rank, 2),
-                CUBE,
-                act,
-                on_irreps,
-            ),
-        )
-        yield (
-            f"FromIrreps-{rank}",
-            LayerCase(
-                lambda rank=rank: layers.FromIrreps(rank), (BATCH, 4, 9, 2), CUBE, on_irreps, act
-            ),
-        )
-
-
 ROWS = dict(
     itertools.chain(
         conformance_convolutions.ROWS.items(),
         conformance_volumes.ROWS.items(),
+        conformance_points.ROWS.items(),
         dense(),
         normalizations(),
         poolings(),
@@ -386,7 +335,6 @@ ROWS = dict(
         attention(),
         irreps_normalizations(),
         circle_activations(),
-        tensor_fields(),
         parts(),
     )
 )

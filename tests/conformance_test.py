@@ -16,7 +16,8 @@ from tests.conformance_table import ROWS
 
 
 def test_every_public_layer_has_a_row():
-    assert {name.split("-")[0] for name in ROWS} == set(layers.__all__)
+    public = {name for name in layers.__all__ if isinstance(getattr(layers, name), type)}
+    assert {name.split("-")[0] for name in ROWS} == public
 
 
 FIRST_ROWS = {name.split("-")[0]: name for name in reversed(ROWS)}.values()

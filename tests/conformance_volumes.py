@@ -5,7 +5,13 @@ import itertools
 from sen_tf import layers
 from sen_tf.groups import octahedral, representations
 from sen_tf.testing import LayerCase
-from tests.conformance_actions import on_irreps_of_voxels, on_parts, on_voxels
+from tests.conformance_actions import (
+    on_irreps_of_voxels,
+    on_parts,
+    on_parts_alone,
+    on_voxels,
+    unmoved,
+)
 
 BATCH = 2
 ABOUT_X = octahedral.generated(octahedral.turn("x"))
@@ -74,4 +80,59 @@ def steerable():
         )
 
 
-ROWS = dict(itertools.chain(convolutions(), steerable()))
+# Group, field, sides of the volume, arguments of the pooling.
+POOLED = [
+    ("O", "faces", (4, 4, 4), {}),
+    ("Oh", "corners", (5, 5, 5), {"pool_size": 3, "strides": 2}),
+    ("D4", "regular", (4, 4, 5), {}),
+    ("C4", "faces", (5, 5, 4), {"pool_size": 3, "strides": 2, "padding": "same"}),
+    (ABOUT_X, "regular", (4, 3, 4), {"pool_size": 2, "strides": 2}),
+]
+
+
+def poolings():
+    for (group, field, sides, arguments), mode in itertools.product(POOLED, ("max", "mean")):
+        shape = (BATCH, *sides, dimension(field, group), 2)
+        act, act_out = on_parts(field), on_parts_alone(field)
+        yield (
+            f"SpatialPooling3D-{group}-{field}-{mode}",
+            LayerCase(
+                lambda group=group, arguments={**arguments, "mode": mode}: layers.SpatialPooling3D(
+                    group, **arguments
+                ),
+                shape,
+                group,
+                act,
+                act,
+            ),
+        )
+        yield (
+            f"GlobalPooling3D-{group}-{field}-{mode}",
+            LayerCase(
+                lambda mode=mode: layers.GlobalPooling3D(mode),
+                shape,
+                group,
+                act,
+                act_out,
+            ),
+        )
+    yield (
+        "SpatialPooling3D-O-volume",
+        LayerCase(
+            lambda: layers.SpatialPooling3D("O"), (BATCH, 4, 4, 4, 2), "O", on_voxels, on_voxels
+        ),
+    )
+    act = on_irreps_of_voxels
+    yield (
+        "SpatialPooling3D-O-irreps",
+        LayerCase(
+            lambda: layers.SpatialPooling3D("O", mode="mean"), (BATCH, 4, 4, 4, 9, 2), "O", act, act
+        ),
+    )
+    yield (
+        "GlobalPooling3D-volume",
+        LayerCase(layers.GlobalPooling3D, (BATCH, 5, 4, 3, 2), "D2", on_voxels, unmoved),
+    )
+
+
+ROWS = dict(itertools.chain(convolutions(), steerable(), poolings()))

@@ -182,17 +182,20 @@ def restricted(field: Field, group: finite.GroupLike) -> Field | None:
     )
 
 
-def of_irreps(group: finite.GroupLike, degree: int) -> representations.Representation | None:
+def of_irreps(
+    group: finite.GroupLike, degree: int, whole: str = "SO3"
+) -> representations.Representation | None:
     """Returns how a group of rotations acts on parts of degree 0 to L, in the basis of `irreps`.
 
-    C_n turns about z. None for groups with reflections, of which SO(3) has none.
+    `whole` is "SO3", or "O3" for even parts and odd ones. C_n turns about z. None for groups with
+    reflections, of which SO(3) has none.
     """
     group = finite.get(group)
     rotations = _rotations(group)
     if rotations is None:
         return None
-    matrices = irreps.representation(degree, rotations)
-    return representations.Representation(group, f"irreps({degree})", matrices)
+    act = irreps.parity_representation if whole == "O3" else irreps.representation
+    return representations.Representation(group, f"irreps({degree})", act(degree, rotations))
 
 
 def of_vectors(group: finite.GroupLike) -> representations.Representation | None:

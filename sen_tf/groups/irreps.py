@@ -1,4 +1,4 @@
-"""Irreducible representations of SO(3): harmonics, Wigner D matrices, Clebsch-Gordan coefficients.
+"""Irreducible representations of SO(3) and O(3): harmonics, Wigner D, Clebsch-Gordan coefficients.
 
 All are real, in float64, computed, for any small degree l; the conventions, written once:
 
@@ -8,6 +8,9 @@ All are real, in float64, computed, for any small degree l; the conventions, wri
     scale     |Y_l(v)| = |v|^l, positive factors. So Y_0(v) = 1 and Y_1(v) = v = (x, y, z).
     rotation  Y_l(R v) = D_l(R) Y_l(v). So D_0(R) = 1 and D_1(R) = R.
     sums      the direct sum of degrees 0 to L lists its (L + 1)^2 components by degree.
+    parity    of O(3) there are two representations of each degree: the inversion v -> -v leaves
+              even parts alone and reverses odd ones. Vectors are odd, cross products even, and Y_l
+              has the parity (-1)^l. A sum lists the even degrees 0 to L, then the odd 0 to L.
 
 Each function rests on the one before: D_l is how the harmonics change when points turn, and the
 Clebsch-Gordan coefficients are the numbers that D_l1 x D_l2 x D_l3 leaves alone.
@@ -153,6 +156,30 @@ def representation(degree: int, r: npt.ArrayLike) -> np.ndarray:
     for part in range(degree + 1):
         matrices[..., block(part), block(part)] = wigner_d(part, r)
     return matrices
+
+
+def parity_representation(degree: int, r: npt.ArrayLike) -> np.ndarray:
+    """Returns how O(3) acts on the sum of even degrees 0 to L and odd degrees 0 to L.
+
+    A rotation acts on both halves as `representation` says; a reflection or rotary reflection acts
+    as the rotation -R does, and reverses the odd half.
+
+    Args:
+        degree: L, an integer >= 0.
+        r: rotations and reflections of shape (..., 3, 3), orthogonal, of determinant 1 or -1.
+
+    Returns:
+        Array of shape (..., 2 (L + 1)^2, 2 (L + 1)^2).
+
+    Raises:
+        ValueError: as `wigner_d`.
+    """
+    _check_degrees(degree=degree)
+    r = rotations.checked_array("r", r, (3, 3))
+    sign = np.sign(np.linalg.det(r))[..., None, None]
+    turns = representation(degree, sign * r)
+    zeros = np.zeros_like(turns)
+    return np.block([[turns, zeros], [zeros, sign * turns]])
 
 
 def cartesian_basis(rank: int) -> np.ndarray:

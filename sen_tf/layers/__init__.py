@@ -1,7 +1,8 @@
 """Equivariant Keras layers.
 
 Features carry an explicit axis before their channels, on which the group acts: functions on a
-finite group, or direct sums of irreducible representations of SO(3).
+finite group, or direct sums of irreducible representations of SO(3). `neighbour_list` prepares
+clouds of points for them.
 """
 
 from sen_tf.layers.antialiased_activation import AntialiasedActivation
@@ -17,24 +18,30 @@ from sen_tf.layers.instance_normalization import (
     FieldInstanceNormalization,
 )
 from sen_tf.layers.intertwiners import (
-    FromIrreps,
     FromRegular,
     GridLifting,
     GroupFlatten,
-    ToIrreps,
     ToRegular,
 )
 from sen_tf.layers.invariant_head import InvariantHead
 from sen_tf.layers.irreps_conv import IrrepsConv3D
 from sen_tf.layers.irreps_dense import IrrepsDense
+from sen_tf.layers.irreps_doors import FromIrreps, ToIrreps
 from sen_tf.layers.irreps_normalization import (
     IrrepsBatchNormalization,
     IrrepsLayerNormalization,
 )
 from sen_tf.layers.message_passing import ObjectGraph, OneHotActions
+from sen_tf.layers.neighbours import neighbour_list
 from sen_tf.layers.nonlinearities import CircleActivation, GatedActivation, NormActivation
 from sen_tf.layers.normalization import FieldBatchNormalization, FieldLayerNormalization
-from sen_tf.layers.pooling import GlobalPooling2D, GroupPooling, SpatialPooling2D
+from sen_tf.layers.pooling import (
+    GlobalPooling2D,
+    GlobalPooling3D,
+    GroupPooling,
+    SpatialPooling2D,
+    SpatialPooling3D,
+)
 from sen_tf.layers.relaxed import RelaxedGroupConv2D, RelaxedGroupDense, RelaxedLiftingConv2D
 from sen_tf.layers.resampling import AntialiasedPooling2D, SpatialUpSampling2D
 from sen_tf.layers.tensor_product import TensorFieldConv
@@ -55,6 +62,7 @@ __all__ = [
     "FromRegular",
     "GatedActivation",
     "GlobalPooling2D",
+    "GlobalPooling3D",
     "GramSchmidt",
     "GridLifting",
     "GroupAttention2D",
@@ -81,8 +89,10 @@ __all__ = [
     "RelaxedGroupDense",
     "RelaxedLiftingConv2D",
     "SpatialPooling2D",
+    "SpatialPooling3D",
     "SpatialUpSampling2D",
     "TensorFieldConv",
     "ToIrreps",
     "ToRegular",
+    "neighbour_list",
 ]

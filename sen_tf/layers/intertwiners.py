@@ -1,4 +1,4 @@
-"""The doors: between images, representations of a group, functions on it, and irreps of SO(3)."""
+"""The doors: between images, representations of a finite group, and functions on it."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,10 +8,9 @@ import numpy as np
 from keras import ops
 
 from sen_tf import groups
-from sen_tf.groups import GroupLike, RepresentationLike, actions, finite, irreps, representations
+from sen_tf.groups import GroupLike, RepresentationLike, actions, finite, representations
 from sen_tf.layers import arguments, output_fields
 from sen_tf.layers.inputs import settle
-from sen_tf.layers.irreps_dense import highest_degree
 from sen_tf.layers.plain import constant, shape_of
 from sen_tf.tensors import Shape, Tensor
 
@@ -290,108 +289,3 @@ class GroupFlatten(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "group": self.group.config}
-
-
-@keras.saving.register_keras_serializable("sen_tf")
-class ToIrreps(keras.layers.Layer):
-    """From scalars, vectors or matrices to features with an axis of irreducible representations.
-
-    An orthogonal change of basis: a rotation R acts on a vector as `R v` and on a matrix as
-    `R M R^T`, so that a matrix is a part of degree 0 (trace), one of degree 1 (skew) and one of
-    degree 2.
-
-    Args:
-        rank: 0 for scalars, 1 for vectors, 2 for matrices.
-        degree: Highest degree of the output, at least `rank`; degrees that the input lacks are 0.
-
-    Input shape: `(batch, ..., channels)`, `(batch, ..., 3, channels)` or `(batch, ..., 3, 3,
-        channels)` for rank 0, 1 or 2.
-
-    Output shape: `(batch, ..., (degree + 1)^2, channels)`.
-
-    Raises:
-        ValueError: For other ranks and degrees, or an input of another shape.
-    """
-
-    output_field = output_fields.to_irreps
-
-    def __init__(self, rank: int, degree: int, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.rank = arguments.integer("rank", rank, least=0)
-        self._basis = irreps.cartesian_basis(self.rank)  # refuses other ranks
-        self.degree = arguments.integer("degree", degree, least=self.rank)
-
-    def build(self, input_shape: Shape) -> None:
-        axes = (3,) * self.rank
-        if len(input_shape) < self.rank + 2 or tuple(input_shape[-1 - self.rank : -1]) != axes:
-            raise ValueError(
-                f"ToIrreps `{self.name}` expected an input of shape (batch, ..., "
-                f"{'3, ' * self.rank}channels); received {tuple(input_shape)}."
-            )
-
-    def call(self, inputs: Tensor) -> Tensor:
-        inputs = settle(self, inputs, {-2 - k: 3 for k in range(self.rank)})
-        shape = shape_of(inputs)
-        flat = ops.reshape(inputs, (*shape[: -1 - self.rank], 3**self.rank, shape[-1]))
-        matrix = np.zeros(((self.degree + 1) ** 2, 3**self.rank))
-        matrix[: (self.rank + 1) ** 2] = self._basis.T
-        return _times(matrix, flat)
-
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
-        return (*input_shape[: -1 - self.rank], (self.degree + 1) ** 2, input_shape[-1])
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "rank": self.rank, "degree": self.degree}
-
-
-@keras.saving.register_keras_serializable("sen_tf")
-class FromIrreps(keras.layers.Layer):
-    """From features with an axis of irreducible representations to scalars, vectors or matrices.
-
-    It undoes `ToIrreps` of the same rank, and drops the degrees that such a tensor lacks.
-
-    Args:
-        rank: 0 for scalars, 1 for vectors, 2 for matrices.
-
-    Input shape: `(batch, ..., (L + 1)^2, channels)` with L at least `rank`.
-
-    Output shape: `(batch, ..., channels)`, `(batch, ..., 3, channels)` or `(batch, ..., 3, 3,
-        channels)` for rank 0, 1 or 2.
-
-    Raises:
-        ValueError: For other ranks, or an input of another shape.
-    """
-
-    output_field = output_fields.from_irreps
-
-    def __init__(self, rank: int, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.rank = arguments.integer("rank", rank, least=0)
-        self._basis = irreps.cartesian_basis(self.rank)  # refuses other ranks
-
-    def build(self, input_shape: Shape) -> None:
-        if (degree := highest_degree(self, input_shape)) < self.rank:
-            raise ValueError(
-                f"FromIrreps `{self.name}` expected degrees up to {self.rank} or more; received an "
-                f"input of shape {tuple(input_shape)}, of degrees up to {degree}."
-            )
-        self._built_for = dict(zip((-2, -1), input_shape[-2:], strict=True))
-
-    def call(self, inputs: Tensor) -> Tensor:
-        inputs = settle(self, inputs, self._built_for)
-        shape = shape_of(inputs)
-        parts = inputs[..., : (self.rank + 1) ** 2, :]
-        return ops.reshape(_times(self._basis, parts), self._output_shape(shape))
-
-    def _output_shape(self, shape):
-        return (*shape[:-2], *(3,) * self.rank, shape[-1])
-
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
-        return self._output_shape(input_shape)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "rank": self.rank}
-
-
-def _times(matrix, x):
-    return ops.matmul(constant(matrix, like=x), x)

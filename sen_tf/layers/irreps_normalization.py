@@ -79,12 +79,12 @@ class IrrepsBatchNormalization(_IrrepsNormalization):
     Under a strategy of several replicas the statistics are those of the global batch.
 
     Args:
-        group: `"SO3"`, `"SO2"` or `"O2"`.
+        group: `"SO3"`, `"O3"`, `"SO2"` or `"O2"`.
         momentum: Share of the old moving statistics kept in a training step, in [0, 1).
         epsilon: Added to mean squares.
 
-    Input shape: `(batch, ..., components, channels)`: (L + 1)^2 components for SO3, 1 + 2 L for
-        SO2, 2 + 2 L for O2.
+    Input shape: `(batch, ..., components, channels)`: (L + 1)^2 components for SO3, 2 (L + 1)^2
+        for O3, 1 + 2 L for SO2, 2 + 2 L for O2.
 
     Output shape: The input's.
 
@@ -153,7 +153,7 @@ class IrrepsLayerNormalization(_IrrepsNormalization):
     """Layer normalization over the channels: of the scalars, and of the lengths of each part.
 
     Args:
-        group: `"SO3"`, `"SO2"` or `"O2"`.
+        group: `"SO3"`, `"O3"`, `"SO2"` or `"O2"`.
         epsilon: Added to mean squares.
 
     Input shape: `(batch, ..., components, channels)`, as in `IrrepsBatchNormalization`.

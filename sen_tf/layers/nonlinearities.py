@@ -1,4 +1,4 @@
-"""Nonlinearities that commute where features turn: under SO(2), O(2) and SO(3).
+"""Nonlinearities that commute where features turn: under SO(2), O(2), SO(3) and O(3).
 
 An activation of single numbers commutes on functions on a finite group, whose axis is only
 permuted. Components that a rotation mixes need one of these.
@@ -55,14 +55,14 @@ class GatedActivation(_IrrepsActivation):
     """Activated scalars, which also scale all other parts.
 
     A part that is not trivial is multiplied by a gate in (0, 1), one for each channel and part: a
-    sigmoid of a dense layer of the scalars.
+    sigmoid of a dense layer of the scalars. Numbers that a reflection reverses are no scalars.
 
     Args:
         activation: Activation of the scalars.
-        group: `"SO3"`, `"SO2"` or `"O2"`.
+        group: `"SO3"`, `"O3"`, `"SO2"` or `"O2"`.
 
-    Input shape: `(batch, ..., components, channels)`: (L + 1)^2 components for SO3, 1 + 2 L for
-        SO2, 2 + 2 L for O2.
+    Input shape: `(batch, ..., components, channels)`: (L + 1)^2 components for SO3, 2 (L + 1)^2
+        for O3, 1 + 2 L for SO2, 2 + 2 L for O2.
 
     Output shape: The input's.
 
@@ -115,7 +115,7 @@ class NormActivation(_IrrepsActivation):
 
     Args:
         activation: Activation of lengths and scalars.
-        group: `"SO3"`, `"SO2"` or `"O2"`.
+        group: `"SO3"`, `"O3"`, `"SO2"` or `"O2"`.
 
     Input shape: `(batch, ..., components, channels)`, as in `GatedActivation`.
 

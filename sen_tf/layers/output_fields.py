@@ -46,7 +46,7 @@ def without_pixels(layer: Any, field: Field | None) -> Field | None:
     return field and field.replace(pixels=False)
 
 
-def of_volumes(layer: Any, field: Field | None) -> Field | None:
+def of_volumes(layer: Any, field: Field | None, *others: Field | None) -> Field | None:
     """None: a `Field` lies on pixels or on nothing, and says nothing of voxels."""
     return None
 
@@ -57,10 +57,10 @@ def to_representation(layer: Any, field: Field | None) -> Field | None:
 
 
 def to_irreps(layer: Any, field: Field | None, *others: Field | None) -> Field | None:
-    """Parts of SO(3) up to the degree of the layer, under the group of all inputs."""
+    """Parts of SO(3) or O(3) up to the degree of the layer, under the group of all inputs."""
     if field is None or None in others:
         return None
-    rho = fields.of_irreps(field.group, layer.degree)
+    rho = fields.of_irreps(field.group, layer.degree, getattr(layer, "group", "SO3"))
     return field.replace(representation=rho, axis=-2) if rho else None
 
 

@@ -1,4 +1,4 @@
-"""Layers on every channel by itself, of images with the axis of a group or without one."""
+"""Layers on every channel by itself, of images or volumes with or without the axis of a group."""
 
 import math
 from typing import Any, TypeAlias
@@ -6,10 +6,11 @@ from typing import Any, TypeAlias
 import keras
 from keras import ops
 
-from sen_tf.groups import FiniteGroup, GroupLike, circle, finite
+from sen_tf.groups import FiniteGroup, GroupLike, actions, circle, finite
 from sen_tf.layers import arguments, output_fields
 from sen_tf.layers.inputs import fit, settle
 from sen_tf.layers.plain import reshape
+from sen_tf.layers.symmetric_grid import PIXELS, VOXELS, Axes
 from sen_tf.tensors import Shape, Tensor
 
 PlaneGroup: TypeAlias = GroupLike | circle.Circle
@@ -24,13 +25,25 @@ class Pixelwise(keras.layers.Layer):
     """
 
     output_field = output_fields.keeps_field
+    axes: Axes = PIXELS
 
     def __init__(self, group: PlaneGroup, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        is_circle = isinstance(group, circle.Circle) or group in circle.NAMES
-        self.group: FiniteGroup | circle.Circle = (circle if is_circle else finite).get(group)
-        self.on_pixels = finite.get(self.group.on_pixels) if is_circle else self.group
-        finite.family(self.on_pixels)  # refuses groups that do not act on the plane
+        self.group, self.on_pixels = self._acting(group)
+
+    def _acting(self, group: PlaneGroup) -> tuple[FiniteGroup | circle.Circle, FiniteGroup]:
+        """The group, and its elements that map the grid to itself; or a ValueError."""
+        name = group.name if isinstance(group, circle.Circle) else group
+        if isinstance(name, str) and name in circle.NAMES:
+            whole = circle.get(name)
+            return whole, finite.get(whole.on_pixels)
+        found = finite.get(name)
+        finite.family(found)  # refuses groups that do not act on the plane
+        return found, found
+
+    @property
+    def _ranks(self):
+        return len(self.axes) + 2, len(self.axes) + 3
 
     def pooling_mode(self, mode: str) -> str:
         """`"max"` or `"mean"`, or a ValueError."""
@@ -43,20 +56,23 @@ class Pixelwise(keras.layers.Layer):
         return mode
 
     def build(self, input_shape: Shape) -> None:
-        if len(input_shape) not in (4, 5):
+        if len(input_shape) not in self._ranks:
             raise ValueError(
-                f"{type(self).__name__} `{self.name}` expected an input of rank 4 or 5; received "
-                f"shape {tuple(input_shape)}."
+                f"{type(self).__name__} `{self.name}` expected an input of rank "
+                f"{' or '.join(map(str, self._ranks))}; received shape {tuple(input_shape)}."
             )
+        self._axis = self._checked_axis(input_shape)
+
+    def _checked_axis(self, input_shape):
+        """The axis that later inputs are held to; None where any will do that the group has."""
         axis = input_shape[3] if len(input_shape) == 5 else None
-        # The axis that later inputs are held to; None where any will do that the group has.
-        self._axis = axis if isinstance(self.group, circle.Circle) else self.group.order
         if axis is not None and not self._fits(axis):
             raise ValueError(
                 f"{type(self).__name__} `{self.name}` expected an input of shape (batch, rows, "
                 f"columns, {self._expected_axis}, channels) with the group axis of {self.group} "
                 f"before the channels; received {tuple(input_shape)}."
             )
+        return axis if isinstance(self.group, circle.Circle) else self.group.order
 
     def _fits(self, length):
         if isinstance(self.group, circle.Circle):
@@ -70,21 +86,23 @@ class Pixelwise(keras.layers.Layer):
         return self.group.order
 
     def resample(self, images: Tensor) -> Tensor:
-        """Images of other sizes, from images `(batch, rows, columns, channels)`."""
+        """Images of other sizes, from images `(batch, rows, columns, channels)`, or volumes."""
         raise NotImplementedError
 
     def call(self, inputs: Tensor) -> Tensor:
-        x = settle(self, inputs, ranks=(4, 5))
-        if len(x.shape) == 5 and self._axis is not None:
-            x = fit(x, f"{type(self).__name__} `{self.name}`", {3: self._axis})
+        x = settle(self, inputs, ranks=self._ranks)
+        grid = 1 + len(self.axes)
+        if len(x.shape) == self._ranks[1] and self._axis is not None:
+            x = fit(x, f"{type(self).__name__} `{self.name}`", {grid: self._axis})
         shape = ops.shape(x)
-        x = self.resample(ops.reshape(x, (*shape[:3], math.prod(shape[3:]))))
-        return ops.reshape(x, (*ops.shape(x)[:3], *shape[3:]))
+        x = self.resample(ops.reshape(x, (*shape[:grid], math.prod(shape[grid:]))))
+        return ops.reshape(x, (*ops.shape(x)[:grid], *shape[grid:]))
 
     def plain(self, inputs: Tensor) -> Tensor:
         """The same with the group among the channels; see `layers.plain`."""
-        rows, columns, *fields = inputs.shape[1:]
-        x = self.plain_resample(reshape(inputs, rows, columns, math.prod(fields)))
+        grid = 1 + len(self.axes)
+        sizes, fields = inputs.shape[1:grid], inputs.shape[grid:]
+        x = self.plain_resample(reshape(inputs, *sizes, math.prod(fields)))
         return reshape(x, *self.compute_output_shape(inputs.shape)[1:])
 
     def plain_resample(self, images: Tensor) -> Tensor:
@@ -93,3 +111,24 @@ class Pixelwise(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "group": self.group.config}
+
+
+class Voxelwise(Pixelwise):
+    """A layer that moves or joins voxels, and leaves the axis of their parts alone.
+
+    The axis may have any length, for a group permutes the parts of many fields.
+
+    Args:
+        group: A group that acts on voxels, or its name.
+    """
+
+    output_field = output_fields.of_volumes
+    axes = VOXELS
+
+    def _acting(self, group):
+        group = finite.get(group)
+        actions.reversed_axes(group)  # refuses groups that do not act on voxels
+        return group, group
+
+    def _checked_axis(self, input_shape):
+        return None

@@ -9,9 +9,15 @@ from keras import ops
 
 from sen_tf.layers import arguments, output_fields
 from sen_tf.layers.inputs import require, settle
-from sen_tf.layers.pixelwise import MODES, Pixelwise, PlaneGroup
+from sen_tf.layers.pixelwise import MODES, Pixelwise, PlaneGroup, Voxelwise
 from sen_tf.layers.plain import plain_call
-from sen_tf.layers.symmetric_grid import check_symmetric_grid, symmetric_grid
+from sen_tf.layers.symmetric_grid import (
+    PIXELS,
+    VOXELS,
+    Axes,
+    check_symmetric_grid,
+    symmetric_grid,
+)
 from sen_tf.tensors import Shape, Tensor
 
 GROUP_MODES = (*MODES, "norm")
@@ -82,8 +88,59 @@ class GroupPooling(keras.layers.Layer):
         return {**super().get_config(), "mode": self.mode}
 
 
+class _GlobalPooling(keras.layers.Layer):
+    """A layer that joins all pixels or voxels; see `GlobalPooling2D`."""
+
+    axes: Axes = PIXELS
+
+    def __init__(self, mode: str = "mean", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.mode = arguments.choice("mode", mode, MODES)
+
+    @property
+    def _grid_axes(self):
+        return tuple(range(1, 1 + len(self.axes)))
+
+    @property
+    def _ranks(self):
+        return len(self.axes) + 2, len(self.axes) + 3
+
+    def build(self, input_shape: Shape) -> None:
+        if len(input_shape) not in self._ranks or self._is_empty(input_shape):
+            raise ValueError(f"{self._expected}; received {tuple(input_shape)}.")
+
+    def _is_empty(self, shape):
+        return any(shape[axis] == 0 for axis in self._grid_axes)
+
+    @property
+    def _expected(self):
+        grid, unit = ", ".join(("batch", *self.axes)), "pixels" if len(self.axes) == 2 else "voxels"
+        axis = "|group|" if len(self.axes) == 2 else "parts"
+        return (
+            f"{type(self).__name__} `{self.name}` expected an input of shape ({grid}, "
+            f"channels) or ({grid}, {axis}, channels), with {unit}"
+        )
+
+    def call(self, inputs: Tensor) -> Tensor:
+        x = settle(self, inputs, ranks=self._ranks)
+        if self._is_empty(x.shape):
+            raise ValueError(f"{self._expected}; received {tuple(x.shape)}.")
+        sizes = [ops.shape(x)[axis] for axis in self._grid_axes]
+        if None in x.shape[1 : 1 + len(sizes)] and not isinstance(x, keras.KerasTensor):
+            x = require(x, math.prod(sizes) > 0, f"{self._expected}.")
+        if self.mode == "mean":
+            return ops.mean(x, axis=self._grid_axes)
+        return maximum(x, axis=self._grid_axes)
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        return (input_shape[0], *input_shape[1 + len(self.axes) :])
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "mode": self.mode}
+
+
 @keras.saving.register_keras_serializable("sen_tf")
-class GlobalPooling2D(keras.layers.Layer):
+class GlobalPooling2D(_GlobalPooling):
     """Maximum or mean over all pixels: from an image to one vector, or one function on the group.
 
     It commutes with every group that acts on pixels, whatever the number of rows and columns.
@@ -103,41 +160,98 @@ class GlobalPooling2D(keras.layers.Layer):
 
     output_field = output_fields.without_pixels
 
-    def __init__(self, mode: str = "mean", **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.mode = arguments.choice("mode", mode, MODES)
 
-    def build(self, input_shape: Shape) -> None:
-        if len(input_shape) not in (4, 5) or 0 in input_shape[1:3]:
-            raise ValueError(f"{self._expected}; received {tuple(input_shape)}.")
+@keras.saving.register_keras_serializable("sen_tf")
+class GlobalPooling3D(_GlobalPooling):
+    """Maximum or mean over all voxels: from a volume to one vector, or one function on parts.
 
-    @property
-    def _expected(self):
-        return (
-            f"GlobalPooling2D `{self.name}` expected an input of shape (batch, rows, columns, "
-            "channels) or (batch, rows, columns, |group|, channels), with pixels"
+    It commutes with every group that acts on voxels, whatever the size of the volume. `"mean"`
+    serves irreducible components too, whose maximum has no meaning.
+
+    Args:
+        mode: `"mean"` or `"max"`.
+
+    Input shape: `(batch, rows, columns, slices, parts, channels)`, or `(batch, rows, columns,
+        slices, channels)`.
+
+    Output shape: `(batch, parts, channels)`, or `(batch, channels)`.
+
+    Raises:
+        ValueError: For an input of another rank, or one without voxels.
+
+    Reference: Lin et al., *Network in network* (2014), section 3.2.
+    """
+
+    output_field = output_fields.of_volumes
+    axes = VOXELS
+
+
+class _SpatialPooling(Pixelwise):
+    """A layer that joins the pixels or voxels of windows; see `SpatialPooling2D`."""
+
+    def __init__(
+        self,
+        group: PlaneGroup,
+        pool_size: int | Sequence[int] = 2,
+        strides: int | Sequence[int] | None = None,
+        padding: str = "valid",
+        mode: str = "max",
+        data_format: str = "channels_last",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(group, **kwargs)
+        dimensions = len(self.axes)
+        self.pool_size = arguments.side("pool_size", pool_size, dimensions)
+        self.strides = None if strides is None else arguments.side("strides", strides, dimensions)
+        self.padding = arguments.padding(padding)
+        self.mode = self.pooling_mode(mode)
+        self.data_format = arguments.data_format(data_format)
+        name = "MaxPooling" if self.mode == "max" else "AveragePooling"
+        self._pool = getattr(keras.layers, f"{name}{dimensions}D")(
+            self.pool_size,
+            self.strides,
+            self.padding,
+            data_format=self.data_format,
+            dtype=self._pool_dtype,
         )
 
-    def call(self, inputs: Tensor) -> Tensor:
-        x = settle(self, inputs, ranks=(4, 5))
-        if 0 in x.shape[1:3]:
-            raise ValueError(f"{self._expected}; received {tuple(x.shape)}.")
-        if None in x.shape[1:3] and not isinstance(x, keras.KerasTensor):
-            rows, columns = ops.shape(x)[1:3]
-            x = require(x, rows * columns > 0, f"{self._expected}.")
-        if self.mode == "mean":
-            return ops.mean(x, axis=(1, 2))
-        return maximum(x, axis=(1, 2))
+    @property
+    def _pool_dtype(self):
+        return self.dtype_policy
+
+    @property
+    def _grid(self) -> tuple[int, int, str]:
+        return self.pool_size, self.strides or self.pool_size, self.padding
+
+    def build(self, input_shape: Shape) -> None:
+        super().build(input_shape)
+        check_symmetric_grid(self, self.on_pixels, input_shape, *self._grid, axes=self.axes)
+
+    def resample(self, images: Tensor) -> Tensor:
+        x = symmetric_grid(self, images, self.on_pixels, *self._grid, axes=self.axes)
+        return ops.cast(self._pool(x), images.dtype)
+
+    def plain_resample(self, images: Tensor) -> Tensor:
+        return ops.cast(plain_call(self._pool, images), images.dtype)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        return (input_shape[0], *input_shape[3:])
+        grid = 1 + len(self.axes)
+        pooled = self._pool.compute_output_shape((*input_shape[:grid], 1))
+        return (*pooled[:grid], *input_shape[grid:])
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "mode": self.mode}
+        return {
+            **super().get_config(),
+            "pool_size": self.pool_size,
+            "strides": self.strides,
+            "padding": self.padding,
+            "mode": self.mode,
+            "data_format": self.data_format,
+        }
 
 
 @keras.saving.register_keras_serializable("sen_tf")
-class SpatialPooling2D(Pixelwise):
+class SpatialPooling2D(_SpatialPooling):
     """Maximum or mean over square windows of pixels, refused where it would break equivariance.
 
     Args:
@@ -158,55 +272,41 @@ class SpatialPooling2D(Pixelwise):
             size at which the windows do not sit symmetrically on the image.
     """
 
-    def __init__(
-        self,
-        group: PlaneGroup,
-        pool_size: int | Sequence[int] = 2,
-        strides: int | Sequence[int] | None = None,
-        padding: str = "valid",
-        mode: str = "max",
-        data_format: str = "channels_last",
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(group, **kwargs)
-        self.pool_size = arguments.side("pool_size", pool_size)
-        self.strides = None if strides is None else arguments.side("strides", strides)
-        self.padding = arguments.padding(padding)
-        self.mode = self.pooling_mode(mode)
-        self.data_format = arguments.data_format(data_format)
-        pooling = keras.layers.MaxPooling2D if self.mode == "max" else keras.layers.AveragePooling2D
-        self._pool = pooling(
-            self.pool_size,
-            self.strides,
-            self.padding,
-            data_format=self.data_format,
-            dtype=self.dtype_policy,
-        )
+
+@keras.saving.register_keras_serializable("sen_tf")
+class SpatialPooling3D(Voxelwise, _SpatialPooling):
+    """Maximum or mean over cubes of voxels, refused where it would break equivariance.
+
+    Windows need to sit symmetrically along those axes alone that the group reverses: C4 and D4,
+    which turn about the z axis and mirror columns, leave slices free.
+
+    Args:
+        group: A group that acts on voxels, or its name; see `LiftingConv3D`. With `mode="mean"`
+            `"O"` serves the features of `IrrepsConv3D` too, whose maximum has no meaning.
+        pool_size: Side of the window in voxels, or all three.
+        strides: Step of the window in voxels, or all three; `None` means `pool_size`.
+        padding: `"valid"` or `"same"`.
+        mode: `"max"` or `"mean"`.
+        data_format: `"channels_last"`, whatever Keras' own default is.
+
+    Input shape: `(batch, rows, columns, slices, parts, channels)`, functions on any parts that the
+        group permutes, or `(batch, rows, columns, slices, channels)`.
+
+    Output shape: As the input's, with fewer rows, columns and slices.
+
+    Raises:
+        ValueError: For a group that does not act on voxels, an input of another rank, and a size at
+            which the windows do not sit symmetrically on the volume.
+
+    Example:
+        >>> on_faces = keras.ops.ones((1, 6, 6, 6, 6, 4))
+        >>> SpatialPooling3D("O")(on_faces).shape
+        TensorShape([1, 3, 3, 3, 6, 4])
+
+    Reference: Winkels and Cohen, *3D G-CNNs for pulmonary nodule detection* (2018).
+    """
 
     @property
-    def _grid(self):
-        return self.pool_size, self.strides or self.pool_size, self.padding
-
-    def build(self, input_shape: Shape) -> None:
-        super().build(input_shape)
-        check_symmetric_grid(self, self.on_pixels, input_shape, *self._grid)
-
-    def resample(self, images: Tensor) -> Tensor:
-        return self._pool(symmetric_grid(self, images, self.on_pixels, *self._grid))
-
-    def plain_resample(self, images: Tensor) -> Tensor:
-        return plain_call(self._pool, images)
-
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
-        pooled = self._pool.compute_output_shape((*input_shape[:3], 1))
-        return (*pooled[:3], *input_shape[3:])
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "pool_size": self.pool_size,
-            "strides": self.strides,
-            "padding": self.padding,
-            "mode": self.mode,
-            "data_format": self.data_format,
-        }
+    def _pool_dtype(self):
+        # TensorFlow and PyTorch cannot pool volumes of half precision on a CPU.
+        return keras.backend.result_type(self.compute_dtype, "float32")

@@ -59,7 +59,7 @@ def test_constant_and_empty_inputs_stay_finite(training):
 
 @pytest.mark.parametrize("make", [IrrepsBatchNormalization, IrrepsLayerNormalization])
 def test_bad_arguments_and_shapes_are_named(make):
-    with pytest.raises(ValueError, match="'SO3', 'SO2', 'O2'; received group='C4'"):
+    with pytest.raises(ValueError, match="'SO3', 'O3', 'SO2', 'O2'; received group='C4'"):
         make("C4")
     with pytest.raises(ValueError, match="`epsilon`.*-1"):
         make("SO2", epsilon=-1)

@@ -94,7 +94,7 @@ def test_the_gates_of_so3_are_saved_as_they_were():
     "make, message",
     [
         (lambda: CircleActivation("SO3"), "'SO2' or 'O2'; received group='SO3'"),
-        (lambda: GatedActivation(group="C4"), "'SO3', 'SO2', 'O2'; received group='C4'"),
+        (lambda: GatedActivation(group="C4"), "'SO3', 'O3', 'SO2', 'O2'; received group='C4'"),
         (lambda: CircleActivation("SO2", samples=10), "multiple of 4.*samples=10"),
         (
             lambda: CircleActivation("SO2", samples=4, name="act")(np.ones((1, 5, 1))),

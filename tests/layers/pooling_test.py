@@ -3,7 +3,13 @@ import numpy as np
 import pytest
 
 from sen_tf.groups import actions
-from sen_tf.layers import GlobalPooling2D, GroupPooling, SpatialPooling2D
+from sen_tf.layers import (
+    GlobalPooling2D,
+    GlobalPooling3D,
+    GroupPooling,
+    SpatialPooling2D,
+    SpatialPooling3D,
+)
 from sen_tf.testing import assert_equivariant
 
 
@@ -132,3 +138,67 @@ def test_bad_modes_and_shapes_are_named():
         GlobalPooling2D("norm")
     with pytest.raises(ValueError, match=r"SpatialPooling2D `pool`.*rank 4 or 5.*\(2, 5, 3\)"):
         SpatialPooling2D("C4", name="pool").build((2, 5, 3))
+
+
+@pytest.mark.parametrize("mode", ["max", "mean"])
+@pytest.mark.parametrize(
+    "side, arguments",
+    [
+        (4, {}),
+        (5, {"pool_size": 3, "strides": 2}),
+        (3, {"pool_size": 3, "strides": 1, "padding": "same"}),
+    ],
+)
+def test_pooling_of_volumes_is_that_of_keras_on_each_part(mode, side, arguments):
+    x = noise(2, side, side, side, 6, 3)
+    pooling = {"max": keras.layers.MaxPooling3D, "mean": keras.layers.AveragePooling3D}[mode]
+    pool = pooling(**{"pool_size": 2, **arguments})
+    expected = np.stack([pool(x[..., part, :]) for part in range(6)], axis=-2)
+    layer = SpatialPooling3D("O", mode=mode, **arguments)
+    np.testing.assert_allclose(layer(x), expected, atol=1e-6)
+    np.testing.assert_allclose(layer(x[..., 0, :]), expected[..., 0, :], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "group, sides, arguments, fix",
+    [
+        ("O", (4, 4, 5), {}, "5 slices.*Use 4 or 6 voxels"),
+        ("D4", (4, 5, 5), {}, "5 columns.*Use 4 or 6 voxels"),
+        ("Oh", (6, 6, 6), {"pool_size": 3, "strides": 2, "padding": "same"}, "Use 5 or 7 voxels"),
+        ("O", (4, 4, 4), {"strides": 1, "padding": "same"}, "odd number of voxels"),
+        ("T", (2, 2, 2), {"pool_size": 3}, "at least 3 rows"),
+    ],
+)
+def test_volumes_that_break_the_symmetry_are_refused(group, sides, arguments, fix):
+    layer = SpatialPooling3D(group, name="pool", **arguments)
+    with pytest.raises(ValueError, match=f"SpatialPooling3D `pool` .*{fix}"):
+        layer(noise(2, *sides, 1))
+
+
+def test_axes_that_a_group_does_not_reverse_may_have_any_size():
+    assert SpatialPooling3D("D4")(noise(1, 4, 4, 5, 8, 1)).shape == (1, 2, 2, 2, 8, 1)
+    assert SpatialPooling3D("C1")(noise(1, 3, 4, 5, 1)).shape == (1, 1, 2, 2, 1)
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"mode": "norm"}, "`mode`.*'max' or 'mean'.*'norm'"),
+        ({"group": "C3"}, "C3"),
+        ({"group": "SO3"}, "`group`.*SO3"),
+        ({"pool_size": (2, 2)}, r"`pool_size`.*cubes.*\(2, 2\)"),
+    ],
+)
+def test_bad_arguments_of_volumes_are_named(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        SpatialPooling3D(**{"group": "O", **arguments})
+
+
+@pytest.mark.parametrize("mode", ["max", "mean"])
+def test_global_pooling_of_volumes(mode):
+    x = noise(2, 3, 4, 5, 6, 3)
+    layer = GlobalPooling3D(mode, name="pool")
+    np.testing.assert_allclose(layer(x), getattr(np, mode)(x, axis=(1, 2, 3)), atol=1e-6)
+    assert layer.compute_output_shape((None, None, None, None, 6, 3)) == (None, 6, 3)
+    with pytest.raises(ValueError, match="GlobalPooling3D `pool` expected .*slices.*with voxels"):
+        layer(x[:, :, :, :0])

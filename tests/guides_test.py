@@ -24,7 +24,8 @@ def run(block, names):
 
 
 def test_every_public_layer_is_in_the_table_once():
-    assert sorted(name for name, _ in ROWS) == sorted(layers.__all__)
+    public = [name for name in layers.__all__ if isinstance(getattr(layers, name), type)]
+    assert sorted(name for name, _ in ROWS) == sorted(public)
 
 
 @pytest.mark.parametrize("name, columns", ROWS, ids=[name for name, _ in ROWS])

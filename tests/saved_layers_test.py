@@ -11,7 +11,8 @@ FILES = sorted(FOLDER.glob("*/*.keras"))
 
 
 def test_every_layer_has_a_file():
-    assert {path.stem for path in FILES} == set(layers.__all__)
+    public = {name for name in layers.__all__ if isinstance(getattr(layers, name), type)}
+    assert {path.stem for path in FILES} == public
 
 
 @pytest.mark.parametrize("path", FILES, ids=[f"{path.parent.name}-{path.stem}" for path in FILES])

@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Sequence
 
 import keras
+import numpy as np
 
 from sen_tf.tensors import Tensor
 
@@ -34,7 +35,9 @@ def to_onnx(
     specs = [tf.TensorSpec(spec.shape, spec.dtype, spec.name) for spec in signature]
     try:
         with _silence():  # it logs what it cannot convert, and writes it all the same
-            proto, _ = convert.from_function(tf.function(function), specs)
+            proto, _ = convert.from_function(
+                tf.function(function), specs, custom_op_handlers={"Erfc": (_erfc, [])}
+            )
         checker.check_model(proto)
         found = {value.name for value in proto.graph.input}
         if found != {spec.name for spec in signature}:
@@ -64,6 +67,15 @@ def to_litert(saved_model: str | os.PathLike[str], names: Sequence[str]) -> byte
             for name in names:
                 to_litert(saved_model, [name])
         raise _cannot_hold("litert", ", ".join(names), error) from error
+
+
+def _erfc(graph, node, name, arguments):
+    """1 - erf(x), as which tf2onnx, which has no Erfc, is to write TensorFlow's exact GELU."""
+    node.type = "Erf"
+    output = node.output[0]
+    dtype = _needed("tf2onnx", "onnx").utils.map_onnx_to_numpy_type(graph.get_dtype(output))
+    one = graph.make_const(f"{name}_one", np.ones((), dtype)).output[0]
+    graph.insert_new_node_on_output("Sub", output, f"{name}_of_one", inputs=[one, output])
 
 
 def _needed(package, form):

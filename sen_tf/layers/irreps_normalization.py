@@ -59,7 +59,10 @@ class _IrrepsNormalization(keras.layers.Layer):
     def _scaled(self, x, power, gamma, beta):
         """Parts of mean square 1 times gamma, and scalars plus beta."""
         scale = ops.take(ops.rsqrt(power + self.epsilon) * gamma, self._part_of, axis=-2)
-        x = x * scale
+        return self._offset(x * scale, beta)
+
+    def _offset(self, x, beta):
+        """`x` with an offset of its scalars."""
         return ops.concatenate([x[..., :1, :] + beta, x[..., 1:, :]], axis=-2)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
@@ -135,8 +138,11 @@ class IrrepsBatchNormalization(_IrrepsNormalization):
     def plain(self, inputs: Tensor) -> Tensor:
         """The operations of inference, with the statistics as constants; see `layers.plain`."""
         weights = self.gamma, self.beta, self.moving_mean, self.moving_power
-        gamma, beta, mean, power = (constant(ops.convert_to_numpy(w), inputs) for w in weights)
-        return self._scaled(self._centred(inputs, mean), power, gamma, beta)
+        gamma, beta, mean, power = map(ops.convert_to_numpy, weights)
+        # In NumPy: what Keras computed of arrays alone would be an input of the graph.
+        scale = (gamma / np.sqrt(power + self.epsilon))[self._part_of]
+        x = self._centred(inputs, constant(mean, inputs)) * constant(scale, inputs)
+        return self._offset(x, constant(beta, inputs))
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "momentum": self.momentum}

@@ -71,12 +71,12 @@ def convert(model: keras.Model, group: GroupLike, match: str = "compute") -> ker
 class _Converter:
     """Applies the counterpart of each layer of a model to the tensors of the new one."""
 
-    def __init__(self, parts):
+    def __init__(self, parts: network_parts.FiniteParts) -> None:
         self.parts, self.group = parts, parts.group
         self._heads: set[str] = set()
         self._made: dict[Any, keras.layers.Layer] = {}
 
-    def find_heads(self, model):
+    def find_heads(self, model: keras.Model) -> None:
         """Notes the convolutions from which nothing but activations leads to an output."""
         for tensor in model.outputs:
             operation = tensor._keras_history.operation
@@ -85,7 +85,7 @@ class _Converter:
             if type(operation).__name__ == "Conv2D":
                 self._heads.add(operation.name)
 
-    def clone(self, model, inputs):
+    def clone(self, model: keras.Model, inputs: list[Tensor]) -> keras.Model:
         """A functional model of the counterparts, on inputs that may have an axis of the group."""
         graph = keras.Model(_single(model.inputs), _single(model.outputs), name=model.name)
         return keras.models.clone_model(
@@ -95,7 +95,7 @@ class _Converter:
             call_function=self._call,
         )
 
-    def invariant(self, x):
+    def invariant(self, x: Tensor) -> Tensor:
         """An output without the axis of the group."""
         return layers.GroupPooling()(x) if self.on_group(x) else x
 

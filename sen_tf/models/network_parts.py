@@ -48,7 +48,7 @@ class NetworkParts(Protocol):
         """Pooling of pixels."""
 
     def invariant(self, x: Tensor) -> Tensor:
-        """What the group leaves alone of features (b, ..., axis, channels): (b, ..., channels)."""
+        """Invariant numbers (b, ..., channels) of features (b, ..., axis, channels)."""
 
 
 class FiniteParts:

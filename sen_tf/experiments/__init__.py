@@ -27,6 +27,7 @@ TABLES = {
     "symmetric-imitation": "backward_imitation",
     "equivariant-planning": "equivariant_planning",
     "equivariant-planning-3d": "equivariant_planning",
+    "rotated-digits": "rotated_digits",
     "sequence": "sequence_labelling",
     "plateau": "plateau",
     "recipes": "recipes",

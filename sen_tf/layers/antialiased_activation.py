@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from sen_tf.layers import output_fields
+from sen_tf.layers.blurring import extended
 from sen_tf.layers.inputs import settle
 from sen_tf.layers.plain import reshape, shape_of
 from sen_tf.tensors import Shape, Tensor
@@ -70,7 +71,7 @@ class AntialiasedActivation(keras.layers.Layer):
 
     def _activated(self, images):
         x = self.activation(_finer(_finer(images, 1), 2))
-        x = _extended(_extended(x, 1, 2), 2, 2)
+        x = extended(extended(x, 1, 2), 2, 2)
         # Four means of two neighbours are [1 4 6 4 1] / 16, and faster than a convolution.
         for _ in range(3):
             x = ops.average_pool(x, 2, 1, "valid", data_format="channels_last")
@@ -86,15 +87,6 @@ class AntialiasedActivation(keras.layers.Layer):
         }
 
 
-def _extended(x, axis, count):
-    """`x` with its first and last row (or column) repeated beyond the border."""
-    first, last = (slice(0, 1), slice(-1, None))
-    at = (slice(None),) * axis
-    return ops.concatenate(
-        [ops.repeat(x[*at, first], count, axis), x, ops.repeat(x[*at, last], count, axis)], axis
-    )
-
-
 def _finer(x, axis):
     """`x` with the means between its rows (or columns): 2 n - 1 of n.
 
@@ -104,7 +96,7 @@ def _finer(x, axis):
     if x.shape[axis] == 1:
         return x
     at, window = (slice(None),) * axis, [1, 1]
-    wide = _extended(x, axis, 1)
+    wide = extended(x, axis, 1)
     window[axis - 1] = 2
     means = ops.average_pool(wide, tuple(window), 1, "valid", data_format="channels_last")
     window[axis - 1] = 3

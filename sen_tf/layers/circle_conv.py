@@ -9,6 +9,7 @@ from keras import ops
 
 from sen_tf.groups import circle, finite
 from sen_tf.layers import arguments, output_fields
+from sen_tf.layers.blurring import blurred
 from sen_tf.layers.dilated_conv import conv2d
 from sen_tf.layers.expanded_kernel import KernelAndBias
 from sen_tf.layers.inputs import settle
@@ -34,7 +35,8 @@ class CircleConv2D(KernelAndBias):
         filters: Number of output channels.
         kernel_size: Side of the square kernel in pixels, odd or even, or the pair of both sides.
         frequencies: L, the highest frequency of the output.
-        strides: Step of the window in pixels, or the pair of both steps.
+        strides: Step of the window in pixels, or the pair of both steps. Above 1 the image is
+            blurred before pixels are left out.
         padding: `"valid"` or `"same"`.
         dilation_rate: Distance between the kernel's samples in pixels.
         data_format: `"channels_last"`, whatever Keras' own default is.
@@ -148,7 +150,7 @@ class CircleConv2D(KernelAndBias):
         inputs = symmetric_grid(self, inputs, self._on_pixels, *self._grid)
         # Convolutions want a number of channels that is known.
         shape = (*ops.shape(inputs)[:3], math.prod(inputs.shape[3:]))
-        x = ops.reshape(inputs, shape)
+        x = blurred(ops.reshape(inputs, shape), self.strides)
         x = conv2d(x, self.expanded_kernel(), self.strides, self.padding, self.dilation_rate)
         x = x if self.bias is None else ops.add(x, self._padded(self.bias))
         return ops.reshape(x, (*ops.shape(x)[:3], self.components, self.filters))
@@ -170,7 +172,8 @@ class CircleConv2D(KernelAndBias):
             [] if self.bias is None else [self._padded(self.bias)]
         )
         weights = [ops.convert_to_numpy(weight) for weight in weights]
-        x = with_weights(conv, weights, reshape(inputs, rows, columns, math.prod(fields)))
+        x = blurred(reshape(inputs, rows, columns, math.prod(fields)), self.strides)
+        x = with_weights(conv, weights, x)
         return reshape(x, *self.compute_output_shape(inputs.shape)[1:])
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:

@@ -102,8 +102,9 @@ class DepthwiseGroupConv2D(GroupKernel):
         inputs = self.settle_on_group(inputs, ranks=(5,))
         inputs = symmetric_grid(self, inputs, self.group, *self._grid)
         shape, fields = ops.shape(inputs), math.prod(inputs.shape[3:])
+        x = ops.reshape(inputs, (*shape[:3], fields))
         x = ops.depthwise_conv(
-            ops.reshape(inputs, (*shape[:3], fields)),
+            self._turned.prepared(x, self.strides),
             self.expanded_kernel(),
             strides=self.strides,
             padding=self.padding,
@@ -124,7 +125,8 @@ class DepthwiseGroupConv2D(GroupKernel):
             data_format=self.data_format,
             **self.plain_arguments(),
         )
-        x = with_weights(conv, self.plain_weights(), reshape(inputs, *grid, order * channels))
+        x = self._turned.prepared(reshape(inputs, *grid, order * channels), self.strides)
+        x = with_weights(conv, self.plain_weights(), x)
         return reshape(x, *self.compute_output_shape(inputs.shape)[1:])
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:

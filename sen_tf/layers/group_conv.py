@@ -130,6 +130,7 @@ class _GridConv2D(ExpandedKernel):
         if self.regular_input:
             # Convolutions want a number of channels that is known.
             inputs = ops.reshape(inputs, (*shape[:3], math.prod(inputs.shape[3:])))
+        inputs = self._turned.prepared(inputs, self.strides)
         x = conv2d(inputs, self.expanded_kernel(), self.strides, self.padding, self.dilation_rate)
         x = self.add_bias(x)
         if self.regular_output:
@@ -149,7 +150,7 @@ class _GridConv2D(ExpandedKernel):
             **self.plain_arguments(),
         )
         x = reshape(inputs, *grid, order * channels) if self.regular_input else inputs
-        x = with_weights(conv, self.plain_weights(), x)
+        x = with_weights(conv, self.plain_weights(), self._turned.prepared(x, self.strides))
         return reshape(x, *self.compute_output_shape(inputs.shape)[1:])
 
     def _length(self, size):
@@ -188,7 +189,8 @@ class LiftingConv2D(_GridConv2D):
         dilation_rate: Distance between the kernel's samples in pixels.
         data_format: `"channels_last"`, whatever Keras' own default is.
         basis: `"pixels"`, kernels of free pixels, for C1, C2, C4, D1, D2 and D4; `"harmonics"`,
-            sums of circular harmonics, for all; or `"auto"`, pixels where the group has them.
+            sums of circular harmonics, for all; or `"auto"`, pixels where the group has them. With
+            harmonics the image is blurred before a stride leaves pixels out.
         frequencies: A cap on the angular frequencies of harmonics, which the size of the kernel
             bounds already; None for no other.
         **kwargs: `activation`, `use_bias`, `kernel_initializer` and the others of

@@ -6,6 +6,7 @@ from keras import ops
 
 from sen_tf.groups import FiniteGroup, actions, finite, harmonics
 from sen_tf.layers import arguments
+from sen_tf.layers.blurring import blurred
 from sen_tf.tensors import Tensor
 
 BASES = ("auto", "pixels", "harmonics")
@@ -83,6 +84,13 @@ class TurnedKernel:
         kernel = ops.reshape(ops.cast(kernel, precise), (*self.positions, -1))
         kernel = ops.matmul(ops.cast(self._functions, precise), kernel)
         return ops.reshape(ops.cast(kernel, dtype), shape)
+
+    def prepared(self, images: Tensor, stride: int) -> Tensor:
+        """Images `(batch, rows, columns, channels)` as the kernel wants them before a stride.
+
+        Harmonics turn by any angle, of which a stride would leave little on images that alias.
+        """
+        return images if self.of_pixels else blurred(images, stride)
 
     def regular_table(self, group: FiniteGroup) -> np.ndarray:
         """The row of `L_g K(g^-1 h)` at each pixel: integers of shape (size, size, h, g).

@@ -61,7 +61,9 @@ def test_a_report_is_of_a_table_as_it_is_now(path):
     for (arm, name), cell in cells.items():
         values = cell["ours"]["values"] if cell["ours"] else {}
         assert cell == comparison.cell(experiment, arm, name, values, printed.get((arm, name)))
-        assert not values or sorted(map(int, values)) == report["seeds"]
+        whole = sorted(map(int, values)) == report["seeds"]
+        # Seeds that are still to be run are a remark, to the letter.
+        assert not values or whole or f"{arm} {', '.join(values)}" in report["remark"]
     words = shlex.split(report["command"].removeprefix("python -m sen_tf.reproduce"))
     asked = reproduce.parse(words)[0]
     assert asked.table == path.stem

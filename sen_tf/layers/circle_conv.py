@@ -101,7 +101,7 @@ class CircleConv2D(KernelAndBias):
         return finite.get(self.group.on_pixels)
 
     def build(self, input_shape: Shape) -> None:
-        self._components_in = None if len(input_shape) == 4 else input_shape[-2]
+        self._components_in = input_shape[-2] if len(input_shape) == 5 else None
         highest = self._highest_in(input_shape)
         check_symmetric_grid(self, self._on_pixels, input_shape, *self._grid)
         self._table = circle.kernel_table(self.group, self.kernel_size, highest, self.frequencies)

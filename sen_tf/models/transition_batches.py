@@ -14,6 +14,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from sen_tf.groups import FiniteGroup
 from sen_tf.layers import OneHotActions
 from sen_tf.layers.inputs import fit, numbers_in
 from sen_tf.tensors import Shape, Tensor
@@ -229,4 +230,4 @@ def _same(taker, what, taken, maker, made):
 
 def _acts(layer):
     group = getattr(layer, "group", None)
-    return group is not None and group.order > 1
+    return isinstance(group, FiniteGroup) and group.order > 1

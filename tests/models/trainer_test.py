@@ -73,7 +73,7 @@ REFUSED = {
 }
 HEEDED = {
     "compile": {
-        "optimizer": lambda m: m.optimizer.inner_optimizer.name == "adam",
+        "optimizer": lambda m: isinstance(m.optimizer.inner_optimizer, keras.optimizers.Adam),
         "run_eagerly": lambda m: m.run_eagerly,
         "steps_per_execution": lambda m: m.steps_per_execution == 2,
         "jit_compile": lambda m: m.jit_compile,

@@ -47,7 +47,14 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize("kind, group", CASES)
+ORDINARY = {("resnet", "D4"), ("wide_resnet", "SO2"), ("unet", "C8"), ("convnext", "D4")}
+"""One group per network in an ordinary run; the others take as long each."""
+
+
+@pytest.mark.parametrize(
+    "kind, group",
+    [pytest.param(*case, marks=() if case in ORDINARY else pytest.mark.slow) for case in CASES],
+)
 def test_networks_commute_before_and_after_training(kind, group):
     model = make(kind, group)
     assert largest_error(model, group) < 1e-5

@@ -8,6 +8,7 @@ import numpy as np
 
 from sen_tf import layers
 from sen_tf.groups import Field, FiniteGroup, actions, fields, finite
+from sen_tf.layers import irreps_parts
 from sen_tf.layers.irreps_dense import IrrepsMixing
 from sen_tf.symmetry import windows
 from sen_tf.symmetry.graph import Step
@@ -104,17 +105,35 @@ def _trivial(field):
 
 
 def _not_of_irreps(case):
-    of_irreps = isinstance(case.layer, IrrepsMixing | layers.GatedActivation | layers.FromIrreps)
-    field = case.field
-    if not of_irreps or field is None or field.is_trivial or field.axis == -1:
+    """A function on a finite group in a layer of a continuous one, which takes as many parts."""
+    whole, field = str(getattr(case.layer, "group", "")), case.field
+    if isinstance(case.layer, IrrepsMixing):  # of which some say no group
+        whole = whole or "SO3"
+    if whole not in irreps_parts.GROUPS or field is None or field.is_trivial or field.axis == -1:
         return None
-    if field.representation.name.startswith("irreps"):
+    if not isinstance(case.layer, layers.FromIrreps | IrrepsMixing | TURNING):
+        return None  # it moves pixels, and takes any axis
+    in_space = whole in irreps_parts.SPACE
+    kind = "irreps" if in_space else "frequencies"
+    if field.representation.name.startswith(kind):
         return None
+    fix = "use GroupDense, or ToIrreps before it" if in_space else "use layers of one group"
     return (
-        f"it takes a function on {field.group} for parts of SO(3): {field.dimension} components "
-        "are degrees 0 to L of it as well",
-        "use GroupDense, or ToIrreps before it",
+        f"it takes a function on {field.group} for parts of {whole}: {field.dimension} components "
+        f"are {'degrees' if in_space else 'frequencies'} 0 to L of it as well",
+        fix,
     )
+
+
+TURNING = (
+    layers.GatedActivation
+    | layers.NormActivation
+    | layers.CircleActivation
+    | layers.CircleConv2D
+    | layers.IrrepsBatchNormalization
+    | layers.IrrepsLayerNormalization
+)
+"""Layers of components that the elements of a continuous group mix."""
 
 
 def _not_square(case):
@@ -175,8 +194,8 @@ def _mixes_numbers(case):
     matrices = field.representation.matrices
     if np.isin(matrices, (0, 1)).all():
         return None
-    gate = "GatedActivation" if field.representation.name.startswith("irreps") else "ToRegular"
-    where = "in its place" if gate == "GatedActivation" else "before it"
+    turns = field.representation.name.startswith(("irreps", "frequencies"))
+    gate, where = ("GatedActivation", "in its place") if turns else ("ToRegular", "before it")
     return (
         f"it changes each number by itself, where the group mixes the numbers of "
         f"{field.representation}",

@@ -19,6 +19,7 @@ from sen_tf.layers import (
     IrrepsBatchNormalization,
     IrrepsDense,
     LiftingConv2D,
+    NormActivation,
     RelaxedGroupConv2D,
     TensorFieldConv,
     ToIrreps,
@@ -318,3 +319,41 @@ def test_networks_of_eighths_are_exact_in_quarters():
     assert explain(model, images, "C4").is_exact
     with pytest.raises(ValueError, match="one of C1, C2, C4.*received group=C8"):
         explain(model, images, "C8")
+
+
+@pytest.mark.parametrize("activation", [GatedActivation, NormActivation])
+def test_activations_of_frequencies_are_exact(activation):
+    x = inputs = keras.Input((9, 9, 2))
+    x = activation("relu", "O2")(CircleConv2D("O2", 2, 3, frequencies=2)(x))
+    model = keras.Model(inputs, GroupPooling("norm")(IrrepsBatchNormalization("O2")(x)))
+    images = np.random.default_rng(0).normal(size=(2, 9, 9, 2)).astype("float32")
+    assert explain(model, images, "D4").is_exact
+
+
+@pytest.mark.parametrize(
+    "guilty",
+    [
+        lambda: CircleConv2D("O2", 2, 3, frequencies=1, name="guilty"),
+        lambda: CircleActivation("O2", name="guilty"),
+        lambda: GatedActivation("relu", "O2", name="guilty"),
+        lambda: NormActivation("relu", "O2", name="guilty"),
+        lambda: IrrepsBatchNormalization("O2", name="guilty"),
+    ],
+)
+def test_four_elements_are_no_four_components(guilty):
+    """C4 has as many elements as O(2) has components up to frequency 1."""
+    x = inputs = keras.Input((9, 9, 2))
+    x = guilty()(LiftingConv2D("C4", 2, 3)(x))
+    model = keras.Model(inputs, GroupPooling("norm")(x))
+    images = np.random.default_rng(0).normal(size=(2, 9, 9, 2)).astype("float32")
+    culprit = explain(model, images, "C4").culprit
+    assert culprit.layer == "guilty" and "a function on C4 for parts of O2" in culprit.reason
+
+
+def test_a_pointwise_function_of_frequencies_is_named():
+    x = inputs = keras.Input((9, 9, 2))
+    x = keras.layers.ReLU(name="guilty")(CircleConv2D("SO2", 2, 3, frequencies=1)(x))
+    model = keras.Model(inputs, CircleConv2D("SO2", 2, 3, frequencies=0)(x))
+    images = np.random.default_rng(0).normal(size=(2, 9, 9, 2)).astype("float32")
+    culprit = explain(model, images, "C4").culprit
+    assert culprit.layer == "guilty" and "GatedActivation in its place" in culprit.fix

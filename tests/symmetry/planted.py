@@ -162,7 +162,7 @@ FAULTS = {
         "kernel",
     ),
     "conv_of_d2": (lambda: resnet(GroupConv2D("D2", CHANNELS, 3, **SAME)), "C4 for one on D2"),
-    "irreps_of_functions": (lambda: chain(IrrepsDense(CHANNELS, **NAME)), r"parts of SO\(3\)"),
+    "irreps_of_functions": (lambda: chain(IrrepsDense(CHANNELS, **NAME)), r"parts of SO3"),
     "transposed_group": (lambda: resnet(layers.Permute((1, 2, 4, 3), **NAME)), "axes"),
     "transposed_pixels": (lambda: unet(skips=layers.Permute((2, 1, 3, 4), **NAME)), "axes"),
     "batch_norm_in_channels": (

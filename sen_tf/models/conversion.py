@@ -26,6 +26,12 @@ COMMON = (
 )
 """Arguments of convolutions that ours share with Keras'."""
 
+NORMALIZATION = (
+    *("epsilon", "center", "scale", "beta_initializer", "gamma_initializer", "beta_regularizer"),
+    *("gamma_regularizer", "beta_constraint", "gamma_constraint"),
+)
+"""Arguments of normalizations that ours share with Keras'."""
+
 
 def convert(model: keras.Model, group: GroupLike, match: str = "compute") -> keras.Model:
     """A model with the architecture of a plain one that commutes with a group.
@@ -42,7 +48,9 @@ def convert(model: keras.Model, group: GroupLike, match: str = "compute") -> ker
             `"parameters"`: filters / sqrt(|group|), so that it has about as many weights.
 
     Returns:
-        A functional `keras.Model` with inputs and outputs of the same shapes.
+        A functional `keras.Model` with inputs and outputs of the same shapes; but an output that
+        no convolution or dense layer makes, such as features after a normalization, has as many
+        channels as our layers have there, filters / |group|.
 
     Raises:
         ValueError: With the name of the layer at which the symmetry would end, and what to use in
@@ -96,12 +104,12 @@ class _Converter:
         )
 
     def invariant(self, x: Tensor) -> Tensor:
-        """An output without the axis of the group."""
+        """Images of invariant numbers, of images."""
         return layers.GroupPooling()(x) if self.on_group(x) else x
 
     def on_group(self, x: Tensor) -> bool:
-        """True for functions on the group, on pixels or not."""
-        return len(x.shape) in (3, 5)
+        """True for images of functions on the group."""
+        return len(x.shape) == 5
 
     def _call(self, layer, *inputs, **arguments):
         kind = type(layer).__name__
@@ -112,7 +120,7 @@ class _Converter:
             rule = getattr(self, f"_{kind}", None)
             if rule is not None and isinstance(layer, getattr(keras.layers, kind)):
                 return rule(layer, *inputs)
-            if kind in ELEMENTWISE or not any(map(self._has_symmetry, _tensors(inputs))):
+            if kind in ELEMENTWISE or not any(map(self._is_image, _tensors(inputs))):
                 return self._kept(layer, *inputs, **arguments)
         except ValueError as error:
             if str(error).startswith("`convert` stops at"):
@@ -123,9 +131,9 @@ class _Converter:
             "its place. Give the model a layer of this package there."
         )
 
-    def _has_symmetry(self, x):
-        """True for tensors that the group moves: all but vectors."""
-        return len(x.shape) > 2
+    def _is_image(self, x):
+        """True for what the group moves: images, of functions on the group or not."""
+        return len(x.shape) in (4, 5)
 
     def _reuse(self, layer, inputs, make):
         """The counterpart of a layer, one for all its calls on tensors of the same rank."""
@@ -153,8 +161,9 @@ class _Converter:
             raise ValueError(f"it has groups={groups}. Use 1, or a DepthwiseConv2D.")
         make = layers.GroupConv2D if self.on_group(x) else layers.LiftingConv2D
         filters = self.parts.channels(config["filters"])
-        if layer.name in self._heads and self.on_group(x):
-            make, filters = layers.ProjectionConv2D, config["filters"]
+        if layer.name in self._heads:
+            filters = config["filters"]
+            make = layers.ProjectionConv2D if self.on_group(x) else layers.LiftingConv2D
         return self._convolved(layer, x, make, filters, dilation_rate=config["dilation_rate"])
 
     def _Conv2DTranspose(self, layer, x):
@@ -243,7 +252,9 @@ class _Converter:
     def _globally_pooled(self, layer, x, mode):
         if layer.get_config()["keepdims"]:
             raise ValueError("it has keepdims=True. Use keepdims=False.")
-        return self.invariant(self._made_of(layer, (x,), layers.GlobalPooling2D, mode))
+        on_group = self.on_group(x)
+        x = self._made_of(layer, (x,), layers.GlobalPooling2D, mode)
+        return layers.GroupPooling()(x) if on_group else x
 
     def _GlobalAveragePooling2D(self, layer, x):
         return self._globally_pooled(layer, x, "mean")
@@ -269,24 +280,23 @@ class _Converter:
         return keras.ops.pad(x, axes)
 
     def _BatchNormalization(self, layer, x):
-        names = ("momentum", "epsilon", *_NORMALIZATION)
+        names = ("momentum", *NORMALIZATION)
         return self._normalized(layer, x, layers.FieldBatchNormalization, names)
 
     def _LayerNormalization(self, layer, x):
-        names = ("epsilon", *_NORMALIZATION)
-        return self._normalized(layer, x, layers.FieldLayerNormalization, names)
+        return self._normalized(layer, x, layers.FieldLayerNormalization, NORMALIZATION)
 
     def _normalized(self, layer, x, make, names):
         config = layer.get_config()
         axis = config["axis"] if isinstance(config["axis"], int) else tuple(config["axis"])
         if axis not in (-1, 3, (-1,), (3,)):
             raise ValueError(f"it has axis={axis}. Use the last one.")
-        if not self._has_symmetry(x):
+        if not self._is_image(x):
             return self._made_of(layer, (x,), type(layer), **{n: config[n] for n in names})
         return self._made_of(layer, (x,), make, **{name: config[name] for name in names})
 
     def _Dropout(self, layer, x):
-        if not self._has_symmetry(x):
+        if not self._is_image(x):
             return self._made_of(layer, (x,), keras.layers.Dropout, layer.rate)
         return self._made_of(layer, (x,), layers.FieldDropout, layer.rate, self.on_group(x))
 
@@ -294,12 +304,12 @@ class _Converter:
         return self._made_of(layer, (x,), layers.FieldDropout, layer.rate)
 
     def _Concatenate(self, layer, xs):
-        if layer.axis not in (-1, 3) and self._has_symmetry(xs[0]):
+        if layer.axis not in (-1, 3) and self._is_image(xs[0]):
             raise ValueError(f"it has axis={layer.axis}. Use -1, the channels.")
         return self._made_of(layer, (xs,), keras.layers.Concatenate, -1)
 
     def _Dense(self, layer, x):
-        if self._has_symmetry(x):
+        if self._is_image(x):
             raise ValueError(
                 "its inputs are pixels, which it would mix. Let a GlobalAveragePooling2D go "
                 "before it."
@@ -307,18 +317,12 @@ class _Converter:
         return self._kept(layer, x)
 
     def _Flatten(self, layer, x):
-        if self._has_symmetry(x):
+        if self._is_image(x):
             raise ValueError(
                 "it makes channels of pixels, which no group moves. Use GlobalAveragePooling2D, or "
                 "GroupFlatten in a model of this package."
             )
         return x
-
-
-_NORMALIZATION = (
-    *("center", "scale", "beta_initializer", "gamma_initializer", "beta_regularizer"),
-    *("gamma_regularizer", "beta_constraint", "gamma_constraint"),
-)
 
 
 def _tensors(inputs):

@@ -61,7 +61,7 @@ class FiniteParts:
         self._copies = order if _checked(match) == "compute" else math.sqrt(order)
 
     def channels(self, filters: int) -> int:
-        return max(1, round(filters / self._copies))
+        return _shared(filters, self._copies)
 
     def lift(self, filters: int, size: int, strides: int = 1, **more: Any) -> keras.layers.Layer:
         return layers.LiftingConv2D(*self._arguments(filters, size, strides), **_usual(more))
@@ -97,7 +97,7 @@ class CircleParts:
         self._copies = components if _checked(match) == "compute" else math.sqrt(kernels / 9)
 
     def channels(self, filters: int) -> int:
-        return max(1, round(filters / self._copies))
+        return _shared(filters, self._copies)
 
     def conv(self, filters: int, size: int, strides: int = 1, **more: Any) -> keras.layers.Layer:
         return layers.CircleConv2D(
@@ -118,6 +118,16 @@ class CircleParts:
 
     def invariant(self, x: Tensor) -> Tensor:
         return layers.GroupPooling("norm")(x)
+
+
+def _shared(filters, copies):
+    """The channels of which each has so many copies, one at least."""
+    if filters < 1:
+        raise ValueError(
+            f"Expected at least one filter in each convolution; received {filters} filters. Use a "
+            "larger width."
+        )
+    return max(1, round(filters / copies))
 
 
 def _checked(match):

@@ -131,6 +131,8 @@ def test_models_are_saved_and_loaded(tmp_path):
             lambda: models.convnext("C4", (32, 32, 3), (1, 1), (8,)),
             "equal length; received 2 and 1",
         ),
+        (lambda: models.wide_resnet("C4", (33, 33, 3), width=0), "at least one filter.*received 0"),
+        (lambda: models.unet("C4", (32, 32, 3), 2, filters=0), "at least one filter.*received 0"),
         (lambda: models.resnet("O", (97, 97, 3)), "cyclic or dihedral.*group=O"),
     ],
 )

@@ -145,3 +145,33 @@ def test_bad_arguments_are_named():
         convert(keras.Sequential([layers.Conv2D(8, 3)]), "C4")
     with pytest.raises(ValueError, match="`match`.*'compute'.*'speed'"):
         convert(segmenter(), "C4", match="speed")
+
+
+def test_a_single_convolution_keeps_its_filters():
+    model = keras.Sequential([keras.Input((9, 9, 3)), layers.Conv2D(4, 3), layers.ReLU()])
+    found = convert(model, "C4")
+    assert found.output_shape == model.output_shape == (None, 7, 7, 4)
+    x = np.random.default_rng(0).standard_normal((2, 9, 9, 3)).astype("float32")
+    turned = actions.rotate_grid(x, "C4", 1, axes=(1, 2))
+    expected = actions.rotate_grid(np.array(found(x)), "C4", 1, axes=(1, 2))
+    np.testing.assert_allclose(found(turned), expected, atol=1e-5)
+
+
+def test_sequences_made_of_invariants_are_no_functions_on_the_group():
+    """An axis of any length after global pooling is not the group's."""
+    model = stack(
+        layers.GlobalAveragePooling2D(),
+        layers.Dense(12),
+        layers.Reshape((4, 3)),
+        layers.LSTM(5, return_sequences=True),
+    )
+    found = convert(model, "C4")
+    assert found.output_shape == model.output_shape == (None, 4, 5)
+
+
+def test_features_have_the_channels_of_our_layers():
+    model = stack(layers.BatchNormalization())
+    assert (model.output_shape, convert(model, "C4").output_shape) == (
+        (None, 7, 7, 8),
+        (None, 7, 7, 2),
+    )

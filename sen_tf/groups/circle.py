@@ -76,14 +76,10 @@ class Circle:
         """
         if mirrored and not self.mirrors:
             raise ValueError("Expected `mirrored` to be False for SO2, which has no mirrors.")
-        blocks = [np.eye(1)]
-        blocks += [np.eye(1) * (-1 if mirrored else 1)] if self.mirrors else []
-        for k in range(1, highest + 1):
-            cos, sin = np.cos(k * angle), np.sin(k * angle)
-            sign = (-1.0) ** k
-            mirror = np.diag([sign, -sign]) if mirrored else np.eye(2)
-            blocks.append(np.array([[cos, -sin], [sin, cos]]) @ mirror)
-        return _block_diagonal(blocks)
+        matrix = harmonics.matrix(self.frequencies(highest), angle, mirrored)
+        if mirrored:
+            matrix[1, 1] = -1
+        return matrix
 
     def __repr__(self) -> str:
         return self.name
@@ -219,13 +215,3 @@ def _survives_the_mirror(element, size, group, inputs, outputs):
     window = element.reshape(size, size, *element.shape[1:])
     mirrored = window[:, ::-1].reshape(element.shape)
     return np.allclose(mirrored, np.einsum("ab,pbc,cd->pad", before, element, after), atol=1e-9)
-
-
-def _block_diagonal(blocks):
-    matrix = np.zeros((sum(map(len, blocks)),) * 2)
-    start = 0
-    for block in blocks:
-        end = start + len(block)
-        matrix[start:end, start:end] = block
-        start = end
-    return matrix

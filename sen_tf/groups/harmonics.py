@@ -19,7 +19,7 @@ import functools
 
 import numpy as np
 
-from sen_tf.groups import actions, finite
+from sen_tf.groups import finite
 
 WIDTH, OUTERMOST_WIDTH = 0.6, 0.4
 """Standard deviations of a ring's profile in pixels."""
@@ -56,6 +56,13 @@ def rings(size: int, frequencies: int | None = None) -> list[Ring]:
     return found
 
 
+def profile(ring: Ring, distance: np.ndarray) -> np.ndarray:
+    """The profile of a ring at distances from the centre; that of radius 0 is the centre alone."""
+    if ring.radius == 0:
+        return (distance == 0).astype(float)
+    return np.exp(-((distance - ring.radius) ** 2) / (2 * ring.width**2))
+
+
 def frequencies_of(size: int, frequencies: int | None = None) -> np.ndarray:
     """The frequency of each function, in the order of `sampled`: integers of shape (functions,)."""
     highest = [ring.frequency for ring in rings(size, frequencies)]
@@ -75,48 +82,51 @@ def sampled(size: int, frequencies: int | None = None) -> np.ndarray:
     direction = np.divide(z, r, out=np.zeros_like(z), where=r > 0)
     columns = []
     for ring in rings(size, frequencies):
-        # The ring of radius 0 is the centre by itself.
-        profile = np.exp(-((r - ring.radius) ** 2) / (2 * ring.width**2))
-        profile = np.where(r == 0, 1.0, 0.0) if ring.radius == 0 else profile
-        columns.append(profile[:, None] / np.linalg.norm(profile))
+        on_ring = profile(ring, r)
+        columns.append(on_ring[:, None] / np.linalg.norm(on_ring))
         for q in range(1, ring.frequency + 1):
-            wave = profile * direction**q
+            wave = on_ring * direction**q
             wave *= np.sqrt(2) / np.linalg.norm(wave)
             columns.append(np.stack([wave.real, wave.imag], axis=1))
     return np.concatenate(columns, axis=1)
 
 
+def matrix(frequencies: np.ndarray, angle: float, mirrored: bool = False) -> np.ndarray:
+    """The matrix by which an element of O(2) acts on coefficients, (functions, functions).
+
+    Turning by a multiplies the coefficients (cos, sin) of frequency q by the rotation by q a; the
+    mirror phi -> pi - phi, which goes before it, by (-1)^q and -(-1)^q. Quarter turns are exact.
+
+    Args:
+        frequencies: The frequency of each function, as `frequencies_of` gives them: those other
+            than 0 in pairs.
+        angle: The counter-clockwise turn in radians.
+        mirrored: True if the mirror goes first.
+    """
+    found = np.eye(len(frequencies))
+    for at in np.flatnonzero(frequencies)[::2]:
+        q = int(frequencies[at])
+        cos, sin = np.cos(q * angle).round(14), np.sin(q * angle).round(14)
+        sign = (-1.0) ** q if mirrored else 1.0
+        mirror = np.diag([sign, -sign if mirrored else sign])
+        found[at : at + 2, at : at + 2] = np.array([[cos, -sin], [sin, cos]]) @ mirror
+    return found
+
+
 def action(group: finite.GroupLike, frequencies: np.ndarray) -> np.ndarray:
     """The matrices by which C_n or D_n acts on coefficients, (|G|, functions, functions).
 
-    Turning by a multiplies the coefficients (cos, sin) of frequency q by the rotation by q a; the
-    mirror phi -> pi - phi multiplies them by (-1)^q and -(-1)^q.
-
     Args:
         group: A C_n or D_n, or its name.
-        frequencies: The frequency of each function, as `frequencies_of` gives them.
+        frequencies: As in `matrix`.
 
     Raises:
         ValueError: For other groups.
     """
     group = finite.get(group)
     _, n = finite.family(group)
-    matrices = np.zeros((group.order, len(frequencies), len(frequencies)))
-    for g in group.elements:
-        k, mirrored = finite.normal_form(group, g)
-        at = 0
-        while at < len(frequencies):
-            q = int(frequencies[at])
-            if q == 0:
-                matrices[g, at, at] = 1
-                at += 1
-                continue
-            turn = actions.vector_matrix(finite.cyclic(n), k * q % n)
-            sign = (-1.0) ** q
-            mirror = np.diag([sign, -sign]) if mirrored else np.eye(2)
-            matrices[g, at : at + 2, at : at + 2] = turn @ mirror
-            at += 2
-    return matrices
+    forms = (finite.normal_form(group, g) for g in group.elements)
+    return np.stack([matrix(frequencies, 2 * np.pi * k / n, bool(j)) for k, j in forms])
 
 
 @functools.lru_cache(maxsize=256)

@@ -5,7 +5,7 @@ import itertools
 
 import numpy as np
 
-from sen_tf.groups import actions, irreps
+from sen_tf.groups import actions, harmonics, irreps
 from sen_tf.groups.representations import Representation
 
 
@@ -63,9 +63,6 @@ def voxel_orbits(size: int, inputs: Representation, outputs: Representation) -> 
     return orbits
 
 
-RING_WIDTH, OUTER_RING_WIDTH = 0.6, 0.4
-"""Standard deviations, in voxels, of the Gaussians of the distance."""
-
 SMALLEST_NORM = 1e-2
 """Basis elements whose samples have a smaller norm are dropped: scaling would magnify noise."""
 
@@ -78,10 +75,9 @@ def irreps_basis(size: int, degree_in: int, degree_out: int) -> tuple[np.ndarray
 
         R(|x|) (f of degree l * Y_J(x / |x|), coupled to lo),    |l - lo| <= J <= l + lo,
 
-    with the harmonics and couplings of `irreps`. R is a Gaussian about one of the radii
-    (size - 1) / 2, one less, and so on; the centre is a ring by itself. Harmonics that a ring is
-    too small to sample are left out: J <= 2 r, and J <= 2 for the outermost ring, which the cube
-    cuts. So that the samples turn as the functions do: exactly for the 24 rotations of a cube.
+    with the harmonics and couplings of `irreps`. R is the profile of one of the rings of
+    `harmonics`, here shells, which bounds J as it bounds frequencies there. So the samples turn as
+    the functions do: exactly for the 24 rotations of a cube.
 
     Args:
         size: rows, columns and slices of the kernel.
@@ -115,15 +111,11 @@ def _ring_harmonics(size, lowest, highest):
     points = np.stack([column, -row, place], axis=-1)  # (x, y, z)
     distance = np.linalg.norm(points, axis=-1)
     directions = points / np.maximum(distance, 1e-9)[..., None]
-    outer = (size - 1) / 2
-    radii = np.arange(outer % 1, outer + 1)
-    for degree, radius in itertools.product(range(lowest, highest + 1), radii):
-        if degree > 2 * radius or (degree > 2 and radius == outer):
+    rings = harmonics.rings(size)
+    for degree, ring in itertools.product(range(lowest, highest + 1), rings):
+        if degree > ring.frequency:
             continue
-        width = OUTER_RING_WIDTH if radius == outer else RING_WIDTH
-        ring = np.exp(-((distance - radius) ** 2) / (2 * width**2))
-        if radius == 0:
-            ring = (distance == 0).astype(float)
-        samples = ring[..., None] * irreps.spherical_harmonics(degree, directions)
+        profile = harmonics.profile(ring, distance)
+        samples = profile[..., None] * irreps.spherical_harmonics(degree, directions)
         if np.linalg.norm(samples) >= SMALLEST_NORM:
             yield degree, samples

@@ -1,6 +1,6 @@
 """Sampling windows on grids of pixels or voxels: symmetric ones, which turning keeps."""
 
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import keras
 from keras import ops
@@ -45,7 +45,7 @@ def check_symmetric_grid(
             raise ValueError(
                 f"{name} expected at least {least} {what}, its window; received {size}."
             )
-        if _moves(group, axis, axes) and not _is_symmetric(size, window, stride, padding):
+        if reverses(group, axis, axes) and not is_symmetric(size, window, stride, padding):
             raise ValueError(
                 f"{name} does not commute with {group} on {size} {what}: a window of {window} "
                 f"{_unit(axes)} with stride {stride} and padding '{padding}' is not placed "
@@ -71,8 +71,8 @@ def symmetric_grid(
     for axis, what in enumerate(axes, start=1):
         if x.shape[axis] is None and not isinstance(x, keras.KerasTensor):
             fits = sizes[axis] >= _least(window, padding)
-            if _moves(group, axis, axes):
-                fits &= _is_symmetric(sizes[axis], window, stride, padding)
+            if reverses(group, axis, axes):
+                fits &= is_symmetric(sizes[axis], window, stride, padding)
             message = (
                 f"{type(layer).__name__} `{layer.name}` does not commute with {group} on this "
                 f"number of {what}: a window of {window} {_unit(axes)} with stride {stride} and "
@@ -91,15 +91,15 @@ def _unit(axes):
     return "pixels" if axes == PIXELS else "voxels"
 
 
-def _moves(group, axis, axes):
-    """True if an element that maps the grid to itself reverses an axis of it."""
+def reverses(group: FiniteGroup, axis: int, axes: Axes = PIXELS) -> bool:
+    """True if an element that maps the grid to itself reverses an axis, counted from 1."""
     if axes == VOXELS:
         return actions.reversed_axes(group)[axis - 1]
     letter, n = finite.family(group)
     return n % 2 == 0 or (letter == "D" and axis == 2)
 
 
-def _is_symmetric(size, window, stride, padding):
+def is_symmetric(size: Any, window: int, stride: int, padding: str) -> Any:
     """True if windows sit symmetrically on `size` pixels, a number or a tensor of one."""
     if padding == "valid":
         return (size - window) % stride == 0
@@ -107,16 +107,21 @@ def _is_symmetric(size, window, stride, padding):
     return (zeros >= 0) & (zeros % 2 == 0)
 
 
+def fitting_sizes(size: int, window: int, stride: int, padding: str) -> str:
+    """The nearest sizes at which windows sit symmetrically, as in "7 or 9"."""
+    smallest = window if padding == "valid" else 1
+    sizes = range(smallest, size + window + 2 * stride)
+    fitting = [other for other in sizes if is_symmetric(other, window, stride, padding)]
+    nearest = [other for other in fitting if other < size][-1:]
+    nearest += [other for other in fitting if other > size][:1]
+    return " or ".join(map(str, nearest))
+
+
 def _fix(size, window, stride, padding, unit):
     if padding == "same" and stride == 1:
         unpadded = ", or padding='valid'" if size >= window else ""
         return f"Use a window of an odd number of {unit}{unpadded}."
-    smallest = window if padding == "valid" else 1
-    sizes = range(smallest, size + window + 2 * stride)
-    fitting = [other for other in sizes if _is_symmetric(other, window, stride, padding)]
-    nearest = [other for other in fitting if other < size][-1:]
-    nearest += [other for other in fitting if other > size][:1]
-    return f"Use {' or '.join(map(str, nearest))} {unit}."
+    return f"Use {fitting_sizes(size, window, stride, padding)} {unit}."
 
 
 def output_length(size: int | None, window: int, stride: int, padding: str) -> int | None:

@@ -11,6 +11,7 @@ import keras
 
 from sen_tf import layers
 from sen_tf.groups import GroupLike, circle, finite
+from sen_tf.layers.symmetric_grid import PIXELS, reverses
 from sen_tf.models import network_parts
 from sen_tf.models.network_parts import NetworkParts
 from sen_tf.tensors import Tensor
@@ -275,15 +276,15 @@ def _check_sizes(what, parts, input_shape, step, rest, whole=False):
             "Expected `input_shape` to be rows, columns and a known number of channels; received "
             f"{tuple(input_shape)}."
         )
-    letter, n = finite.family(parts.on_pixels)
-    moved = (n % 2 == 0, n % 2 == 0 or letter == "D")
-    for size, moves, axis in zip(input_shape, moved, ("rows", "columns"), strict=False):
-        if size is None or not (moves or whole) or size % step == rest % step:
+    for axis, name in enumerate(PIXELS, start=1):
+        size = input_shape[axis - 1]
+        checked = whole or reverses(parts.on_pixels, axis)
+        if size is None or not checked or size % step == rest % step:
             continue
         below = max((size - rest) // step, 1) * step + rest
         plus = f" + {rest}" if rest else ""
         raise ValueError(
-            f"Expected `input_shape` of {what} to have {step} n{plus} {axis}, such as {below} or "
+            f"Expected `input_shape` of {what} to have {step} n{plus} {name}, such as {below} or "
             f"{below + step}, at which every stride commutes with {parts.on_pixels}; received "
             f"{size}."
         )

@@ -3,6 +3,7 @@
 from typing import Any
 
 from sen_tf.groups import FiniteGroup, finite
+from sen_tf.layers.symmetric_grid import fitting_sizes, is_symmetric, reverses
 from sen_tf.tensors import Shape
 
 
@@ -20,14 +21,13 @@ def asymmetry(
     dilation = _pair(getattr(layer, "dilation_rate", 1))
     spans = [(size - 1) * rate + 1 for size, rate in zip(_pair(kernel), dilation, strict=True)]
     strides, padding = _pair(layer.strides or kernel), getattr(layer, "padding", "valid")
-    _, n = finite.family(group)
-    if n == 4 and (spans[0] != spans[1] or strides[0] != strides[1]):
+    if finite.family(group)[1] == 4 and (spans[0] != spans[1] or strides[0] != strides[1]):
         return (
             f"its window is {spans[0]} x {spans[1]} with strides {strides[0]} and {strides[1]}",
             "use square windows",
         )
     for axis, what in ((1, "rows"), (2, "columns")):
-        if axis == 1 and group.name == "D1":  # a left-right mirror leaves rows in place
+        if not reverses(group, axis):
             continue
         span, stride, size = spans[axis - 1], strides[axis - 1], shape[axis]
         if is_transposed:
@@ -43,22 +43,10 @@ def asymmetry(
     return None
 
 
-def is_symmetric(size: int, span: int, stride: int, padding: str) -> bool:
-    """True if windows of `span` pixels, moved by `stride`, sit symmetrically on `size` pixels."""
-    if padding == "valid":
-        return (size - span) % stride == 0
-    zeros = (-(-size // stride) - 1) * stride + span - size
-    return zeros >= 0 and zeros % 2 == 0
-
-
 def _fix(size, span, stride, padding, what):
     if padding == "same" and stride == 1:
         return "use a window of an odd number of pixels, or padding='valid'"
-    sizes = range(span if padding == "valid" else 1, size + span + 2 * stride)
-    fitting = [other for other in sizes if is_symmetric(other, span, stride, padding)]
-    nearest = [other for other in fitting if other < size][-1:]
-    nearest += [other for other in fitting if other > size][:1]
-    return f"use {' or '.join(map(str, nearest))} {what}"
+    return f"use {fitting_sizes(size, span, stride, padding)} {what}"
 
 
 def _pair(value):

@@ -14,12 +14,12 @@ from sen_tf.layers.dilated_conv import conv2d
 from sen_tf.layers.expanded_kernel import KernelAndBias
 from sen_tf.layers.inputs import settle
 from sen_tf.layers.plain import reshape, with_weights
-from sen_tf.layers.symmetric_grid import check_symmetric_grid, output_length, symmetric_grid
+from sen_tf.layers.windowed import Windowed
 from sen_tf.tensors import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable("sen_tf")
-class CircleConv2D(KernelAndBias):
+class CircleConv2D(Windowed, KernelAndBias):
     """Convolution whose output channels turn as functions on the circle, up to a frequency.
 
     An output channel holds, at each pixel, one part of each frequency from 0 to L on the axis
@@ -77,24 +77,13 @@ class CircleConv2D(KernelAndBias):
         super().__init__(**kwargs)
         self.group = circle.get(group)
         self.filters = arguments.integer("filters", filters)
-        self.kernel_size = arguments.side("kernel_size", kernel_size)
         self.frequencies = arguments.integer("frequencies", frequencies, least=0)
-        self.strides = arguments.side("strides", strides)
-        self.padding = arguments.padding(padding)
-        self.dilation_rate = arguments.side("dilation_rate", dilation_rate)
-        self.data_format = arguments.data_format(data_format)
-        if self.strides > 1 and self.dilation_rate > 1:
-            raise ValueError("`strides` > 1 and `dilation_rate` > 1 cannot be combined.")
+        self.set_windows(kernel_size, strides, padding, data_format, dilation_rate)
 
     @property
     def components(self) -> int:
         """Length of the axis before the channels of the output."""
         return len(self.group.frequencies(self.frequencies))
-
-    @property
-    def _grid(self):
-        window = (self.kernel_size - 1) * self.dilation_rate + 1
-        return window, self.strides, self.padding
 
     @property
     def _on_pixels(self):
@@ -103,7 +92,7 @@ class CircleConv2D(KernelAndBias):
     def build(self, input_shape: Shape) -> None:
         self._components_in = input_shape[-2] if len(input_shape) == 5 else None
         highest = self._highest_in(input_shape)
-        check_symmetric_grid(self, self._on_pixels, input_shape, *self._grid)
+        self.check_grid(self._on_pixels, input_shape)
         self._table = circle.kernel_table(self.group, self.kernel_size, highest, self.frequencies)
         shape = (len(self._table), input_shape[-1], self.filters)
         self.add_kernel_and_bias(shape, self.filters)
@@ -147,7 +136,7 @@ class CircleConv2D(KernelAndBias):
         sizes = {-1: self.kernel.shape[1]}
         sizes |= {} if self._components_in is None else {-2: self._components_in}
         inputs = settle(self, inputs, sizes, ranks=(4 if self._components_in is None else 5,))
-        inputs = symmetric_grid(self, inputs, self._on_pixels, *self._grid)
+        inputs = self.on_grid(self._on_pixels, inputs)
         # Convolutions want a number of channels that is known.
         shape = (*ops.shape(inputs)[:3], math.prod(inputs.shape[3:]))
         x = blurred(ops.reshape(inputs, shape), self.strides)
@@ -177,18 +166,12 @@ class CircleConv2D(KernelAndBias):
         return reshape(x, *self.compute_output_shape(inputs.shape)[1:])
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        sizes = [output_length(size, *self._grid) for size in input_shape[1:3]]
-        return (input_shape[0], *sizes, self.components, self.filters)
+        return (input_shape[0], *self.output_sizes(input_shape), self.components, self.filters)
 
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "group": self.group.config,
             "filters": self.filters,
-            "kernel_size": self.kernel_size,
             "frequencies": self.frequencies,
-            "strides": self.strides,
-            "padding": self.padding,
-            "dilation_rate": self.dilation_rate,
-            "data_format": self.data_format,
         }

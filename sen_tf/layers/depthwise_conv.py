@@ -12,13 +12,12 @@ from sen_tf.groups import GroupLike
 from sen_tf.layers import arguments, output_fields
 from sen_tf.layers.expanded_kernel import GroupKernel
 from sen_tf.layers.plain import reshape, with_weights
-from sen_tf.layers.symmetric_grid import check_symmetric_grid, output_length, symmetric_grid
-from sen_tf.layers.turned_kernel import TurnedKernel
+from sen_tf.layers.turned_kernel import WithTurnedKernel
 from sen_tf.tensors import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable("sen_tf")
-class DepthwiseGroupConv2D(GroupKernel):
+class DepthwiseGroupConv2D(WithTurnedKernel, GroupKernel):
     """Convolution of each channel at each element by itself: `y(g) = x(g) * L_g K`.
 
     It costs as much as `keras.layers.DepthwiseConv2D` of as many channels. It mixes neither
@@ -51,6 +50,7 @@ class DepthwiseGroupConv2D(GroupKernel):
     """
 
     output_field = output_fields.keeps_field
+    is_dilated = False
 
     def __init__(
         self,
@@ -65,27 +65,19 @@ class DepthwiseGroupConv2D(GroupKernel):
         **kwargs: Any,
     ) -> None:
         super().__init__(group, **kwargs)
-        self.kernel_size = arguments.side("kernel_size", kernel_size)
-        self.strides = arguments.side("strides", strides)
-        self.padding = arguments.padding(padding)
+        self.set_windows(kernel_size, strides, padding, data_format)
+        self.set_turned_kernel(basis, frequencies)
         self.depth_multiplier = arguments.integer("depth_multiplier", depth_multiplier)
-        self.data_format = arguments.data_format(data_format)
-        self._turned = TurnedKernel(self.group, self.kernel_size, basis, frequencies)
-        self.basis, self.frequencies = self._turned.basis, self._turned.frequencies
-
-    @property
-    def _grid(self):
-        return self.kernel_size, self.strides, self.padding
 
     def build(self, input_shape: Shape) -> None:
         self.check_group_axis(input_shape, rank=5)
-        check_symmetric_grid(self, self.group, input_shape, *self._grid)
+        self.check_grid(self.group, input_shape)
         channels = input_shape[-1]
-        shape = (*self._turned.positions, channels, self.depth_multiplier)
+        shape = (*self.turned.positions, channels, self.depth_multiplier)
 
         def initializer(shape, dtype=None):
             # A filter sees one channel.
-            wide = (*self._turned.positions, 1, channels * self.depth_multiplier)
+            wide = (*self.turned.positions, 1, channels * self.depth_multiplier)
             return ops.reshape(self.kernel_initializer(wide, dtype=dtype), shape)
 
         self.add_kernel_and_bias(shape, channels * self.depth_multiplier, initializer)
@@ -93,18 +85,17 @@ class DepthwiseGroupConv2D(GroupKernel):
     def expand(self, kernel: Tensor) -> Tensor:
         """The kernel of the ordinary depthwise convolution: (k, k, |G| channels, multiplier)."""
         size, channels = self.kernel_size, kernel.shape[-2]
-        table = np.moveaxis(self._turned.places, 0, -1)
-        kernel = ops.take(self._turned.rows(kernel, self.compute_dtype), table, axis=0)
+        table = np.moveaxis(self.turned.places, 0, -1)
+        kernel = ops.take(self.turned.rows(kernel, self.compute_dtype), table, axis=0)
         shape = (size, size, self.group.order * channels, self.depth_multiplier)
         return ops.reshape(kernel, shape)
 
     def call(self, inputs: Tensor) -> Tensor:
-        inputs = self.settle_on_group(inputs, ranks=(5,))
-        inputs = symmetric_grid(self, inputs, self.group, *self._grid)
+        inputs = self.on_grid(self.group, self.settle_on_group(inputs, ranks=(5,)))
         shape, fields = ops.shape(inputs), math.prod(inputs.shape[3:])
         x = ops.reshape(inputs, (*shape[:3], fields))
         x = ops.depthwise_conv(
-            self._turned.prepared(x, self.strides),
+            self.turned.prepared(x, self.strides),
             self.expanded_kernel(),
             strides=self.strides,
             padding=self.padding,
@@ -125,23 +116,13 @@ class DepthwiseGroupConv2D(GroupKernel):
             data_format=self.data_format,
             **self.plain_arguments(),
         )
-        x = self._turned.prepared(reshape(inputs, *grid, order * channels), self.strides)
+        x = self.turned.prepared(reshape(inputs, *grid, order * channels), self.strides)
         x = with_weights(conv, self.plain_weights(), x)
         return reshape(x, *self.compute_output_shape(inputs.shape)[1:])
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        sizes = [output_length(size, *self._grid) for size in input_shape[1:3]]
         channels = input_shape[-1] * self.depth_multiplier
-        return (input_shape[0], *sizes, self.group.order, channels)
+        return (input_shape[0], *self.output_sizes(input_shape), self.group.order, channels)
 
     def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "kernel_size": self.kernel_size,
-            "strides": self.strides,
-            "padding": self.padding,
-            "depth_multiplier": self.depth_multiplier,
-            "data_format": self.data_format,
-            "basis": self.basis,
-            "frequencies": self.frequencies,
-        }
+        return {**super().get_config(), "depth_multiplier": self.depth_multiplier}

@@ -24,8 +24,6 @@ class KernelAndBias(keras.layers.Layer):
             activity_regularizer, kernel_constraint, bias_constraint: As in `keras.layers.Dense`.
     """
 
-    output_field = output_fields.to_group
-
     def __init__(
         self,
         use_bias: bool = True,
@@ -106,6 +104,7 @@ class GroupKernel(KernelAndBias):
         **kwargs: As in `KernelAndBias`. Initializers see fans that count the group axis.
     """
 
+    output_field = output_fields.to_group
     regular_output = True
     """True if the outputs are functions on the group, False if they are trivial features."""
 

@@ -30,18 +30,17 @@ import numpy as np
 from keras import ops
 
 from sen_tf.groups import GroupLike, actions
-from sen_tf.layers import arguments, output_fields
+from sen_tf.layers import output_fields
 from sen_tf.layers.block_diagonal import block_diagonal_product
 from sen_tf.layers.dilated_conv import conv2d
 from sen_tf.layers.expanded_kernel import ExpandedKernel
 from sen_tf.layers.inputs import settle
 from sen_tf.layers.plain import reshape, with_weights
-from sen_tf.layers.symmetric_grid import check_symmetric_grid, output_length, symmetric_grid
-from sen_tf.layers.turned_kernel import TurnedKernel
+from sen_tf.layers.turned_kernel import WithTurnedKernel
 from sen_tf.tensors import Shape, Tensor
 
 
-class _GridConv2D(ExpandedKernel):
+class _GridConv2D(WithTurnedKernel, ExpandedKernel):
     """A convolution whose kernel is expanded by turns and mirrors; see the module."""
 
     regular_input = True
@@ -61,30 +60,18 @@ class _GridConv2D(ExpandedKernel):
         **kwargs: Any,
     ) -> None:
         super().__init__(group, filters, **kwargs)
-        self.kernel_size = arguments.side("kernel_size", kernel_size)
-        self.strides = arguments.side("strides", strides)
-        self.padding = arguments.padding(padding)
-        self.dilation_rate = arguments.side("dilation_rate", dilation_rate)
-        self.data_format = arguments.data_format(data_format)
-        if self.strides > 1 and self.dilation_rate > 1:
-            raise ValueError("`strides` > 1 and `dilation_rate` > 1 cannot be combined.")
-        self._turned = TurnedKernel(self.group, self.kernel_size, basis, frequencies)
-        self.basis, self.frequencies = self._turned.basis, self._turned.frequencies
+        self.set_windows(kernel_size, strides, padding, data_format, dilation_rate)
+        self.set_turned_kernel(basis, frequencies)
         self._table = self._index_table()
 
     def _index_table(self):
         """The row of `TurnedKernel` of entry (row, column, h, g) of the expanded kernel."""
-        pixels = np.moveaxis(self._turned.places, 0, -1)
+        pixels = np.moveaxis(self.turned.places, 0, -1)
         if not self.regular_input:
             return pixels[:, :, None, :]
         if not self.regular_output:
             return pixels[:, :, :, None]
-        return self._turned.regular_table(self.group)
-
-    @property
-    def window(self) -> int:
-        """Pixels that the dilated kernel spans."""
-        return (self.kernel_size - 1) * self.dilation_rate + 1
+        return self.turned.regular_table(self.group)
 
     def build(self, input_shape: Shape) -> None:
         if self.regular_input:
@@ -94,9 +81,9 @@ class _GridConv2D(ExpandedKernel):
                 f"{type(self).__name__} `{self.name}` expected images of shape (batch, rows, "
                 f"columns, channels); received {tuple(input_shape)}."
             )
-        check_symmetric_grid(self, self.group, input_shape, *self._grid)
+        self.check_grid(self.group, input_shape)
         order = self.group.order
-        positions = self._turned.positions
+        positions = self.turned.positions
         if self.regular_input and self.regular_output:
             self.add_kernel((*positions, order), input_shape[-1])
         elif self.regular_input:
@@ -104,15 +91,11 @@ class _GridConv2D(ExpandedKernel):
         else:
             self.add_kernel(positions, input_shape[-1], fan_out=order)
 
-    @property
-    def _grid(self):
-        return self.window, self.strides, self.padding
-
     def expand(self, kernel: Tensor) -> Tensor:
         """The kernel of the ordinary convolution: (k, k, |G| channels, |G| filters)."""
         size, _, inputs, outputs = self._table.shape
         channels = kernel.shape[-2]
-        kernel = ops.take(self._turned.rows(kernel, self.compute_dtype), self._table, axis=0)
+        kernel = ops.take(self.turned.rows(kernel, self.compute_dtype), self._table, axis=0)
         kernel = ops.transpose(kernel, (0, 1, 2, 4, 3, 5))
         return ops.reshape(kernel, (size, size, inputs * channels, outputs * self.filters))
 
@@ -121,8 +104,7 @@ class _GridConv2D(ExpandedKernel):
             inputs = self.settle_on_group(inputs, ranks=(5,))
         else:
             inputs = settle(self, inputs, {-1: self.kernel.shape[-2]}, ranks=(4,))
-        inputs = symmetric_grid(self, inputs, self.group, *self._grid)
-        return self.activation(self._convolve(inputs))
+        return self.activation(self._convolve(self.on_grid(self.group, inputs)))
 
     def _convolve(self, inputs):
         """The convolution and the bias."""
@@ -130,7 +112,7 @@ class _GridConv2D(ExpandedKernel):
         if self.regular_input:
             # Convolutions want a number of channels that is known.
             inputs = ops.reshape(inputs, (*shape[:3], math.prod(inputs.shape[3:])))
-        inputs = self._turned.prepared(inputs, self.strides)
+        inputs = self.turned.prepared(inputs, self.strides)
         x = conv2d(inputs, self.expanded_kernel(), self.strides, self.padding, self.dilation_rate)
         x = self.add_bias(x)
         if self.regular_output:
@@ -150,28 +132,12 @@ class _GridConv2D(ExpandedKernel):
             **self.plain_arguments(),
         )
         x = reshape(inputs, *grid, order * channels) if self.regular_input else inputs
-        x = with_weights(conv, self.plain_weights(), self._turned.prepared(x, self.strides))
+        x = with_weights(conv, self.plain_weights(), self.turned.prepared(x, self.strides))
         return reshape(x, *self.compute_output_shape(inputs.shape)[1:])
 
-    def _length(self, size):
-        return output_length(size, *self._grid)
-
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        grid = (input_shape[0], self._length(input_shape[1]), self._length(input_shape[2]))
         group = (self.group.order,) if self.regular_output else ()
-        return (*grid, *group, self.filters)
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "kernel_size": self.kernel_size,
-            "strides": self.strides,
-            "padding": self.padding,
-            "dilation_rate": self.dilation_rate,
-            "data_format": self.data_format,
-            "basis": self.basis,
-            "frequencies": self.frequencies,
-        }
+        return (input_shape[0], *self.output_sizes(input_shape), *group, self.filters)
 
 
 @keras.saving.register_keras_serializable("sen_tf")
@@ -242,14 +208,20 @@ class GroupConv2D(_GridConv2D):
     """
 
     def has_blocks(self, channels: int) -> bool:
-        return self._turned.of_pixels and super().has_blocks(channels)
+        return self.turned.of_pixels and super().has_blocks(channels)
 
     def _convolve(self, inputs):
         *_, rows, columns, _, channels = inputs.shape
         if None in (rows, columns) or not self.has_blocks(channels):
             return super()._convolve(inputs)
         x = block_diagonal_product(self.group, self._patches(inputs), self._patch_kernel())
-        shape = (self.group.order, -1, self._length(rows), self._length(columns), self.filters)
+        shape = (
+            self.group.order,
+            -1,
+            self.output_size(rows),
+            self.output_size(columns),
+            self.filters,
+        )
         return self.add_bias(ops.transpose(ops.reshape(x, shape), (1, 2, 3, 0, 4)))
 
     def _moved(self):
@@ -277,7 +249,7 @@ class GroupConv2D(_GridConv2D):
 
     def _zeros(self, size):
         """Rows (or columns) of zeros before and after the image."""
-        missing = (self._length(size) - 1) * self.strides + self.window - size
+        missing = (self.output_size(size) - 1) * self.strides + self.window - size
         zeros = max(0, missing) if self.padding == "same" else 0
         return zeros // 2, zeros - zeros // 2
 

@@ -12,12 +12,8 @@ from sen_tf.layers import arguments, output_fields
 from sen_tf.layers.inputs import settle
 from sen_tf.layers.irreps_dense import IrrepsMixing, highest_degree
 from sen_tf.layers.plain import constant, reshape, with_weights
-from sen_tf.layers.symmetric_grid import (
-    VOXELS,
-    check_symmetric_grid,
-    output_length,
-    symmetric_grid,
-)
+from sen_tf.layers.symmetric_grid import VOXELS
+from sen_tf.layers.windowed import Windowed
 from sen_tf.tensors import Shape, Tensor
 
 CUBE = groups.get("O")
@@ -25,7 +21,7 @@ CUBE = groups.get("O")
 
 
 @keras.saving.register_keras_serializable("sen_tf")
-class IrrepsConv3D(IrrepsMixing):
+class IrrepsConv3D(Windowed, IrrepsMixing):
     """Convolution of volumes between sums of irreducible representations of SO(3).
 
     Its kernels are all the sums of Gaussians of the distance, times spherical harmonics of the
@@ -66,6 +62,8 @@ class IrrepsConv3D(IrrepsMixing):
     """
 
     output_field = output_fields.of_volumes
+    axes = VOXELS
+    is_dilated = False
 
     def __init__(
         self,
@@ -79,10 +77,7 @@ class IrrepsConv3D(IrrepsMixing):
     ) -> None:
         super().__init__(filters, autocast=False, **kwargs)  # kernels are made in float32
         self.degree = arguments.integer("degree", degree, least=0)
-        self.kernel_size = arguments.side("kernel_size", kernel_size, dimensions=3)
-        self.strides = arguments.side("strides", strides, dimensions=3)
-        self.padding = arguments.padding(padding)
-        self.data_format = arguments.data_format(data_format)
+        self.set_windows(kernel_size, strides, padding, data_format)
 
     def build(self, input_shape: Shape) -> None:
         if len(input_shape) != 6:
@@ -91,7 +86,7 @@ class IrrepsConv3D(IrrepsMixing):
                 f"slices, (L + 1)^2, channels); received {tuple(input_shape)}."
             )
         degree, channels = highest_degree(self, input_shape), input_shape[-1]
-        check_symmetric_grid(self, CUBE, input_shape, *self._grid, axes=VOXELS)
+        self.check_grid(CUBE, input_shape)
         self._built_for = {-2: (degree + 1) ** 2, -1: channels}
         self._basis = kernels.irreps_basis(self.kernel_size, degree, self.degree)
         dead = [lo for lo, elements in enumerate(self._basis) if not len(elements)]
@@ -102,10 +97,6 @@ class IrrepsConv3D(IrrepsMixing):
                 f"degree={dead[0] - 1}."
             )
         self.add_kernels([channels * len(elements) for elements in self._basis])
-
-    @property
-    def _grid(self) -> tuple[int, int, str]:
-        return self.kernel_size, self.strides, self.padding
 
     def expanded_kernel(self) -> Tensor:
         """The kernel of the ordinary convolution: (k, k, k, (L + 1)^2 c, (L' + 1)^2 filters)."""
@@ -124,7 +115,7 @@ class IrrepsConv3D(IrrepsMixing):
 
     def call(self, inputs: Tensor) -> Tensor:
         inputs = ops.cast(settle(self, inputs, self._built_for, ranks=(6,)), self.compute_dtype)
-        inputs = symmetric_grid(self, inputs, CUBE, *self._grid, axes=VOXELS)
+        inputs = self.on_grid(CUBE, inputs)
         shape = ops.shape(inputs)
         x = ops.conv(
             ops.reshape(inputs, (*shape[:4], self._built_for[-2] * self._built_for[-1])),
@@ -159,15 +150,12 @@ class IrrepsConv3D(IrrepsMixing):
         return reshape(with_weights(conv, weights, x), *self.compute_output_shape(inputs.shape)[1:])
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        sizes = [output_length(size, *self._grid) for size in input_shape[1:4]]
-        return (input_shape[0], *sizes, (self.degree + 1) ** 2, self.filters)
+        return (
+            input_shape[0],
+            *self.output_sizes(input_shape),
+            (self.degree + 1) ** 2,
+            self.filters,
+        )
 
     def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "degree": self.degree,
-            "kernel_size": self.kernel_size,
-            "strides": self.strides,
-            "padding": self.padding,
-            "data_format": self.data_format,
-        }
+        return {**super().get_config(), "degree": self.degree}

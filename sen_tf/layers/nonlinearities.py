@@ -30,7 +30,12 @@ class _IrrepsActivation(keras.layers.Layer):
 
     output_field = output_fields.keeps_field
 
-    def __init__(self, group: circle.Circle | str, activation: Activation, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        activation: Activation = "relu",
+        group: circle.Circle | str = "SO3",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.group = group_name(group)
         self.activation = keras.activations.get(activation)
@@ -72,13 +77,8 @@ class GatedActivation(_IrrepsActivation):
     Reference: Weiler et al., *3D steerable CNNs* (2018).
     """
 
-    def __init__(
-        self,
-        activation: Activation = "silu",
-        group: circle.Circle | str = "SO3",
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(group, activation, **kwargs)
+    def __init__(self, activation: Activation = "silu", *args: Any, **kwargs: Any) -> None:
+        super().__init__(activation, *args, **kwargs)
 
     def build(self, input_shape: Shape) -> None:
         super().build(input_shape)
@@ -126,14 +126,6 @@ class NormActivation(_IrrepsActivation):
 
     Reference: Worrall et al., *Harmonic networks* (2017), section 4.1.
     """
-
-    def __init__(
-        self,
-        activation: Activation = "relu",
-        group: circle.Circle | str = "SO3",
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(group, activation, **kwargs)
 
     def build(self, input_shape: Shape) -> None:
         super().build(input_shape)
@@ -196,7 +188,7 @@ class CircleActivation(_IrrepsActivation):
         samples: int | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(circle.get(group), activation, **kwargs)
+        super().__init__(activation, circle.get(group), **kwargs)
         self.samples = samples
         if samples is not None:
             self.samples = arguments.integer("samples", samples, least=4)

@@ -11,12 +11,12 @@ from sen_tf.groups import GroupLike
 from sen_tf.layers import arguments, output_fields
 from sen_tf.layers.expanded_kernel import ExpandedKernel
 from sen_tf.layers.plain import reshape, with_weights
-from sen_tf.layers.turned_kernel import TurnedKernel
+from sen_tf.layers.turned_kernel import WithTurnedKernel
 from sen_tf.tensors import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable("sen_tf")
-class GroupConvTranspose2D(ExpandedKernel):
+class GroupConvTranspose2D(WithTurnedKernel, ExpandedKernel):
     """Transposed convolution between functions on the group, to images of more pixels.
 
     Each pixel p of x(h) adds `L_g K(g^-1 h)`, times its value, to a window of y(g) that begins at
@@ -56,6 +56,7 @@ class GroupConvTranspose2D(ExpandedKernel):
     """
 
     output_field = output_fields.to_images_on_group
+    is_dilated = False
 
     def __init__(
         self,
@@ -71,15 +72,11 @@ class GroupConvTranspose2D(ExpandedKernel):
         **kwargs: Any,
     ) -> None:
         super().__init__(group, filters, **kwargs)
-        self.kernel_size = arguments.side("kernel_size", kernel_size)
-        self.strides = arguments.side("strides", strides)
-        self.padding = arguments.padding(padding)
+        self.set_windows(kernel_size, strides, padding, data_format)
+        self.set_turned_kernel(basis, frequencies)
         self.output_padding = output_padding
         if output_padding is not None:
             self.output_padding = arguments.integer("output_padding", output_padding, least=0)
-        self.data_format = arguments.data_format(data_format)
-        self._turned = TurnedKernel(self.group, self.kernel_size, basis, frequencies)
-        self.basis, self.frequencies = self._turned.basis, self._turned.frequencies
         self._cut = self._cut_off()
 
     def _cut_off(self):
@@ -114,13 +111,13 @@ class GroupConvTranspose2D(ExpandedKernel):
 
     def build(self, input_shape: Shape) -> None:
         self.check_group_axis(input_shape, rank=5)
-        self.add_kernel((*self._turned.positions, self.group.order), input_shape[-1])
+        self.add_kernel((*self.turned.positions, self.group.order), input_shape[-1])
 
     def expand(self, kernel: Tensor) -> Tensor:
         """The kernel of the ordinary layer: (k, k, |G| filters, |G| channels)."""
         size, order = self.kernel_size, self.group.order
-        table = self._turned.regular_table(self.group)
-        kernel = ops.take(self._turned.rows(kernel, self.compute_dtype), table, axis=0)
+        table = self.turned.regular_table(self.group)
+        kernel = ops.take(self.turned.rows(kernel, self.compute_dtype), table, axis=0)
         kernel = ops.transpose(kernel, (0, 1, 3, 5, 2, 4))  # (k, k, g, filters, h, channels)
         return ops.reshape(kernel, (size, size, order * self.filters, -1))
 
@@ -164,13 +161,4 @@ class GroupConvTranspose2D(ExpandedKernel):
         return (input_shape[0], *sizes, self.group.order, self.filters)
 
     def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "kernel_size": self.kernel_size,
-            "strides": self.strides,
-            "padding": self.padding,
-            "output_padding": self.output_padding,
-            "data_format": self.data_format,
-            "basis": self.basis,
-            "frequencies": self.frequencies,
-        }
+        return {**super().get_config(), "output_padding": self.output_padding}

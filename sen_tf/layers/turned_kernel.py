@@ -1,5 +1,7 @@
 """Square kernels under the elements of a group: free pixels, or circular harmonics."""
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
@@ -7,6 +9,7 @@ from keras import ops
 from sen_tf.groups import FiniteGroup, actions, finite, harmonics
 from sen_tf.layers import arguments
 from sen_tf.layers.blurring import blurred
+from sen_tf.layers.windowed import Windowed
 from sen_tf.tensors import Tensor
 
 BASES = ("auto", "pixels", "harmonics")
@@ -100,3 +103,18 @@ class TurnedKernel:
         relative = group.product[group.inverse]  # relative[g, h] = g^-1 h
         table = self.places[:, :, :, None] * group.order + relative[:, None, None, :]
         return table.transpose(1, 2, 3, 0)
+
+
+class WithTurnedKernel(Windowed):
+    """A convolution whose kernel is a `TurnedKernel`, with the arguments `basis` and `frequencies`.
+
+    Subclasses have a `group`.
+    """
+
+    def set_turned_kernel(self, basis: Any, frequencies: Any) -> None:
+        """Makes the kernel, after `set_windows`."""
+        self.turned = TurnedKernel(self.group, self.kernel_size, basis, frequencies)
+        self.basis, self.frequencies = self.turned.basis, self.turned.frequencies
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "basis": self.basis, "frequencies": self.frequencies}

@@ -21,23 +21,20 @@ import numpy as np
 from keras import ops
 
 from sen_tf.groups import FiniteGroup, GroupLike, Representation, kernels, representations
-from sen_tf.layers import arguments, output_fields
+from sen_tf.layers import output_fields
 from sen_tf.layers.expanded_kernel import ExpandedKernel
 from sen_tf.layers.inputs import settle
 from sen_tf.layers.plain import reshape, with_weights
-from sen_tf.layers.symmetric_grid import (
-    VOXELS,
-    check_symmetric_grid,
-    output_length,
-    symmetric_grid,
-)
+from sen_tf.layers.symmetric_grid import VOXELS
+from sen_tf.layers.windowed import Windowed
 from sen_tf.tensors import Shape, Tensor
 
 
-class _VoxelConv3D(ExpandedKernel):
+class _VoxelConv3D(Windowed, ExpandedKernel):
     """A convolution whose kernel holds each learnt number at all places of an orbit."""
 
     output_field = output_fields.of_volumes
+    axes = VOXELS
     has_input_axis = True
     has_output_axis = True
 
@@ -54,13 +51,7 @@ class _VoxelConv3D(ExpandedKernel):
         **kwargs: Any,
     ) -> None:
         super().__init__(group, filters, **kwargs)
-        self.kernel_size = arguments.side("kernel_size", kernel_size, dimensions=3)
-        self.strides = arguments.side("strides", strides, dimensions=3)
-        self.padding = arguments.padding(padding)
-        self.dilation_rate = arguments.side("dilation_rate", dilation_rate, dimensions=3)
-        self.data_format = arguments.data_format(data_format)
-        if self.strides > 1 and self.dilation_rate > 1:
-            raise ValueError("`strides` > 1 and `dilation_rate` > 1 cannot be combined.")
+        self.set_windows(kernel_size, strides, padding, data_format, dilation_rate)
         self.field = _parts("field", field, self.group).name
         self._representations = self._input_and_output()
         self._table = kernels.voxel_orbits(self.kernel_size, *self._representations)
@@ -70,11 +61,6 @@ class _VoxelConv3D(ExpandedKernel):
         has_axis = (self.has_input_axis, self.has_output_axis)
         names = [self.field if has else "trivial" for has in has_axis]
         return [representations.get(name, self.group) for name in names]
-
-    @property
-    def window(self) -> int:
-        """Voxels that the dilated kernel spans."""
-        return (self.kernel_size - 1) * self.dilation_rate + 1
 
     def build(self, input_shape: Shape) -> None:
         parts = self._table.shape[3]
@@ -87,17 +73,13 @@ class _VoxelConv3D(ExpandedKernel):
                 f"{type(self).__name__} `{self.name}` expected volumes of shape "
                 f"({', '.join(shape)}){reason}; received {tuple(input_shape)}."
             )
-        check_symmetric_grid(self, self.group, input_shape, *self._grid, axes=VOXELS)
+        self.check_grid(self.group, input_shape)
         self.add_kernel((int(self._table.max()) + 1,), input_shape[-1])
 
     @property
     def output_parts(self) -> int:
         """The number of parts that the output is a function on."""
         return self._table.shape[-1]
-
-    @property
-    def _grid(self) -> tuple[int, int, str]:
-        return self.window, self.strides, self.padding
 
     def initial_kernel(self, shape: Shape, dtype: str | None) -> Tensor:
         """The first entry of each orbit of an expanded kernel, whose fans are the true ones.
@@ -125,7 +107,7 @@ class _VoxelConv3D(ExpandedKernel):
         parts = self._table.shape[3]
         sizes = {-1: self.kernel.shape[-2], **({-2: parts} if self.has_input_axis else {})}
         inputs = settle(self, inputs, sizes, ranks=(5 + self.has_input_axis,))
-        inputs = symmetric_grid(self, inputs, self.group, *self._grid, axes=VOXELS)
+        inputs = self.on_grid(self.group, inputs)
         if self.has_input_axis:
             # Convolutions want a number of channels that is known.
             channels = parts * self.kernel.shape[-2]
@@ -160,20 +142,11 @@ class _VoxelConv3D(ExpandedKernel):
         return reshape(x, *self.compute_output_shape(inputs.shape)[1:])
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        sizes = [output_length(size, *self._grid) for size in input_shape[1:4]]
         parts = (self.output_parts,) if self.has_output_axis else ()
-        return (input_shape[0], *sizes, *parts, self.filters)
+        return (input_shape[0], *self.output_sizes(input_shape), *parts, self.filters)
 
     def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "kernel_size": self.kernel_size,
-            "strides": self.strides,
-            "padding": self.padding,
-            "dilation_rate": self.dilation_rate,
-            "data_format": self.data_format,
-            "field": self.field,
-        }
+        return {**super().get_config(), "field": self.field}
 
 
 @keras.saving.register_keras_serializable("sen_tf")
@@ -251,31 +224,9 @@ class GroupConv3D(_VoxelConv3D):
     spaces* (2019), for functions on cosets.
     """
 
-    def __init__(
-        self,
-        group: GroupLike,
-        filters: int,
-        kernel_size: int | Sequence[int],
-        strides: int | Sequence[int] = 1,
-        padding: str = "valid",
-        dilation_rate: int | Sequence[int] = 1,
-        data_format: str = "channels_last",
-        field: str = "faces",
-        input_field: str | None = None,
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, *args: Any, input_field: str | None = None, **kwargs: Any) -> None:
         self.input_field = input_field
-        super().__init__(
-            group,
-            filters,
-            kernel_size,
-            strides,
-            padding,
-            dilation_rate,
-            data_format,
-            field,
-            **kwargs,
-        )
+        super().__init__(*args, **kwargs)
 
     def _input_and_output(self):
         output = representations.get(self.field, self.group)

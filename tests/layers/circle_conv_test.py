@@ -1,15 +1,14 @@
 import keras
 import numpy as np
 import pytest
-from scipy import ndimage
 
+from benchmarks import angles
 from sen_tf.groups import circle
 from sen_tf.layers import CircleActivation, CircleConv2D, GatedActivation
 from sen_tf.layers.plain import plain
 from sen_tf.testing import assert_equivariant, randomize_weights
 from tests.conformance_actions import on_circle, on_pixels
 from tests.groups.circle_test import VECTORS, published_convention
-from tests.layers.harmonic_conv_test import turned_by, waves
 
 
 def noise(*shape):
@@ -58,11 +57,11 @@ def test_networks_commute_exactly_with_what_maps_pixels_to_pixels(name, part):
 @pytest.mark.parametrize("name", ["SO2", "O2"])
 def test_any_angle_is_as_near_as_sampling_allows(name):
     """Vectors, turned with their pixels by 20 degrees; the networks are new, the disc is inside."""
-    size, angle, rng = 65, 20, np.random.default_rng(1)
+    size, angle, rng = angles.SIDE, 20, np.random.default_rng(1)
     y, x = np.mgrid[:size, :size] - (size - 1) / 2
-    inside = np.hypot(x, y) < 26
-    image = np.stack([waves(size, rng) for _ in range(2)], axis=-1)
-    pair = np.stack([image, turned_by(image, angle)]).astype("float32")
+    inside = np.hypot(x, y) < angles.RADIUS
+    image = np.stack([angles.waves(rng) for _ in range(2)], axis=-1)
+    pair = np.stack([image, angles.turned(image, angle)]).astype("float32")
     errors = []
     for seed in range(4):
         keras.utils.set_random_seed(seed)
@@ -72,7 +71,7 @@ def test_any_angle_is_as_near_as_sampling_allows(name):
             x = CircleActivation(name)(x)
         outputs = CircleConv2D(name, 4, 5, frequencies=1, padding="same")(x)
         upright, turned = np.array(keras.Model(inputs, outputs)(pair))
-        expected = circle.get(name).matrix(1, np.deg2rad(angle)) @ turned_by(upright, angle)
+        expected = circle.get(name).matrix(1, np.deg2rad(angle)) @ angles.turned(upright, angle)
         errors.append(np.linalg.norm((turned - expected)[inside]) / np.linalg.norm(turned[inside]))
     assert np.median(errors) < 0.06
 
@@ -120,8 +119,8 @@ def test_the_plain_form_is_a_convolution():
 
 def test_turned_splines_are_no_part_of_the_error():
     """The scale of the bounds above: an image turned there and back differs by less."""
-    image = waves(65, np.random.default_rng(1))
-    y, x = np.mgrid[:65, :65] - 32
-    back = ndimage.rotate(turned_by(image, 20), -20, reshape=False, order=5)
-    inside = np.hypot(x, y) < 26
+    image = angles.waves(np.random.default_rng(1))
+    y, x = np.mgrid[: angles.SIDE, : angles.SIDE] - angles.SIDE // 2
+    inside = np.hypot(x, y) < angles.RADIUS
+    back = angles.turned(angles.turned(image, 20), -20)
     assert np.linalg.norm((back - image)[inside]) < 0.01 * np.linalg.norm(image[inside])

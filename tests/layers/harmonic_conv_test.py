@@ -5,8 +5,8 @@ import pathlib
 import keras
 import numpy as np
 import pytest
-from scipy import ndimage
 
+from benchmarks import angles
 from sen_tf.groups import actions, get, harmonics
 from sen_tf.layers import GroupConv2D, GroupPooling, LiftingConv2D, ProjectionConv2D
 from sen_tf.layers.plain import plain
@@ -122,30 +122,10 @@ def test_kernels_of_e2cnn_are_kernels_of_ours(case):
     np.testing.assert_allclose(y, published["y"], atol=2e-5 * np.abs(published["y"]).max())
 
 
-def waves(size, rng):
-    """Plane waves of up to pi / 3 per pixel under a smooth disc: images that turn well."""
-    y, x = np.mgrid[:size, :size] - (size - 1) / 2
-    image = np.zeros((size, size))
-    for _ in range(20):
-        frequency, angle = rng.uniform(0, np.pi / 3), rng.uniform(0, 2 * np.pi)
-        phase = frequency * (np.cos(angle) * x + np.sin(angle) * y) + rng.uniform(0, 2 * np.pi)
-        image += rng.standard_normal() * np.cos(phase)
-    return image / (1 + np.exp(np.hypot(x, y) - 0.42 * size))
-
-
-def turned_by(x, degrees):
-    """`x` turned counter-clockwise by splines, on its axes 0 and 1."""
-    return ndimage.rotate(x, degrees, axes=(0, 1), reshape=False, order=5)
-
-
 @pytest.mark.parametrize("name, degrees, bound", [("C8", 45, 0.1), ("C12", 30, 0.1)])
 def test_other_angles_are_as_near_as_sampling_allows(name, degrees, bound):
     """Three layers; a network of kernels that cannot be turned is off by more than 0.3."""
-    size, rng, errors = 65, np.random.default_rng(1), {}
-    y, x = np.mgrid[:size, :size] - (size - 1) / 2
-    inside = np.hypot(x, y) < 26
-    image = waves(size, rng)[:, :, None]
-    pair = np.stack([image, turned_by(image, degrees)])
+    image, errors = angles.waves(np.random.default_rng(1)), {}
     for group in (name, "C4"):
         found = []
         for seed in range(4):
@@ -158,9 +138,11 @@ def test_other_angles_are_as_near_as_sampling_allows(name, degrees, bound):
                     GroupPooling("mean"),
                 ]
             )
-            upright, turned = np.array(model(pair))
-            difference = (turned_by(upright, degrees) - turned)[inside]
-            found.append(np.linalg.norm(difference) / np.linalg.norm(turned[inside]))
+
+            def of_images(images, model=model):
+                return np.array(model(images[..., None]))
+
+            found.append(angles.error(of_images, image, degrees))
         errors[group] = np.median(found)
     assert errors[name] < bound and errors["C4"] > 0.3
 

@@ -161,7 +161,7 @@ def test_what_is_refused_would_be_far_off():
     layer = GroupConv3D("O", 2, kernel_size=3, strides=2)
     layer.build((None, 5, 5, 5, 6, 2))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sen_tf.layers.voxel_conv.symmetric_grid", lambda layer, x, *grid, axes: x)
+        patch.setattr("sen_tf.layers.windowed.symmetric_grid", lambda layer, x, *grid, axes: x)
         with pytest.raises(AssertionError, match=r"relative error (0\.[5-9]|[1-9])"):
             assert_equivariant(layer, (2, 6, 6, 6, 6, 2), "O", on_parts("faces"), on_parts("faces"))
 

@@ -1,3 +1,7 @@
+import subprocess
+import sys
+import textwrap
+
 import keras
 import numpy as np
 import pytest
@@ -65,3 +69,44 @@ def test_bad_arguments_and_shapes_are_named(make):
         make("SO2", epsilon=-1)
     with pytest.raises(ValueError, match=rf"{make.__name__} `norm`.*1 \+ 2 L"):
         make("SO2", name="norm").build((None, 4, 3))
+
+
+TWO_REPLICAS = """
+    import numpy as np
+    import tensorflow as tf
+
+    tf.config.set_logical_device_configuration(
+        tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+    )
+    from sen_tf.layers import IrrepsBatchNormalization
+
+    x = np.random.default_rng(0).standard_normal((5, 6, 4)).astype("float32")
+    for share in (3, 5):
+        parts = [tf.constant(x[:share]), tf.constant(x[share:])]
+        alone = IrrepsBatchNormalization("O2", momentum=0.5)
+        expected = np.array(alone(x, training=True))
+        strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+        with strategy.scope():
+            layer = IrrepsBatchNormalization("O2", momentum=0.5)
+            layer.build(x.shape)
+
+        @tf.function
+        def run(values):
+            return strategy.run(lambda part: layer(part, training=True), (values,))
+
+        values = strategy.experimental_distribute_values_from_function(
+            lambda context: parts[context.replica_id_in_sync_group]
+        )
+        found = strategy.experimental_local_results(run(values))
+        np.testing.assert_allclose(np.concatenate(found), expected, atol=1e-5)
+        for a, b in zip(layer.get_weights(), alone.get_weights()):
+            np.testing.assert_allclose(a, b, atol=1e-6)
+    print("replicas share their statistics")
+"""
+
+
+def test_replicas_with_unequal_shares_have_the_statistics_of_one():
+    """Of 5 samples 3 and 2, and 5 and none."""
+    command = [sys.executable, "-c", textwrap.dedent(TWO_REPLICAS)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert "replicas share their statistics" in done.stdout, done.stderr[-2000:]

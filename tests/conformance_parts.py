@@ -82,11 +82,11 @@ def global_pooling():
 
 def dropout():
     """In inference; tests/layers/dropout_test.py holds the noise."""
-    for spatial in (False, True):
+    for per_pixel in (False, True):
         yield (
-            f"FieldDropout-{'spatial' if spatial else 'fields'}",
+            f"FieldDropout-{'per_pixel' if per_pixel else 'fields'}",
             LayerCase(
-                lambda spatial=spatial: layers.FieldDropout(0.5, spatial, seed=0),
+                lambda per_pixel=per_pixel: layers.FieldDropout(0.5, per_pixel, seed=0),
                 (BATCH, 5, 5, 8, 2),
                 "D4",
                 ON_IMAGE,

@@ -15,17 +15,17 @@ class FieldDropout(keras.layers.Layer):
     """Dropout of a channel at all elements of the group together.
 
     Noise of its own at each element would break the symmetry of every training step. One number per
-    sample and channel decides here, for all elements and, unless `spatial` is set, all pixels: what
+    sample and channel decides here, for all elements and, unless `per_pixel`, all pixels: what
     `keras.layers.SpatialDropout2D` does, with the group as one more axis of space. What is left is
     divided by `1 - rate`. Where the layer is not training it does nothing.
 
     Args:
         rate: Share of the channels that are dropped, in [0, 1).
-        spatial: True to decide at each pixel by itself, though still for all elements together.
+        per_pixel: True to decide at each pixel by itself, though still for all elements together.
             Inputs must then have a group axis.
         seed: Integer of at least 0 that the noise starts from, or None for another one each time.
 
-    Input shape: `(batch, ..., |group|, channels)`; unless `spatial`, also without a group axis.
+    Input shape: `(batch, ..., |group|, channels)`; unless `per_pixel`, also without a group axis.
 
     Output shape: The input's.
 
@@ -38,11 +38,11 @@ class FieldDropout(keras.layers.Layer):
     output_field = output_fields.keeps_field
 
     def __init__(
-        self, rate: float, spatial: bool = False, seed: int | None = None, **kwargs: Any
+        self, rate: float, per_pixel: bool = False, seed: int | None = None, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
         self.rate = arguments.share("rate", rate)
-        self.spatial = arguments.boolean("spatial", spatial)
+        self.per_pixel = arguments.boolean("per_pixel", per_pixel)
         self.seed = None if seed is None else arguments.integer("seed", seed, least=0)
         self.seed_generator = keras.random.SeedGenerator(self.seed)
 
@@ -62,7 +62,7 @@ class FieldDropout(keras.layers.Layer):
         if not training or not self.rate:
             return x
         batch, *axes, channels = ops.shape(x)
-        axes = [*axes[:-1], 1] if self.spatial else [1] * len(axes)
+        axes = [*axes[:-1], 1] if self.per_pixel else [1] * len(axes)
         # In float32: numbers of bfloat16 between 0 and 1 are too few.
         noise = keras.random.uniform(
             (batch, *axes, channels), dtype="float32", seed=self.seed_generator
@@ -77,6 +77,6 @@ class FieldDropout(keras.layers.Layer):
         return {
             **super().get_config(),
             "rate": self.rate,
-            "spatial": self.spatial,
+            "per_pixel": self.per_pixel,
             "seed": self.seed,
         }

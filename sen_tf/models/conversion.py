@@ -296,9 +296,9 @@ class _Converter:
         return self._made_of(layer, (x,), make, **{name: config[name] for name in names})
 
     def _Dropout(self, layer, x):
-        if not self._is_image(x):
+        if not self.on_group(x):
             return self._made_of(layer, (x,), keras.layers.Dropout, layer.rate)
-        return self._made_of(layer, (x,), layers.FieldDropout, layer.rate, self.on_group(x))
+        return self._made_of(layer, (x,), layers.FieldDropout, layer.rate, per_pixel=True)
 
     def _SpatialDropout2D(self, layer, x):
         return self._made_of(layer, (x,), layers.FieldDropout, layer.rate)

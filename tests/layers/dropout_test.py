@@ -25,27 +25,27 @@ def test_a_channel_is_kept_or_dropped_for_all_elements_and_pixels():
 
 
 def test_spatial_noise_is_shared_over_elements_alone():
-    mask = masks(FieldDropout(0.5, spatial=True, seed=0), 20, 3, 4, 8, 6)
+    mask = masks(FieldDropout(0.5, per_pixel=True, seed=0), 20, 3, 4, 8, 6)
     assert (mask == mask[..., :1, :]).all()
     pixels = mask[..., 0, :].reshape(20, 12, 6)
     assert (pixels != pixels[:, :1]).mean() > 0.3
     assert abs((pixels > 0).mean() - 0.5) < 0.06
 
 
-@pytest.mark.parametrize("spatial", [False, True])
+@pytest.mark.parametrize("per_pixel", [False, True])
 @pytest.mark.parametrize("shape", [(5, 8, 6), (5, 3, 8, 6)])
-def test_vectors(shape, spatial):
-    mask = masks(FieldDropout(0.5, spatial, seed=0), *shape)
+def test_vectors(shape, per_pixel):
+    mask = masks(FieldDropout(0.5, per_pixel, seed=0), *shape)
     assert (mask == mask[..., :1, :]).all() and 0 < mask.mean() < 2
     if len(shape) == 4:
-        assert (mask == mask[:, :1]).all() != spatial
+        assert (mask == mask[:, :1]).all() != per_pixel
 
 
-@pytest.mark.parametrize("spatial", [False, True])
-def test_training_commutes_when_the_noise_does(spatial):
+@pytest.mark.parametrize("per_pixel", [False, True])
+def test_training_commutes_when_the_noise_does(per_pixel):
     """With equal noise, of one number at all pixels or, at each, one that all elements share."""
-    layer = FieldDropout(0.5, spatial, seed=3)
-    act = actions.act_on_regular if spatial else actions.act_on_regular_image
+    layer = FieldDropout(0.5, per_pixel, seed=3)
+    act = actions.act_on_regular if per_pixel else actions.act_on_regular_image
     layer.build((4, 5, 5, 8, 3))
     state = np.array(layer.seed_generator.state)
 
@@ -98,7 +98,7 @@ def test_half_precision():
 
 
 def test_batches_of_none_and_of_unknown_size():
-    layer = FieldDropout(0.5, spatial=True)
+    layer = FieldDropout(0.5, per_pixel=True)
     assert layer(noise(0, 5, 5, 4, 2), training=True).shape == (0, 5, 5, 4, 2)
     inputs = keras.Input((None, None, 4, 2))
     model = keras.Model(inputs, layer(inputs, training=True))
@@ -122,7 +122,7 @@ def test_fit_drops_and_predict_does_not(tmp_path):
     [
         ({"rate": 1}, r"`rate`.*\[0, 1\).*rate=1"),
         ({"rate": -0.1}, "`rate`.*-0.1"),
-        ({"rate": 0.5, "spatial": "no"}, "`spatial`.*True or False.*'no'"),
+        ({"rate": 0.5, "per_pixel": "no"}, "`per_pixel`.*True or False.*'no'"),
         ({"rate": 0.5, "seed": -1}, "`seed`.*-1"),
     ],
 )

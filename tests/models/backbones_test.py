@@ -11,6 +11,12 @@ ON_PIXELS = {"SO2": "C4", "O2": "D4", "C8": "C4", "D6": "D2"}
 """The elements of a group that map pixels to pixels, where that is not all of them."""
 
 
+@pytest.fixture(autouse=True)
+def seeded():
+    """New weights are the same in every run."""
+    keras.utils.set_random_seed(0)
+
+
 def make(kind, group, **more):
     size = {"resnet": 33, "wide_resnet": 17, "unet": 16, "convnext": 16}[kind]
     arguments = {

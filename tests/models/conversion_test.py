@@ -7,6 +7,12 @@ from sen_tf import convert, explain, groups, to_plain
 from sen_tf.groups import actions
 
 
+@pytest.fixture(autouse=True)
+def seeded():
+    """New weights are the same in every run."""
+    keras.utils.set_random_seed(0)
+
+
 def classifier():
     """All kinds of layers that have a counterpart."""
     x = inputs = keras.Input((33, 33, 3))
@@ -78,7 +84,6 @@ def test_shared_layers_stay_shared():
 
 
 def test_weights_are_new_and_train():
-    keras.utils.set_random_seed(0)
     model = convert(segmenter(), "C4")
     x = np.random.default_rng(0).standard_normal((8, 16, 16, 3)).astype("float32")
     y = (x[..., 0] > 0).astype("int32")

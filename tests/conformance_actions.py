@@ -121,6 +121,13 @@ def on_irreps_of_voxels(x, group, g):
     return matrix @ on_voxels(x, group, g)
 
 
+def on_parities_of_voxels(x, group, g):
+    """The action of an upright cube's symmetry on voxels and on even parts and odd ones."""
+    degree = int((x.shape[-2] // 2) ** 0.5) - 1
+    matrix = irreps.parity_representation(degree, actions.vector_matrix(group, g))
+    return matrix @ on_voxels(x, group, g)
+
+
 def on_circle(name, pixels=True):
     """The action of C_n or D_n in SO2 or O2 on features of all frequencies, and on their pixels."""
 

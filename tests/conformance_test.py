@@ -47,8 +47,9 @@ def test_plain_form(name):
     """Every layer can be written out in layers of Keras, which give the same numbers."""
     case = ROWS[name]
     layer, inputs = case.built(), case.symbolic()
-    model = keras.Model(inputs, layer(*inputs))
-    arrays = case.arrays if len(inputs) > 1 else case.arrays[0]
+    several = len(inputs) > 1
+    model = keras.Model(inputs if several else inputs[0], layer(*inputs))
+    arrays = case.arrays if several else case.arrays[0]
     written = plain(model)
     assert "sen_tf" not in json.dumps(keras.saving.serialize_keras_object(written))
     expected, found = (np.asarray(network(arrays)) for network in (model, written))

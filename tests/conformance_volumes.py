@@ -7,6 +7,7 @@ from sen_tf.groups import octahedral, representations
 from sen_tf.testing import LayerCase
 from tests.conformance_actions import (
     on_irreps_of_voxels,
+    on_parities_of_voxels,
     on_parts,
     on_parts_alone,
     on_voxels,
@@ -66,18 +67,24 @@ STEERABLE = [
 
 def steerable():
     for degree_in, degree_out, side, arguments in STEERABLE:
-        yield (
-            f"IrrepsConv3D-{degree_in}-{degree_out}",
-            LayerCase(
-                lambda degree=degree_out, arguments=arguments: layers.IrrepsConv3D(
-                    2, degree, **arguments
+        for group, cube, act in (
+            ("SO3", "O", on_irreps_of_voxels),
+            ("O3", "Oh", on_parities_of_voxels),
+        ):
+            components = (1 if group == "SO3" else 2) * (degree_in + 1) ** 2
+            arguments = {**arguments, "group": group}
+            yield (
+                f"IrrepsConv3D-{group}-{degree_in}-{degree_out}",
+                LayerCase(
+                    lambda degree=degree_out, arguments=arguments: layers.IrrepsConv3D(
+                        2, degree, **arguments
+                    ),
+                    (BATCH, side, side, side, components, 2),
+                    cube,
+                    act,
+                    act,
                 ),
-                (BATCH, side, side, side, (degree_in + 1) ** 2, 2),
-                "O",
-                on_irreps_of_voxels,
-                on_irreps_of_voxels,
-            ),
-        )
+            )
 
 
 # Group, field, sides of the volume, arguments of the pooling.

@@ -68,8 +68,10 @@ SMALLEST_NORM = 1e-2
 
 
 @functools.lru_cache(maxsize=64)
-def irreps_basis(size: int, degree_in: int, degree_out: int) -> tuple[np.ndarray, ...]:
-    """Returns kernels on voxels between sums of irreducible representations of SO(3).
+def irreps_basis(
+    size: int, degree_in: int, degree_out: int, parities: int = 1
+) -> tuple[np.ndarray, ...]:
+    """Returns kernels on voxels between sums of irreducible representations of SO(3) or O(3).
 
     An element of the basis for degrees l of the input, lo of the output is
 
@@ -77,30 +79,35 @@ def irreps_basis(size: int, degree_in: int, degree_out: int) -> tuple[np.ndarray
 
     with the harmonics and couplings of `irreps`. R is the profile of one of the rings of
     `harmonics`, here shells, which bounds J as it bounds frequencies there. So the samples turn as
-    the functions do: exactly for the 24 rotations of a cube.
+    the functions do: exactly for the 24 rotations of a cube. Under O(3), for its reflections too,
+    the parity of the output is that of the input times (-1)^J.
 
     Args:
         size: rows, columns and slices of the kernel.
         degree_in, degree_out: highest degrees L and L'.
+        parities: 1 for SO(3), 2 for O(3), where even degrees come before odd ones.
 
     Returns:
-        A read-only array for each degree lo = 0 .. L', of shape (elements, size, size, size,
-        (L + 1)^2, 2 lo + 1) and float64, ordered by l, then J, then radius. Each element is scaled
-        so that white noise of variance 1 makes outputs of variance 1.
+        A read-only array for each part of the output, of shape (elements, size, size, size,
+        parities (L + 1)^2, 2 lo + 1) and float64, ordered by the input's parity, then l, then J,
+        then radius. Each element is scaled so that white noise of variance 1 makes outputs of
+        variance 1.
 
     Reference: Weiler et al., *3D steerable CNNs* (2018).
     """
     blocks = []
-    for lo in range(degree_out + 1):
+    for odd, lo in itertools.product(range(parities), range(degree_out + 1)):
+        shape = (size, size, size, parities, (degree_in + 1) ** 2, 2 * lo + 1)
         elements = []
-        for li in range(degree_in + 1):
+        for parity, li in itertools.product(range(parities), range(degree_in + 1)):
             for degree, ring in _ring_harmonics(size, abs(li - lo), li + lo):
+                if (parity + degree + odd) % parities:
+                    continue
                 block = np.einsum("xyzm,imo->xyzio", ring, irreps.clebsch_gordan(li, degree, lo))
-                element = np.zeros((size, size, size, (degree_in + 1) ** 2, 2 * lo + 1))
-                element[..., irreps.block(li), :] = block
+                element = np.zeros(shape)
+                element[..., parity, irreps.block(li), :] = block
                 elements.append(element * np.sqrt(2 * lo + 1) / np.linalg.norm(block))
-        shape = (-1, size, size, size, (degree_in + 1) ** 2, 2 * lo + 1)
-        blocks.append(np.reshape(elements, shape))
+        blocks.append(np.reshape(elements, (-1, *shape[:3], parities * shape[4], shape[5])))
         blocks[-1].flags.writeable = False
     return tuple(blocks)
 

@@ -1,4 +1,4 @@
-"""Convolutions of volumes whose features turn under SO(3), by kernels of spherical harmonics."""
+"""Convolutions of volumes of features of SO(3) or O(3), by kernels of spherical harmonics."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,24 +11,27 @@ from sen_tf.groups import kernels
 from sen_tf.layers import arguments, output_fields
 from sen_tf.layers.inputs import settle
 from sen_tf.layers.irreps_dense import IrrepsMixing, highest_degree
+from sen_tf.layers.irreps_parts import group_in_space, parities
 from sen_tf.layers.plain import constant, reshape, with_weights
 from sen_tf.layers.symmetric_grid import VOXELS
 from sen_tf.layers.windowed import Windowed
 from sen_tf.tensors import Shape, Tensor
 
-CUBE = groups.get("O")
-"""The rotations for which a convolution on voxels is exact."""
+CUBE = {"SO3": groups.get("O"), "O3": groups.get("Oh")}
+"""The elements of each group for which a convolution on voxels is exact."""
 
 
 @keras.saving.register_keras_serializable("sen_tf")
 class IrrepsConv3D(Windowed, IrrepsMixing):
-    """Convolution of volumes between sums of irreducible representations of SO(3).
+    """Convolution of volumes between sums of irreducible representations of SO(3) or O(3).
 
     Its kernels are all the sums of Gaussians of the distance, times spherical harmonics of the
     direction, that couple degrees of the input to degrees of the output: turning the input turns
-    the output. On voxels this is exact for the 24 rotations of a cube. For all others, and plane
-    waves of up to half of the highest frequency, outputs miss by 1.6 to 2.7 % with kernels of side
-    3 and 5 (root mean square; trilinear interpolation of such a volume misses by 14 %).
+    the output. Under O(3) the harmonics also couple parities, and mirroring the input mirrors the
+    output. On voxels this is exact for the 24 rotations of a cube, under O(3) for all its 48
+    symmetries. For all others, and plane waves of up to half of the highest frequency, outputs miss
+    by 1.6 to 2.7 % with kernels of side 3 and 5 (root mean square; trilinear interpolation of such
+    a volume misses by 14 %).
 
     `ToIrreps` makes features of scalars, vectors or matrices on voxels; `GatedActivation` is a
     nonlinearity between two of these layers. Kernels are made in float32 under mixed precision.
@@ -40,16 +43,20 @@ class IrrepsConv3D(Windowed, IrrepsMixing):
         strides: Step of the window in voxels, or all three.
         padding: `"valid"` or `"same"`.
         data_format: `"channels_last"`, whatever Keras' own default is.
+        group: `"SO3"`, which tells a volume from its mirror image, or `"O3"`, which takes one to
+            the other.
         **kwargs: `use_bias` and `kernel_initializer`, as in `keras.layers.Dense`; the bias is on
             the scalars. Initializers see the fan of as many channels as there are elements of the
             basis, so that white noise keeps its variance.
 
-    Input shape: `(batch, rows, columns, slices, (L + 1)^2, channels)`.
+    Input shape: `(batch, rows, columns, slices, components, channels)`: (L + 1)^2 components for
+        SO3, 2 (L + 1)^2 for O3.
 
-    Output shape: `(batch, new_rows, new_columns, new_slices, (L' + 1)^2, filters)`.
+    Output shape: `(batch, new_rows, new_columns, new_slices, components, filters)`: (L' + 1)^2
+        components for SO3, 2 (L' + 1)^2 for O3.
 
     Raises:
-        ValueError: If the axis before the channels holds no sum of degrees 0 to L; if no kernel
+        ValueError: If the axis before the channels holds no sum of the group; if no kernel
             of this size couples the input to the output's highest degree; and for a size at which
             the windows do not sit symmetrically on the volume.
 
@@ -73,22 +80,30 @@ class IrrepsConv3D(Windowed, IrrepsMixing):
         strides: int | Sequence[int] = 1,
         padding: str = "valid",
         data_format: str = "channels_last",
+        group: str = "SO3",
         **kwargs: Any,
     ) -> None:
         super().__init__(filters, autocast=False, **kwargs)  # kernels are made in float32
         self.degree = arguments.integer("degree", degree, least=0)
+        self.group = group_in_space(group)
         self.set_windows(kernel_size, strides, padding, data_format)
+
+    @property
+    def _components(self):
+        """Components of the output."""
+        return len(parities(self.group)) * (self.degree + 1) ** 2
 
     def build(self, input_shape: Shape) -> None:
         if len(input_shape) != 6:
             raise ValueError(
                 f"IrrepsConv3D `{self.name}` expected volumes of shape (batch, rows, columns, "
-                f"slices, (L + 1)^2, channels); received {tuple(input_shape)}."
+                f"slices, components, channels); received {tuple(input_shape)}."
             )
-        degree, channels = highest_degree(self, input_shape), input_shape[-1]
-        self.check_grid(CUBE, input_shape)
-        self._built_for = {-2: (degree + 1) ** 2, -1: channels}
-        self._basis = kernels.irreps_basis(self.kernel_size, degree, self.degree)
+        degree, channels = highest_degree(self, input_shape, self.group), input_shape[-1]
+        self.check_grid(CUBE[self.group], input_shape)
+        self._built_for = {-2: input_shape[-2], -1: channels}
+        halves = len(parities(self.group))
+        self._basis = kernels.irreps_basis(self.kernel_size, degree, self.degree, halves)
         dead = [lo for lo, elements in enumerate(self._basis) if not len(elements)]
         if dead:
             raise ValueError(
@@ -99,7 +114,7 @@ class IrrepsConv3D(Windowed, IrrepsMixing):
         self.add_kernels([channels * len(elements) for elements in self._basis])
 
     def expanded_kernel(self) -> Tensor:
-        """The kernel of the ordinary convolution: (k, k, k, (L + 1)^2 c, (L' + 1)^2 filters)."""
+        """The ordinary convolution's: (k, k, k, components * channels, components * filters)."""
         components, channels = self._built_for[-2], self._built_for[-1]
         parts = []
         for elements, kernel in zip(self._basis, self.kernels, strict=True):
@@ -109,13 +124,13 @@ class IrrepsConv3D(Windowed, IrrepsMixing):
             parts.append(ops.reshape(ops.matmul(table, weights), shape))
         expanded = ops.transpose(ops.concatenate(parts, axis=2), (0, 1, 3, 2, 4))
         positions = [self.kernel_size] * 3
-        outputs = (self.degree + 1) ** 2 * self.filters
+        outputs = self._components * self.filters
         expanded = ops.reshape(expanded, (*positions, components * channels, outputs))
         return ops.cast(expanded, self.compute_dtype)
 
     def call(self, inputs: Tensor) -> Tensor:
         inputs = ops.cast(settle(self, inputs, self._built_for, ranks=(6,)), self.compute_dtype)
-        inputs = self.on_grid(CUBE, inputs)
+        inputs = self.on_grid(CUBE[self.group], inputs)
         shape = ops.shape(inputs)
         x = ops.conv(
             ops.reshape(inputs, (*shape[:4], self._built_for[-2] * self._built_for[-1])),
@@ -129,12 +144,12 @@ class IrrepsConv3D(Windowed, IrrepsMixing):
 
     def _padded(self, bias):
         """The bias of the scalars and zeros for all other components, (components, filters)."""
-        return ops.pad(ops.expand_dims(bias, 0), [(0, (self.degree + 1) ** 2 - 1), (0, 0)])
+        return ops.pad(ops.expand_dims(bias, 0), [(0, self._components - 1), (0, 0)])
 
     def plain(self, inputs: Tensor) -> Tensor:
         """A `Conv3D` with the components among the channels; see `layers.plain`."""
         conv = keras.layers.Conv3D(
-            (self.degree + 1) ** 2 * self.filters,
+            self._components * self.filters,
             self.kernel_size,
             self.strides,
             self.padding,
@@ -150,12 +165,8 @@ class IrrepsConv3D(Windowed, IrrepsMixing):
         return reshape(with_weights(conv, weights, x), *self.compute_output_shape(inputs.shape)[1:])
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        return (
-            input_shape[0],
-            *self.output_sizes(input_shape),
-            (self.degree + 1) ** 2,
-            self.filters,
-        )
+        sizes = self.output_sizes(input_shape)
+        return (input_shape[0], *sizes, self._components, self.filters)
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "degree": self.degree}
+        return {**super().get_config(), "degree": self.degree, "group": self.group}

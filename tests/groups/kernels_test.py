@@ -81,6 +81,29 @@ def test_kernels_of_harmonics_turn_exactly_with_a_cube(size):
             np.testing.assert_allclose(moved, elements, atol=1e-14)
 
 
+@pytest.mark.parametrize("size", [2, 3])
+def test_kernels_of_both_parities_move_exactly_with_all_symmetries_of_a_cube(size):
+    for part, elements in enumerate(kernels.irreps_basis(size, 1, 1, parities=2)):
+        odd, lo = divmod(part, 2)
+        block = slice(irreps.block(lo).start + 4 * odd, irreps.block(lo).stop + 4 * odd)
+        for g in groups.get("Oh").elements:
+            matrices = irreps.parity_representation(1, actions.vector_matrix("Oh", g))
+            moved = actions.rotate_voxels(elements, "Oh", g, axes=(1, 2, 3))
+            moved = np.einsum("exyzio,ai,bo->exyzab", moved, matrices, matrices[block, block])
+            np.testing.assert_allclose(moved, elements, atol=1e-14)
+
+
+def test_each_kernel_is_of_one_parity_of_the_input():
+    """Both halves together have each element of SO(3) twice, once from either parity."""
+    one, two = kernels.irreps_basis(3, 2, 2), kernels.irreps_basis(3, 2, 2, parities=2)
+    assert [len(elements) for elements in two] == [len(elements) for elements in (*one, *one)]
+    # From scalars to vectors J is 1: even scalars have odd vectors as their gradients.
+    _, even_vectors, _, odd_vectors = kernels.irreps_basis(3, 0, 1, parities=2)
+    for elements, source in ((even_vectors, 1), (odd_vectors, 0)):
+        assert len(elements) == 1
+        assert np.any(elements[..., source, :]) and not np.any(elements[..., 1 - source, :])
+
+
 def responses(elements, waves, phases, features):
     """Outputs at the centre, (elements, waves, components), for plane waves of features."""
     size = elements.shape[1]

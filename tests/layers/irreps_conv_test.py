@@ -4,9 +4,9 @@ import pytest
 import tensorflow as tf
 
 from sen_tf.groups import actions
-from sen_tf.layers import GatedActivation, IrrepsConv3D, IrrepsDense, ToIrreps
+from sen_tf.layers import FromIrreps, GatedActivation, IrrepsConv3D, IrrepsDense, ToIrreps
 from sen_tf.testing import assert_equivariant, randomize_weights
-from tests.conformance_actions import on_irreps_of_voxels, on_voxels
+from tests.conformance_actions import on_irreps_of_voxels, on_parities_of_voxels, on_voxels
 
 
 def noise(*shape):
@@ -54,6 +54,23 @@ def test_divergence_and_curl():
     assert outputs[3] < -1  # f x r, summed about a vortex around z, points down
 
 
+def test_the_curl_of_vectors_is_even():
+    """Mirrors reverse the sense of a vortex that they leave in place: its curl is no vector."""
+    x, y, z = places(3)
+    layer = IrrepsConv3D(1, 1, 3, use_bias=False, group="O3")
+    source, vortex = (np.zeros((1, 3, 3, 3, 8, 1), "float32") for _ in range(2))
+    source[0, ..., 5:, 0] = np.stack([x, y, z], axis=-1)
+    vortex[0, ..., 5:, 0] = np.stack([-y, x, 0 * z], axis=-1)
+    layer.build(source.shape)
+    randomize_weights(layer)
+    parts = [np.split(np.array(layer(field)).ravel(), [1, 4, 5]) for field in (source, vortex)]
+    for _, _, odd_scalar, odd_vector in parts:
+        np.testing.assert_allclose([odd_scalar[0], *odd_vector], 0, atol=1e-5)
+    (divergence, none, *_), (no_divergence, curl, *_) = parts
+    assert abs(divergence[0]) > 0.1 and abs(curl[2]) > 0.1
+    np.testing.assert_allclose([*none, no_divergence[0], *curl[:2]], 0, atol=1e-5)
+
+
 def test_a_kernel_of_one_voxel_mixes_channels_as_a_dense_layer():
     x = noise(2, 3, 3, 3, 9, 4)
     convolution, dense = IrrepsConv3D(5, 2, 1), IrrepsDense(5)
@@ -77,6 +94,20 @@ def test_a_network_gives_the_same_score_to_a_turned_field_of_vectors():
     assert_equivariant(model, noise(2, 7, 7, 7, 3, 2), "O", act, lambda y, group, g: y)
 
 
+def test_a_network_of_both_parities_gives_the_same_score_to_a_mirrored_field_of_vectors():
+    field = keras.Input((5, 5, 5, 3, 2))
+    x = ToIrreps(1, degree=1, group="O3")(field)
+    x = GatedActivation(group="O3")(IrrepsConv3D(4, 2, 3, group="O3")(x))
+    x = FromIrreps(0, group="O3")(IrrepsConv3D(4, 0, 3, group="O3")(x))
+    model = keras.Model(field, keras.layers.Dense(3)(keras.layers.Flatten()(x)))
+    randomize_weights(model)
+
+    def act(x, group, g):
+        return np.einsum("ij,...jc->...ic", actions.vector_matrix(group, g), on_voxels(x, group, g))
+
+    assert_equivariant(model, noise(2, 5, 5, 5, 3, 2), "Oh", act, lambda y, group, g: y)
+
+
 def test_boxes_turn_into_upright_boxes():
     layer = IrrepsConv3D(2, 1, 3, strides=2, padding="same")
     act = on_irreps_of_voxels
@@ -92,6 +123,12 @@ def test_white_noise_keeps_its_variance():
         assert np.mean(part**2) == pytest.approx(1, rel=0.15)
 
 
+def test_boxes_mirror_into_upright_boxes():
+    layer = IrrepsConv3D(2, 1, 3, strides=2, padding="same", group="O3")
+    act = on_parities_of_voxels
+    assert_equivariant(layer, (2, 3, 5, 7, 8, 2), "Oh", act, act)
+
+
 @pytest.mark.parametrize(
     "arguments, message",
     [
@@ -101,6 +138,7 @@ def test_white_noise_keeps_its_variance():
         ({"padding": "full"}, "`padding`.*'full'"),
         ({"data_format": "channels_first"}, "`data_format`"),
         ({"filters": 0}, "`filters`"),
+        ({"group": "SO2"}, "`group`.*'SO3' or 'O3'.*'SO2'"),
     ],
 )
 def test_bad_arguments_are_named(arguments, message):
@@ -111,7 +149,7 @@ def test_bad_arguments_are_named(arguments, message):
 @pytest.mark.parametrize(
     "shape, message",
     [
-        ((2, 5, 5, 5, 2), r"IrrepsConv3D `conv`.*\(L \+ 1\)\^2, channels\).*\(2, 5, 5, 5, 2\)"),
+        ((2, 5, 5, 5, 2), r"IrrepsConv3D `conv`.*components, channels\).*\(2, 5, 5, 5, 2\)"),
         ((2, 5, 5, 5, 3, 2), r"IrrepsConv3D `conv`.*\(L \+ 1\)\^2"),
         ((2, 5, 5, 5, 4, None), "IrrepsConv3D `conv`.*known number of channels"),
         ((2, 6, 5, 5, 4, 2), "IrrepsConv3D `conv`.*O on 6 rows.*Use 5 or 7 voxels"),

@@ -166,6 +166,16 @@ def reversed_axes(group: finite.GroupLike) -> tuple[bool, bool, bool]:
     return rows, columns, slices
 
 
+def exchanged_axes(group: finite.GroupLike) -> list[tuple[int, int]]:
+    """Returns the pairs of rows (0), columns (1) and slices (2) that some element exchanges.
+
+    A grid that is to be mapped to itself must have equal sizes along these. `group` is as for
+    `space_matrices`.
+    """
+    moved = (_grid_matrices(group) != 0).any(axis=0)
+    return [(a, b) for a, b in itertools.combinations(range(3), 2) if moved[a, b]]
+
+
 def act_on_regular(f: npt.ArrayLike, group: finite.GroupLike, g: int, axis: int = -2) -> np.ndarray:
     """Acts with `g` on a function on the group: (g f)[h] = f[g^-1 h].
 

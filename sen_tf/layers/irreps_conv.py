@@ -68,7 +68,7 @@ class IrrepsConv3D(Windowed, IrrepsMixing):
     Reference: Weiler et al., *3D steerable CNNs* (2018).
     """
 
-    output_field = output_fields.of_volumes
+    output_field = output_fields.to_irreps
     axes = VOXELS
     is_dilated = False
 

@@ -18,7 +18,7 @@ def keeps_field(layer: Any, field: Field | None, *others: Field | None) -> Field
 
 def to_group(layer: Any, field: Field | None) -> Field | None:
     """Functions on the group of the layer, at each pixel that there was."""
-    return field and Field(layer.group, "regular", field.pixels)
+    return field and field.replace(group=layer.group, representation="regular", axis=-2)
 
 
 def to_images_on_group(layer: Any, field: Field | None) -> Field | None:
@@ -38,22 +38,28 @@ def gathered_on_group(layer: Any, field: Field | None) -> Field | None:
 
 def to_trivial(layer: Any, field: Field | None) -> Field | None:
     """The field without its representation: channels that the group leaves alone."""
-    return field and Field(field.group, pixels=field.pixels)
+    return field and field.replace(representation="trivial", axis=-2)
 
 
-def without_pixels(layer: Any, field: Field | None) -> Field | None:
-    """The field of one vector or function, which all pixels together have become."""
-    return field and field.replace(pixels=False)
+def without_places(layer: Any, field: Field | None) -> Field | None:
+    """The field of one vector or function, which all pixels or voxels together have become."""
+    return field and field.replace(pixels=False, voxels=False)
 
 
-def of_volumes(layer: Any, field: Field | None, *others: Field | None) -> Field | None:
-    """None: a `Field` lies on pixels or on nothing, and says nothing of voxels."""
-    return None
+def to_volumes_of_parts(layer: Any, field: Field | None) -> Field | None:
+    """Volumes of functions on the parts of the layer, whatever its input."""
+    return Field(layer.group, layer.field, voxels=True)
+
+
+def to_volumes(layer: Any, field: Field | None) -> Field | None:
+    """Volumes whose channels the group leaves alone."""
+    return Field(layer.group, voxels=True)
 
 
 def to_representation(layer: Any, field: Field | None) -> Field | None:
     """Vectors, on the last axis, that the representation of the layer acts on."""
-    return field and Field(layer.group, layer.representation, field.pixels, axis=-1)
+    changes = {"group": layer.group, "representation": layer.representation, "axis": -1}
+    return field and field.replace(**changes)
 
 
 def to_irreps(layer: Any, field: Field | None, *others: Field | None) -> Field | None:
@@ -76,7 +82,7 @@ def from_irreps(layer: Any, field: Field | None) -> Field | None:
     """Scalars or vectors, by the rank of the layer; of matrices, on two axes, there is no field."""
     if field is None or layer.rank == 0:
         return to_trivial(layer, field)
-    rho = fields.of_vectors(field.group)
+    rho = fields.of_vectors(field.group, getattr(layer, "group", "SO3"))
     return field.replace(representation=rho, axis=-2) if layer.rank == 1 and rho else None
 
 

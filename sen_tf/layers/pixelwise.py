@@ -122,7 +122,6 @@ class Voxelwise(Pixelwise):
         group: A group that acts on voxels, or its name.
     """
 
-    output_field = output_fields.of_volumes
     axes = VOXELS
 
     def _acting(self, group):

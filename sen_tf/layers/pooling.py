@@ -91,6 +91,7 @@ class GroupPooling(keras.layers.Layer):
 class _GlobalPooling(keras.layers.Layer):
     """A layer that joins all pixels or voxels; see `GlobalPooling2D`."""
 
+    output_field = output_fields.without_places
     axes: Axes = PIXELS
 
     def __init__(self, mode: str = "mean", **kwargs: Any) -> None:
@@ -158,8 +159,6 @@ class GlobalPooling2D(_GlobalPooling):
     Reference: Lin et al., *Network in network* (2014), section 3.2.
     """
 
-    output_field = output_fields.without_pixels
-
 
 @keras.saving.register_keras_serializable("sen_tf")
 class GlobalPooling3D(_GlobalPooling):
@@ -182,7 +181,6 @@ class GlobalPooling3D(_GlobalPooling):
     Reference: Lin et al., *Network in network* (2014), section 3.2.
     """
 
-    output_field = output_fields.of_volumes
     axes = VOXELS
 
 

@@ -99,6 +99,13 @@ def reverses(group: FiniteGroup, axis: int, axes: Axes = PIXELS) -> bool:
     return n % 2 == 0 or (letter == "D" and axis == 2)
 
 
+def exchanged(group: FiniteGroup, axes: Axes = PIXELS) -> list[tuple[int, int]]:
+    """The pairs of axes, counted from 1, that some element exchanges: quarter turns do."""
+    if axes == VOXELS:
+        return [(a + 1, b + 1) for a, b in actions.exchanged_axes(group)]
+    return [(1, 2)] if finite.family(group)[1] % 4 == 0 else []
+
+
 def is_symmetric(size: Any, window: int, stride: int, padding: str) -> Any:
     """True if windows sit symmetrically on `size` pixels, a number or a tensor of one."""
     if padding == "valid":

@@ -33,7 +33,7 @@ from sen_tf.tensors import Shape, Tensor
 class _VoxelConv3D(Windowed, ExpandedKernel):
     """A convolution whose kernel holds each learnt number at all places of an orbit."""
 
-    output_field = output_fields.of_volumes
+    output_field = output_fields.to_volumes_of_parts
     axes = VOXELS
     has_input_axis = True
     has_output_axis = True
@@ -265,6 +265,7 @@ class ProjectionConv3D(_VoxelConv3D):
         ValueError: For a size at which the layer would not commute with the group.
     """
 
+    output_field = output_fields.to_volumes
     has_output_axis = False
 
 

@@ -1,7 +1,7 @@
 """The field of a tensor whose axes are split, joined, or put in another order.
 
-A tensor is a list of axes, an axis a list of parts in row-major order: "row", "column", "rho" (the
-representation) and "free" (what the group leaves alone), each with its size.
+A tensor is a list of axes, an axis a list of parts in row-major order: "row", "column", "slice",
+"rho" (the representation) and "free" (what the group leaves alone), each with its size.
 """
 
 import math
@@ -11,6 +11,7 @@ from sen_tf.tensors import Shape
 
 Part = tuple[str, int]
 Axes = list[list[Part]]
+PLACES = ["row", "column", "slice"]
 
 
 def reshaped(field: Field, shape: Shape, new_shape: Shape) -> Field | None:
@@ -50,11 +51,11 @@ def reduced(field: Field, shape: Shape, over: set[int], keepdims: bool) -> Field
 
 def _axes(field: Field, shape: Shape) -> Axes:
     axes: Axes = [[("free", size)] for size in shape[1:]]
-    if field.pixels is True:
-        axes[:2] = [[("row", shape[1])], [("column", shape[2])]]
-    elif field.pixels:
-        rows, columns = field.pixels
-        axes[0] = [("row", rows), ("column", columns)]
+    grid = PLACES[: field.space_dimensions]
+    if field.tokens:
+        axes[0] = list(zip(grid, field.tokens, strict=True))
+    else:
+        axes[: len(grid)] = [[part] for part in zip(grid, shape[1 : 1 + len(grid)], strict=True)]
     if not field.is_trivial:
         d = field.dimension
         blocks = [("free", shape[-1] // d)] if field.axis == -1 else []
@@ -88,26 +89,29 @@ def _field(field: Field, axes: Axes | None) -> Field | None:
     if axes is None or not axes:
         return None
     kinds = [[kind for kind, _ in axis] for axis in axes]
-    pixels = _pixels(axes, kinds)
-    if pixels is None:
+    places = _places(field, axes, kinds)
+    if places is None:
         return None
-    rest = kinds[field.replace(pixels=pixels).pixel_axes :]
+    field = field.replace(**places)
+    rest = kinds[field.space_axes :]
     flat = [kind for axis in rest for kind in axis]
-    if {"row", "column"} & set(flat):
+    if set(PLACES) & set(flat):
         return None
     if "rho" not in flat:
-        return field.replace(representation="trivial", pixels=pixels, axis=-2)
+        return field.replace(representation="trivial", axis=-2)
     if len(rest) > 1 and rest[-2] == ["rho"] and "rho" not in rest[-1]:
-        return field.replace(pixels=pixels, axis=-2)
+        return field.replace(axis=-2)
     if rest[-1][:1] == ["rho"]:
-        return field.replace(pixels=pixels, axis=-1)
+        return field.replace(axis=-1)
     return None
 
 
-def _pixels(axes, kinds):
-    """The pixels that the first axes hold, as a `Field` says it; None for half of an image."""
-    if kinds[:2] == [["row"], ["column"]]:
-        return True
-    if kinds[0] == ["row", "column"]:
-        return axes[0][0][1], axes[0][1][1]
-    return None if {"row", "column"} & {kind for axis in kinds for kind in axis} else False
+def _places(field, axes, kinds):
+    """The pixels or voxels that the first axes hold, as a `Field` says it; None for a part."""
+    grid, name = PLACES[: field.space_dimensions], "voxels" if field.voxels else "pixels"
+    if grid and kinds[: len(grid)] == [[place] for place in grid]:
+        return {name: True}
+    if grid and kinds[0] == grid:
+        return {name: tuple(size for _, size in axes[0])}
+    left = set(PLACES) & {kind for axis in kinds for kind in axis}
+    return None if left else {"pixels": False, "voxels": False}

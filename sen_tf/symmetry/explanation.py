@@ -47,22 +47,25 @@ def explain(
         model: a functional or sequential Keras model that is built; models may be nested in it,
             layers shared, and inputs and outputs several.
         inputs: an array for each input, in a list, or a dict by the names of the inputs; one sample
-            is enough. Images `(batch, rows, columns, channels)`, functions on the group
-            `(batch, ..., |G|, channels)`, or invariant vectors `(batch, numbers)`.
-        group: the group, or its name: C1, C2, C4, D1, D2 or D4 where there are pixels, else any. A
-            layer of a larger group commutes with it too.
+            is enough. Images `(batch, rows, columns, channels)`, volumes `(batch, rows, columns,
+            slices, channels)`, functions on the group `(batch, ..., |G|, channels)`, or invariant
+            vectors `(batch, numbers)`.
+        group: the group, or its name: C1, C2, C4, D1, D2 or D4 where there are pixels, these or a
+            part of Oh where there are voxels, else any. A layer of a larger group commutes with it
+            too.
         fields: a `groups.Field` by the name of an input or a layer, for those that rules do not
             know; a list for a layer with several outputs.
-        moves: "elements" of the group; or "translation", small shifts of images, for which errors
-            are per pixel (Lie derivatives): they rank layers, and convict none.
+        moves: "elements" of the group; or "translation", small shifts of images or volumes, for
+            which errors are per pixel or voxel (Lie derivatives): they rank layers, and convict
+            none.
 
     Returns:
         A `Report`, which prints as a table; its `culprit` is the first layer that breaks the group.
 
     Raises:
-        ValueError: for a model whose layers are not known, a group that does not act on its images,
-            images that are not square where quarter turns act, inputs of other shapes or that are
-            not finite, and outputs that are all zero or not finite.
+        ValueError: for a model whose layers are not known; a group that does not act on its images
+            or volumes, and such as are not square where quarter turns act; inputs of other shapes
+            or that are not finite; and outputs that are all zero or not finite.
 
     Example:
         >>> print(explain(model, images, "C4"))
@@ -171,12 +174,14 @@ def _check_inputs(graph, arrays, known, group):
         shape, field = arrays[key].shape, known.get(key)
         if field is None:
             raise ValueError(
-                f"Expected `inputs` to be square images for {group}, whose quarter turns exchange "
-                f"rows and columns; received shape {shape} for `{symbol.name}`. If its axes 1 and "
-                "2 are no pixels, state its field by `fields`."
+                f"Expected `inputs` to be square images or cubic volumes for {group}, whose "
+                f"quarter turns exchange their sides; received shape {shape} for `{symbol.name}`. "
+                "If these are no sides, state its field by `fields`."
             )
         if field.pixels:
             actions.kernel_indices(group, 1)  # refuses groups that do not map pixels to pixels
+        if field.voxels:
+            actions.space_matrices(group)  # and voxels to voxels
         if not field.fits(shape):
             raise ValueError(
                 f"Expected `inputs` to be a field {field} for `{symbol.name}`; received shape "
@@ -220,7 +225,7 @@ def _under(field, group, shape):
         return known
     # A function on another group of as many elements has been taken for one on this group.
     alike = field.representation.name == "regular" and field.dimension == group.order
-    return Field(group, "regular", field.pixels, field.axis) if alike else None
+    return field.replace(group=group, representation="regular") if alike else None
 
 
 def _tolerance(step):

@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from sen_tf.groups import Field, FiniteGroup
+from sen_tf.layers.symmetric_grid import VOXELS
 from sen_tf.symmetry.graph import Graph, Step
 
+CROPS = ("Cropping2D", "ZeroPadding2D", "Cropping3D", "ZeroPadding3D", "CenterCrop")
 SHIFT = 0.1
 """Pixels of the input by which a translation moves it."""
 
@@ -37,7 +39,7 @@ def elements(group: FiniteGroup, known: Mapping[int, Field]) -> list[Move]:
 
 
 def translations(graph: Graph, known: Mapping[int, Field]) -> list[Move]:
-    """Shifts along the rows and along the columns by `SHIFT` pixels of the input.
+    """Shifts along the rows, the columns, and the slices of volumes, by `SHIFT` of the input's.
 
     A map that has one pixel for s of the input is shifted by 1/s as many of its own. Divided by
     `SHIFT`, what a layer lacks from commuting with it is its Lie derivative (Gruver et al., *The
@@ -48,22 +50,24 @@ def translations(graph: Graph, known: Mapping[int, Field]) -> list[Move]:
     def move(name, axis):
         return Move(name, lambda key, x: shift(x, known[key], axis, SHIFT / pixel[key]), SHIFT)
 
-    return [move("rows", 1), move("columns", 2)]
+    dimensions = max((field.space_dimensions for field in known.values()), default=0)
+    return [move(name, axis) for axis, name in enumerate(VOXELS[: max(dimensions, 2)], start=1)]
 
 
 def shift(x: np.ndarray, field: Field, axis: int, pixels: float) -> np.ndarray:
-    """Shifts an array along its rows (axis 1) or columns (axis 2), periodically, without blur.
+    """Shifts an array along its rows (axis 1), columns (2) or slices (3), periodically.
+
+    There is no blur.
 
     Its Fourier coefficients turn, in float64. Of an even number of pixels the highest frequency
     has no phase: it becomes the cosine that its samples are.
 
     Returns:
-        An array of the dtype of x; x itself if it has no pixels.
+        An array of the dtype of x; x itself if its places have no such axis.
     """
-    if not field.pixels:
+    if axis > field.space_dimensions:
         return x
-    tokens = field.pixels if isinstance(field.pixels, tuple) else None
-    image = x.reshape(len(x), *tokens, *x.shape[2:]) if tokens else x
+    image = x.reshape(len(x), *field.tokens, *x.shape[2:]) if field.tokens else x
     size = image.shape[axis]
     frequencies = np.fft.fftfreq(size)
     phases = np.exp(-2j * np.pi * frequencies * pixels)
@@ -93,7 +97,6 @@ def _stride(step: Step) -> float:
     strides = getattr(layer, "strides", None) or getattr(layer, "pool_size", None)
     strides = strides or getattr(layer, "size", None)
     if strides is None:
-        crops = type(layer).__name__ in ("Cropping2D", "ZeroPadding2D", "CenterCrop")
-        return 1.0 if crops else rows[0] / rows[1]
+        return 1.0 if type(layer).__name__ in CROPS else rows[0] / rows[1]
     length = float(strides[0] if isinstance(strides, list | tuple) else strides)
     return length if rows[1] < rows[0] else 1 / length

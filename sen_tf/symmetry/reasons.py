@@ -7,9 +7,10 @@ import keras
 import numpy as np
 
 from sen_tf import layers
-from sen_tf.groups import Field, FiniteGroup, actions, fields, finite
+from sen_tf.groups import Field, FiniteGroup, fields
 from sen_tf.layers import irreps_parts
 from sen_tf.layers.irreps_dense import IrrepsMixing
+from sen_tf.layers.symmetric_grid import PIXELS, VOXELS, exchanged
 from sen_tf.symmetry import windows
 from sen_tf.symmetry.graph import Step
 from sen_tf.tensors import Shape
@@ -140,6 +141,9 @@ def _not_square(case):
     shape, field = case.shapes[-1], case.stated[-1]
     if field is None or not is_exchanged(field, case.group, shape):
         return None
+    if field.voxels:
+        sizes = " x ".join(map(str, shape[1:4]))
+        return f"its output has {sizes} voxels, which quarter turns exchange", "keep volumes cubic"
     return (
         f"its output has {shape[1]} x {shape[2]} pixels, which quarter turns exchange",
         "keep images square",
@@ -147,10 +151,15 @@ def _not_square(case):
 
 
 def is_exchanged(field: Field, group: FiniteGroup, shape: Shape) -> bool:
-    """True for images that are not square where a group has quarter turns."""
-    if field.pixels is not True or group.order == 1 or shape[1] == shape[2]:
+    """True for images that are not square, and volumes, where a group exchanges their sides."""
+    if field.space_axes < 2:
         return False
-    return finite.family(group)[1] == 4
+    sides = set(shape[1 : 1 + field.space_axes])
+    return len(sides) > 1 and any(shape[a] != shape[b] for a, b in exchanged(group, _axes(field)))
+
+
+def _axes(field):
+    return VOXELS if field is not None and field.voxels else PIXELS
 
 
 def is_relaxed(case: Case) -> bool:
@@ -204,7 +213,8 @@ def _mixes_numbers(case):
 
 
 POINTWISE = (
-    *("Activation", "ReLU", "LeakyReLU", "PReLU", "ELU", "Softmax", "MaxPooling2D"),
+    *("Activation", "ReLU", "LeakyReLU", "PReLU", "ELU", "Softmax"),
+    *("MaxPooling2D", "MaxPooling3D"),
     *("Relu", "Relu6", "LeakyRelu", "Elu", "Selu", "Gelu", "Silu", "Sigmoid", "Softplus", "Tanh"),
 )
 
@@ -212,12 +222,13 @@ POINTWISE = (
 def _window(case):
     if not hasattr(case.layer, "strides"):
         return None
-    return windows.asymmetry(case.layer, case.group, case.shapes[0], case.is_a("Conv2DTranspose"))
+    transposed, axes = case.is_a("BaseConvTranspose"), _axes(case.field)
+    return windows.asymmetry(case.layer, case.group, case.shapes[0], transposed, axes)
 
 
 def _cut(case):
-    for kind, name in (("Cropping2D", "cropping"), ("ZeroPadding2D", "padding")):
-        if case.is_a(kind):
+    for kind, name in (("Cropping", "cropping"), ("ZeroPadding", "padding")):
+        if case.is_a(f"{kind}2D", f"{kind}3D"):
             reason = f"its {name} is {getattr(case.layer, name)}, more at one side"
             return reason, "do the same at all sides"
     return None
@@ -244,8 +255,8 @@ def _moved_axis(case, number):
     if field is None:
         return ""
     number %= len(shape)
-    if 1 <= number <= field.pixel_axes:
-        return "pixels"
+    if 1 <= number <= field.space_axes:
+        return "voxels" if field.voxels else "pixels"
     if not field.is_trivial and number == len(shape) + field.axis:
         return "elements of the group"
     return ""
@@ -279,7 +290,10 @@ def _kernel(case):
     if _trivial(case.field) and _is_symmetric(case):
         return None
     turned = "mirrored" if case.group.name == "D1" else "turned"
-    first = "LiftingConv2D and GroupConv2D, or `convert`" if _trivial(case.field) else "GroupConv2D"
+    d = 3 if case.field is not None and case.field.voxels else 2
+    first = f"GroupConv{d}D"
+    if _trivial(case.field):
+        first = f"LiftingConv{d}D and {first}{', or `convert`' if d == 2 else ''}"
     reason, fix = f"its kernel is not the same when it is {turned}", f"use {first}"
     window = _window(case)
     return (f"{reason}, and {window[0]}", f"{fix}; {window[1]}") if window else (reason, fix)
@@ -287,10 +301,12 @@ def _kernel(case):
 
 def _is_symmetric(case):
     """True if the kernels of a convolution are the same under the group."""
+    field = case.field.replace(group=case.group)
     for name, kernel in _numbers(case):
-        if "kernel" in name and kernel.ndim == 4 and kernel.shape[:2] != (1, 1):
+        sides = kernel.shape[:-2]
+        if "kernel" in name and len(sides) == field.space_axes and max(sides) > 1:
             for g in case.group.elements:
-                moved = actions.rotate_grid(kernel, case.group, g, axes=(0, 1))
+                moved = field.act(kernel[None], g)[0]
                 if moved.shape != kernel.shape or not np.allclose(moved, kernel, atol=1e-6):
                     return False
     return True

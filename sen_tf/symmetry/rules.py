@@ -61,7 +61,7 @@ def output_field(step: Step, inputs: Sequence[Field | None], shape: Shape) -> Fi
     fields = [field for field in inputs if field is not None]
     if not fields or len(fields) < len(inputs):
         return None
-    if all(field.is_trivial and not field.pixels for field in fields):
+    if all(field.is_trivial and not field.space_axes for field in fields):
         return fields[0]  # what nothing changes makes what nothing changes
     rule = _rule(step.layer)
     return rule and rule(step.layer, fields, step.input_shapes, shape)
@@ -99,8 +99,8 @@ def _kept(layer, inputs, shapes, shape):
 def _merged(layer, inputs, shapes, shape):
     """Numbers at the same places of several tensors, some of them perhaps broadcast."""
     wide = [field for field in inputs if not field.is_trivial]
-    pixels = next((field.pixels for field in inputs if field.pixels), False)
-    return (wide or inputs)[0].replace(pixels=pixels)
+    placed = next((field for field in inputs if field.space_axes), inputs[0])
+    return (wide or inputs)[0].replace(pixels=placed.pixels, voxels=placed.voxels)
 
 
 def _joined(layer, inputs, shapes, shape):
@@ -111,9 +111,9 @@ def _joined(layer, inputs, shapes, shape):
     if axis == len(shape) - 2 and not any(f.is_trivial or f.axis == -1 for f in inputs):
         name = " + ".join(field.representation.name for field in inputs)
         return inputs[0].replace(representation=name)
-    # Along the axis of pixels none is left; along another one the group does not act on it.
-    on_pixels = axis <= inputs[0].pixel_axes
-    return inputs[0] if on_pixels else _merged(layer, inputs, shapes, shape)
+    # Along an axis of pixels none is left; along another one the group does not act on it.
+    on_places = axis <= inputs[0].space_axes
+    return inputs[0] if on_places else _merged(layer, inputs, shapes, shape)
 
 
 def _images(layer, inputs, shapes, shape):
@@ -130,7 +130,7 @@ def _cut_out(layer, inputs, shapes, shape):
 def _blocks(field, shape):
     """`field`; where it lies in channels that are no blocks any more, one without them."""
     if field.axis == -1 and not field.is_trivial and (shape[-1] or 1) % field.dimension:
-        return Field(field.group, pixels=field.pixels)
+        return field.replace(representation="trivial", axis=-2)
     return field
 
 
@@ -149,7 +149,7 @@ def _reduced(layer, inputs, shapes, shape):
 
 
 def _flat(layer, inputs, shapes, shape):
-    """Invariant: for what takes a vector knows no pixels and no elements."""
+    """Invariant: for what takes a vector knows no places and no elements."""
     return Field(inputs[0].group)
 
 

@@ -1,14 +1,21 @@
-"""The places of sampling windows on images: symmetric or not, and what sizes would be."""
+"""The places of sampling windows on images and volumes: symmetric or not, and what would be."""
 
 from typing import Any
 
-from sen_tf.groups import FiniteGroup, finite
-from sen_tf.layers.symmetric_grid import fitting_sizes, is_symmetric, reverses
+from sen_tf.groups import FiniteGroup
+from sen_tf.layers.symmetric_grid import (
+    PIXELS,
+    Axes,
+    exchanged,
+    fitting_sizes,
+    is_symmetric,
+    reverses,
+)
 from sen_tf.tensors import Shape
 
 
 def asymmetry(
-    layer: Any, group: FiniteGroup, shape: Shape, is_transposed: bool
+    layer: Any, group: FiniteGroup, shape: Shape, is_transposed: bool, axes: Axes = PIXELS
 ) -> tuple[str, str] | None:
     """The reason and the fix of windows that a group moves off the grid of their places; or None.
 
@@ -16,18 +23,22 @@ def asymmetry(
         layer: a convolution or pooling of Keras with `strides` and `padding`.
         shape: the shape of its input.
         is_transposed: True for a transposed convolution.
+        axes: `PIXELS` or `VOXELS`, which the group moves.
     """
-    kernel = getattr(layer, "kernel_size", None) or getattr(layer, "pool_size", (1, 1))
-    dilation = _pair(getattr(layer, "dilation_rate", 1))
-    spans = [(size - 1) * rate + 1 for size, rate in zip(_pair(kernel), dilation, strict=True)]
-    strides, padding = _pair(layer.strides or kernel), getattr(layer, "padding", "valid")
-    if finite.family(group)[1] == 4 and (spans[0] != spans[1] or strides[0] != strides[1]):
-        return (
-            f"its window is {spans[0]} x {spans[1]} with strides {strides[0]} and {strides[1]}",
-            "use square windows",
-        )
-    for axis, what in ((1, "rows"), (2, "columns")):
-        if not reverses(group, axis):
+    kernel = getattr(layer, "kernel_size", None) or getattr(layer, "pool_size", 1)
+    dilation = _tuple(getattr(layer, "dilation_rate", 1), axes)
+    sizes = zip(_tuple(kernel, axes), dilation, strict=True)
+    spans = [(size - 1) * rate + 1 for size, rate in sizes]
+    strides, padding = _tuple(layer.strides or kernel, axes), getattr(layer, "padding", "valid")
+    for a, b in exchanged(group, axes):
+        if (spans[a - 1], strides[a - 1]) != (spans[b - 1], strides[b - 1]):
+            window, steps = " x ".join(map(str, spans)), " and ".join(map(str, strides))
+            return (
+                f"its window is {window} with strides {steps}",
+                "use square windows" if axes == PIXELS else "use cubic windows",
+            )
+    for axis, what in enumerate(axes, start=1):
+        if not reverses(group, axis, axes):
             continue
         span, stride, size = spans[axis - 1], strides[axis - 1], shape[axis]
         if is_transposed:
@@ -39,15 +50,16 @@ def asymmetry(
                 )
         elif not is_symmetric(size, span, stride, padding):
             where = f"stride {stride}, window {span} on {size} {what}"
-            return f"{where} leaves more on one side", _fix(size, span, stride, padding, what)
+            return f"{where} leaves more on one side", _fix(size, span, stride, padding, what, axes)
     return None
 
 
-def _fix(size, span, stride, padding, what):
+def _fix(size, span, stride, padding, what, axes):
     if padding == "same" and stride == 1:
-        return "use a window of an odd number of pixels, or padding='valid'"
+        unit = "pixels" if axes == PIXELS else "voxels"
+        return f"use a window of an odd number of {unit}, or padding='valid'"
     return f"use {fitting_sizes(size, span, stride, padding)} {what}"
 
 
-def _pair(value):
-    return tuple(value) if isinstance(value, list | tuple) else (value, value)
+def _tuple(value, axes):
+    return tuple(value) if isinstance(value, list | tuple) else (value,) * len(axes)

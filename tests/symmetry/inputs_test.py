@@ -60,7 +60,7 @@ WRONG = {
     "moves": (lambda: explain(network(), X, "C4", moves="rotation"), "Expected `moves` to be one"),
     "oblong": (
         lambda: explain(network(9, 7), X[:, :7], "C4"),
-        "to be square images for C4, whose quarter turns exchange rows and columns",
+        "to be square images or .* for C4, whose quarter turns exchange their sides",
     ),
     "shape": (lambda: explain(network(), X[:, :7], "C4"), r"\(None, 9, 9, 3\) for `image`"),
     "rank": (lambda: explain(network(), X[0], "C4"), r"received \(9, 9, 3\)"),

@@ -10,7 +10,7 @@ from sen_tf import layers
 from sen_tf.groups import Field, actions, fields
 from sen_tf.layers import output_fields
 from sen_tf.symmetry import axes, graph, rules
-from tests.conformance_actions import on_pixels
+from tests.conformance_actions import on_pixels, on_voxels
 from tests.conformance_table import ROWS
 
 RNG = np.random.default_rng(0)
@@ -27,6 +27,7 @@ def input_field(row):
     act, group = row.act_in, row.group
     return {
         on_pixels: Field(group, pixels=True),
+        on_voxels: Field(group, voxels=True),
         actions.act_on_regular: Field(group, "regular"),
         actions.act_on_regular_image: Field(group, "regular", pixels=True),
     }.get(act[0] if isinstance(act, list) else act)
@@ -52,17 +53,20 @@ def test_a_layer_that_is_given_no_field_invents_none():
     for row in ROWS.values():
         layer = row.make_layer()
         convolutions = layers.LiftingConv2D | layers.GroupConv2D | layers.GroupConvTranspose2D
-        images = isinstance(layer, convolutions)
+        images = isinstance(layer, convolutions | layers.ProjectionConv2D)
+        volumes = isinstance(
+            layer, layers.LiftingConv3D | layers.GroupConv3D | layers.ProjectionConv3D
+        )
         gathered = isinstance(layer, layers.GroupFlatten | layers.GridLifting)
-        if hasattr(layer, "output_field") and not (
-            images or gathered or isinstance(layer, layers.ProjectionConv2D)
-        ):
+        if hasattr(layer, "output_field") and not (images or volumes or gathered):
             assert layer.output_field(*[None] * len(row.arrays)) is None
 
 
-def test_pooling_over_all_pixels_leaves_the_representation():
-    pooled = output_fields.without_pixels(None, Field("C4", "regular", pixels=True))
-    assert pooled == Field("C4", "regular") and output_fields.without_pixels(None, None) is None
+def test_pooling_over_all_places_leaves_the_representation():
+    for places in ({"pixels": True}, {"voxels": True}):
+        pooled = output_fields.without_places(None, Field("C4", "regular", **places))
+        assert pooled == Field("C4", "regular")
+    assert output_fields.without_places(None, None) is None
 
 
 MAPS = Field("D4", "regular", pixels=True)
@@ -90,6 +94,31 @@ def test_reshaped_fields_act_as_before(shape, expected):
         np.testing.assert_array_equal(found.act(x.reshape(shape), g), acted)
         back = axes.reshaped(found, shape, SHAPE)
         assert back == MAPS
+
+
+VOLUMES = Field("O", "faces", voxels=True)
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [
+        ((2, 3, 3, 3, 24), VOLUMES.replace(axis=-1)),
+        ((2, 27, 6, 4), VOLUMES.replace(voxels=(3, 3, 3))),
+        ((2, 27, 24), VOLUMES.replace(voxels=(3, 3, 3), axis=-1)),
+        ((2, 9, 3, 6, 4), None),
+        ((2, 3, 3, 18, 4), None),
+    ],
+)
+def test_reshaped_volumes_act_as_before(shape, expected):
+    whole = (2, 3, 3, 3, 6, 4)
+    found = axes.reshaped(VOLUMES, whole, shape)
+    assert found == expected
+    x = RNG.normal(size=whole)
+    for g in range(24) if found else ():
+        np.testing.assert_array_equal(
+            found.act(x.reshape(shape), g), VOLUMES.act(x, g).reshape(shape)
+        )
+        assert axes.reshaped(found, shape, whole) == VOLUMES
 
 
 def test_reshaped_vectors_and_images():

@@ -15,15 +15,10 @@ def page(report: dict[str, Any]) -> str:
         "",
         _compared(report),
         "",
-        "| arm | metric | ours | printed | |",
-        "|---|---|---|---|---|",
-        *(_row(cell, report) for cell in report["cells"]),
-        "",
-        "Better is by more than both deviations, reached is to within the printed one, or 0.05 of "
-        "rounding.",
+        *(_beside_printed(report) if _is_printed(report) else _arms(report)),
         "",
         f"- Seeds: {', '.join(map(str, report['seeds']))}{_deviations(report)}",
-        f"- Budget: {_budget(report['budget'])}",
+        *([f"- Budget: {budget}"] if (budget := _budget(report["budget"])) else []),
         f"- Machine: {report['machine']}",
         f"- Versions: {', '.join(f'{name} {text}' for name, text in report['versions'].items())}",
         f"- Commit: {report['commit'] or 'not in a git checkout'}",
@@ -87,9 +82,37 @@ def _compared(report):
     """A sentence that says what is compared."""
     arms = [f"`{arm}`" for arm in dict.fromkeys(cell["arm"] for cell in report["cells"])]
     paper = f"[arXiv {report['paper']}](https://arxiv.org/abs/{report['paper']})"
-    printed = any(cell["published"] for cell in report["cells"])
+    printed = _is_printed(report)
     ending = f"with what {paper} prints" if printed else f"{paper} prints no numbers for it"
     return f"{', '.join(arms[:-1])} and {arms[-1]} are compared{' ' if printed else '; '}{ending}."
+
+
+def _is_printed(report):
+    return any(cell["published"] for cell in report["cells"])
+
+
+def _beside_printed(report):
+    """A line per arm and metric, with what is printed."""
+    return [
+        "| arm | metric | ours | printed | |",
+        "|---|---|---|---|---|",
+        *(_row(cell, report) for cell in report["cells"]),
+        "",
+        "Better is by more than both deviations, reached is to within the printed one, or 0.05 of "
+        "rounding.",
+    ]
+
+
+def _arms(report):
+    """A line per arm with all metrics, where nothing is printed; blank if not measured."""
+    titles = {cell["metric"]: cell["title"] for cell in report["cells"]}
+    found: dict[str, dict[str, str]] = {}
+    for cell in report["cells"]:
+        ours = _ours(cell) if cell["ours"] else ""
+        found.setdefault(cell["arm"], {})[cell["metric"]] = ours
+    rows = [[arm, *(each.get(name, "") for name in titles)] for arm, each in found.items()]
+    lines = [["arm", *titles.values()], ["---"] * (1 + len(titles)), *rows]
+    return [f"| {' | '.join(line)} |" for line in lines]
 
 
 def _row(cell, report):
@@ -113,8 +136,10 @@ def _in_parentheses(theirs):
 
 
 def _number(mean, deviation):
-    """`99.89`, or `98.12 ± 0.04` where there is a deviation."""
-    return f"{mean:.4g}" + ("" if deviation is None else f" ± {deviation:.2g}")
+    """`99.89`, or `98.12 ± 0.04` where there is a deviation; what rounding makes is 0."""
+    if deviation is None:
+        return f"{mean:.4g}"
+    return f"{mean:.4g} ± {deviation if deviation > 1e-12 * abs(mean) else 0:.2g}"
 
 
 def _deviations(report):
@@ -123,14 +148,16 @@ def _deviations(report):
 
 
 def _budget(budget):
-    """`1,000 transitions seen, preset laptop`; where arms differ, each with its name."""
+    """`1,000 transitions seen, preset laptop`; where arms differ, with their names."""
     words: list[str] = []
     for name in dict.fromkeys(name for found in budget.values() for name in found):
-        by_arm = {arm: _quantity(name, found[name]) for arm, found in budget.items()}
-        if len(set(by_arm.values())) == 1:
-            words += set(by_arm.values())
+        arms: dict[str, list[str]] = {}
+        for arm, found in budget.items():
+            arms.setdefault(_quantity(name, found[name]), []).append(arm)
+        if len(arms) == 1:
+            words += arms
         else:
-            words += [f"{text} ({arm})" for arm, text in by_arm.items()]
+            words += [f"{text} ({', '.join(those)})" for text, those in arms.items()]
     return ", ".join(words)
 
 

@@ -78,6 +78,13 @@ def test_a_page_shows_the_remark_and_says_what_is_missing():
         cell["published"] = None
     lines = pages.page(report).splitlines()
     assert lines[2].startswith("`sen` and `tfn` are compared; [arXiv 2204.11371]")
+    assert lines[4:8] == [
+        "| arm | Hits@1 % | MRR % |",
+        "| --- | --- | --- |",
+        "| sen | 99.89 ± 0.037 | 50 |",
+        "| tfn |  |  |",
+    ]
+    assert not any(line.startswith("Better is") for line in lines)
     assert lines[2].endswith("prints no numbers for it.")
     assert {"- Seeds: 3", "- Commit: not in a git checkout"} <= set(lines)
     assert lines[-1] == "One seed."

@@ -27,7 +27,8 @@ class Field:
             other).
 
     Raises:
-        ValueError: for another axis, a representation of another group, or both pixels and voxels.
+        ValueError: for another axis, a representation of another group, both pixels and voxels, or
+            another number of sizes.
 
     Example:
         >>> Field("C4", "regular", pixels=True), Field("O", voxels=True), Field("D4")
@@ -55,6 +56,9 @@ class Field:
                 "Expected `pixels` or `voxels`; received both, "
                 f"pixels={pixels!r} and voxels={voxels!r}"
             )
+        for name, sizes, count in (("pixels", pixels, 2), ("voxels", voxels, 3)):
+            if isinstance(sizes, list | tuple) and len(sizes) != count:
+                raise ValueError(f"Expected `{name}` to hold {count} sizes; received {sizes!r}")
         group = finite.get(group)
         values = {
             "group": group,

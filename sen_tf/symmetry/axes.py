@@ -38,7 +38,7 @@ def transposed(field: Field, shape: Shape, order: list[int]) -> Field | None:
 
 def reduced(field: Field, shape: Shape, over: set[int], keepdims: bool) -> Field | None:
     """The field after a maximum, mean or sum over some axes."""
-    if None in shape[1:] or not field.fits(shape) or 0 in over:
+    if not field.fits(shape) or 0 in over:
         return None
     axes: Axes = []
     for number, parts in enumerate(_axes(field, shape), 1):

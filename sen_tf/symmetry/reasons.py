@@ -118,7 +118,10 @@ def _not_of_irreps(case):
     kind = "irreps" if in_space else "frequencies"
     if field.representation.name.startswith(kind):
         return None
-    fix = "use GroupDense, or ToIrreps before it" if in_space else "use layers of one group"
+    fix = "use layers of one group"
+    if in_space:
+        volumes = isinstance(case.layer, layers.IrrepsConv3D)
+        fix = f"use {'GroupConv3D' if volumes else 'GroupDense'}, or ToIrreps before it"
     return (
         f"it takes a function on {field.group} for parts of {whole}: {field.dimension} components "
         f"are {'degrees' if in_space else 'frequencies'} 0 to L of it as well",
@@ -141,25 +144,31 @@ def _not_square(case):
     shape, field = case.shapes[-1], case.stated[-1]
     if field is None or not is_exchanged(field, case.group, shape):
         return None
-    if field.voxels:
-        sizes = " x ".join(map(str, shape[1:4]))
-        return f"its output has {sizes} voxels, which quarter turns exchange", "keep volumes cubic"
-    return (
-        f"its output has {shape[1]} x {shape[2]} pixels, which quarter turns exchange",
-        "keep images square",
-    )
+    unit, fix = ("voxels", "volumes cubic") if field.voxels else ("pixels", "images square")
+    sides = " x ".join(map(str, _sides(field, shape)))
+    return f"its output has {sides} {unit}, which quarter turns exchange", f"keep {fix}"
 
 
 def is_exchanged(field: Field, group: FiniteGroup, shape: Shape) -> bool:
     """True for images that are not square, and volumes, where a group exchanges their sides."""
-    if field.space_axes < 2:
+    sides = _sides(field, shape)
+    if len(set(sides)) < 2:
         return False
-    sides = set(shape[1 : 1 + field.space_axes])
-    return len(sides) > 1 and any(shape[a] != shape[b] for a, b in exchanged(group, _axes(field)))
+    return any(sides[a - 1] != sides[b - 1] for a, b in exchanged(group, _axes(field)))
+
+
+def _sides(field, shape):
+    """The sizes of the image or volume, none where there are no places."""
+    return field.tokens or shape[1 : 1 + field.space_axes]
 
 
 def _axes(field):
-    return VOXELS if field is not None and field.voxels else PIXELS
+    return VOXELS if field.voxels else PIXELS
+
+
+def _on_grid(field):
+    """True if the places of a field are axes of their own, over which windows move."""
+    return field is not None and field.space_axes > 1
 
 
 def is_relaxed(case: Case) -> bool:
@@ -220,7 +229,7 @@ POINTWISE = (
 
 
 def _window(case):
-    if not hasattr(case.layer, "strides"):
+    if not hasattr(case.layer, "strides") or not _on_grid(case.field):
         return None
     transposed, axes = case.is_a("BaseConvTranspose"), _axes(case.field)
     return windows.asymmetry(case.layer, case.group, case.shapes[0], transposed, axes)
@@ -290,7 +299,7 @@ def _kernel(case):
     if _trivial(case.field) and _is_symmetric(case):
         return None
     turned = "mirrored" if case.group.name == "D1" else "turned"
-    d = 3 if case.field is not None and case.field.voxels else 2
+    d = case.field.space_dimensions if _on_grid(case.field) else 2
     first = f"GroupConv{d}D"
     if _trivial(case.field):
         first = f"LiftingConv{d}D and {first}{', or `convert`' if d == 2 else ''}"
@@ -301,6 +310,8 @@ def _kernel(case):
 
 def _is_symmetric(case):
     """True if the kernels of a convolution are the same under the group."""
+    if not _on_grid(case.field):
+        return True
     field = case.field.replace(group=case.group)
     for name, kernel in _numbers(case):
         sides = kernel.shape[:-2]

@@ -181,7 +181,8 @@ _NAMES: dict[Rule, str] = {
         Relu Relu6 LeakyRelu Elu Selu Gelu Silu Sigmoid HardSigmoid HardSilu LogSigmoid Softplus
         Softsign LogSoftmax Tanh Exp Expm1 Log Log1p Sqrt Rsqrt Square Absolute Abs Negative Clip
         Cast Sign Sin Cos StopGradient Reciprocal Flip Roll Pad ZerosLike OnesLike ConvertToTensor
-        Conv3D MaxPooling3D AveragePooling3D UpSampling3D ZeroPadding3D Cropping3D""",
+        Conv3D Conv3DTranspose MaxPooling3D AveragePooling3D UpSampling3D ZeroPadding3D
+        Cropping3D""",
     _merged: """
         Add Subtract Multiply Average Maximum Minimum
         Divide TrueDivide Power Where""",

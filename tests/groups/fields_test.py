@@ -166,6 +166,9 @@ def test_rotations_act_on_irreps_and_reflections_do_not():
 def test_wrong_arguments_are_named():
     with pytest.raises(ValueError, match="Expected `axis` to be -2 or -1; received axis=1"):
         Field("C4", axis=1)
+    for name, sizes in (("pixels", (3, 3, 3)), ("voxels", (3, 3))):
+        with pytest.raises(ValueError, match=f"`{name}` to hold . sizes; received"):
+            Field("C4", **{name: sizes})
     with pytest.raises(ValueError, match="a representation of C4"):
         Field("D4", Field("C4", "regular").representation)
     field = Field("C4", "regular", pixels=True)

@@ -16,6 +16,7 @@ from sen_tf.layers import (
     GroupDense,
     GroupPooling,
     IrrepsConv3D,
+    LiftingConv2D,
     LiftingConv3D,
     ProjectionConv3D,
     SpatialPooling3D,
@@ -67,6 +68,7 @@ def test_irreps_on_voxels_turn_and_mirror(group, cube):
 
 FAULTS = {
     "conv": (lambda: network(volumes=layers.Conv3D(2, 3, **NAME)), "kernel.*turned"),
+    "transposed_conv": (lambda: network(volumes=layers.Conv3DTranspose(2, 3, **NAME)), "kernel"),
     "pooling": (lambda: network(volumes=layers.MaxPooling3D(3, 2, "same", **NAME)), "3 on 4 rows"),
     "flat_pooling": (
         lambda: network(volumes=layers.AveragePooling3D((2, 2, 1), **NAME)),
@@ -120,6 +122,34 @@ def test_volumes_that_are_not_cubic_are_refused_where_quarter_turns_act():
     report = explain(flat, planted.images(flat), "O")
     assert report.culprit.reason == "its output has 5 x 5 x 2 voxels, which quarter turns exchange"
     assert explain(flat, planted.images(flat), "C4").is_exact
+
+
+@pytest.mark.parametrize(("group", "dimensions"), [("O", 3), ("C4", 2)])
+def test_sizes_need_not_be_known(group, dimensions):
+    lifting, pooling = (
+        (LiftingConv3D, layers.GlobalAveragePooling3D)
+        if dimensions == 3
+        else (LiftingConv2D, layers.GlobalAveragePooling2D)
+    )
+    grid = keras.Input((*[None] * dimensions, 2))
+    model = keras.Model(grid, pooling()(GroupPooling()(lifting(group, 2, 3)(grid))))
+    x = np.random.default_rng(0).normal(size=(1, *[7] * dimensions, 2))
+    report = explain(model, x, group)
+    assert report.is_exact and {record.verdict for record in report.layers} == {"exact"}, report
+
+
+def test_places_on_one_axis_are_images_and_volumes_too():
+    tokens = keras.Input((12, 1), name="tokens")
+    model = keras.Model(tokens, layers.GlobalAveragePooling1D()(tokens))
+    stated = {"tokens": Field("C4", pixels=(3, 4))}
+    with pytest.raises(ValueError, match="square images"):
+        explain(model, np.ones((2, 12, 1)), "C4", fields=stated)
+    tokens = keras.Input((27, 1), name="tokens")
+    conv = layers.Conv1D(2, 3, padding="same", name="guilty")
+    model = keras.Model(tokens, layers.GlobalAveragePooling1D()(conv(tokens)))
+    volume = Field("O", voxels=(3, 3, 3))
+    report = explain(model, planted.images(model), "O", {"tokens": volume, "guilty": volume})
+    assert report.culprit.layer == "guilty"
 
 
 def test_functions_of_another_group_are_named():

@@ -20,7 +20,7 @@ DOCS = ROOT / "docs"
 RESULTS, NOTES = DOCS / "results", DOCS / "notes"
 REPORTS = sorted(RESULTS.glob("*.json"))
 FINDINGS = sorted(path for path in NOTES.glob("*.md") if path.name != "index.md")
-NO_TABLE_OF_A_PAPER = {"plateau", "recipes"}
+NO_TABLE_OF_A_PAPER = {"negatives", "plateau", "recipes"}
 
 PROGRAMS = {
     "train": lambda words: train.parse(words, *train.GROUPS),

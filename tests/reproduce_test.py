@@ -125,6 +125,37 @@ def test_recipes_are_compared_and_drawn(tmp_path):
     assert file.stat().st_size > 5000
 
 
+def test_each_negative_part_is_tried_where_the_table_says(tmp_path, monkeypatch):
+    last = {"hits@1": 0.5, "hits@10": 1.0, "mrr": 0.75}
+    history = [{"val_skill": 0.2, "val_z_norm": 3.0}, {"val_skill": 0.9, "val_z_norm": 2.0}]
+    summary = {"scores": {"steps": {"1": last}, "symmetry": None}, "history": history}
+    summary |= {"transitions_seen": 64, "preset": "quick", "precision": "float32"}
+    losses = {}
+
+    def trained(chosen, directory):
+        losses[directory.name] = chosen.loss
+        return types.SimpleNamespace(summary=summary)
+
+    monkeypatch.setattr(training_run, "run", trained)
+    table, chosen = experiments.get("negatives"), reproduce.parse(["--table=negatives"])[1:]
+    for arm in table.arms:
+        found = table.run(arm, chosen, 3, tmp_path / arm)
+        assert (found["val_skill"], found["z_norm"], found["mrr"]) == (0.9, 3.0, 75.0)
+        env, part = arm.split("-")
+        assert losses[arm].negative_part == part.removesuffix("_contrast")
+        contrasted = env in ("shapes", "cubes", "rush_hour") and part != "uniformity"
+        assert (losses[arm].action_contrast > 0) == contrasted
+
+
+def test_negative_parts_are_drawn(tmp_path):
+    for arm in experiments.get("negatives").arms:
+        row = {"transitions": 10, "val_skill": 0.2, "val_z_norm": 3.0}
+        (tmp_path / f"{arm}-seed1").mkdir()
+        (tmp_path / f"{arm}-seed1" / "metrics.json").write_text(json.dumps({"history": [row]}))
+    (file,) = experiments.get("negatives").draw(tmp_path)
+    assert file.stat().st_size > 5000
+
+
 def test_the_plateau_is_left_sooner_by_transitions_that_start_at_zero(tmp_path):
     command = ["--table=plateau", "--steps=200", "--seeds=1", f"--output={tmp_path}"]
     for arm in ("random", "zero"):

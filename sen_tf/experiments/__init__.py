@@ -31,6 +31,7 @@ TABLES = {
     "sequence": "sequence_labelling",
     "plateau": "plateau",
     "recipes": "recipes",
+    "negatives": "negatives",
 }
 
 

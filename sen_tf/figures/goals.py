@@ -4,10 +4,10 @@ import pathlib
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib.figure import Figure
 from PIL import Image
 
-from sen_tf.figures.rollouts import ANIMATED_PIXELS, FOUND, OTHER, as_rgb, show
+from sen_tf.figures.rollouts import ANIMATED_PIXELS, FOUND, OTHER
+from sen_tf.figures.strips import Strips, as_rgb
 
 TASKS = 6
 """Tasks that are drawn."""
@@ -28,20 +28,14 @@ def draw_goals(
             reached, else red ones.
     """
     times = np.unique(np.linspace(0, len(frames) - 1, BETWEEN + 2).astype(int))
-    tasks = min(TASKS, len(goals))
-    figure = Figure(figsize=(len(times) + 1.3, 1.1 * tasks + 0.3), layout="constrained")
-    grid = figure.subplots(tasks, len(times) + 1, squeeze=False)
-    for task, axes in enumerate(grid):
-        colour = FOUND if reached[task] else OTHER
-        for column, time in enumerate(times):
-            ends = time == times[-1]
-            show(axes[column], frames[time][task], colour if ends else "0.7")
-            if task == 0:
-                axes[column].set_title(f"step {time}", fontsize=8)
-        show(axes[-1], goals[task], "0.7")
-    grid[0, -1].set_title("goal", fontsize=8)
-    figure.savefig(path)
-    return path
+    strips = Strips(len(times) + 1)
+    titles = [(f"step {time}", "black") for time in times] + [("goal", "black")]
+    for task in range(min(TASKS, len(goals))):
+        colours = ["0.7"] * (len(times) + 1)
+        colours[-2] = FOUND if reached[task] else OTHER
+        cells = [*(frames[time][task] for time in times), goals[task]]
+        strips.add(cells, colours, titles if task == 0 else ())
+    return strips.save(path)
 
 
 def animate_goals(

@@ -3,17 +3,19 @@
 Of stacked frames, the channels of which are those of several images, the last image is shown.
 """
 
+import itertools
 import pathlib
 from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.artist import Artist
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import EngFormatter
 from PIL import Image, ImageDraw, ImageFont
+
+from sen_tf.figures.strips import Strips, as_rgb
 
 STRIPS = 4
 COLUMNS = 8
@@ -194,41 +196,41 @@ def _draw_strips(above, below, path, actions, unseen, mark=False):
 
     With `mark`, green frames around images that equal the ones above, and red ones around others.
     """
-    strips, times = above.shape[:2]
-    beside = max(1, min(strips, COLUMNS // times))
-    rows, high = -(-strips // beside), 1 + len(below)
-    size = (beside * times + 0.8, (1.1 * high + 0.2) * rows + 0.5)
-    figure = Figure(figsize=size, layout="constrained")
-    grid = figure.subplots(high * rows, beside * times, squeeze=False)
-    for axes in grid.flat:
-        axes.axis("off")
-    for strip in range(strips):
-        row, column = divmod(strip, beside)
-        upper, *lower = grid[high * row : high * (row + 1), column * times : (column + 1) * times]
-        for time in range(times):
-            show(upper[time], above[strip, time], "0.7")
-            title = f"t = {time}" if row == 0 else ""
+    number, times = above.shape[:2]
+    beside = max(1, min(number, COLUMNS // times))
+    strips = Strips(beside * times)
+    for first in range(0, number, beside):
+        shown = range(first, min(first + beside, number))
+        captions = []
+        for strip, time in itertools.product(shown, range(times)):
+            title = f"t = {time}" if first == 0 else ""
             taken = "" if actions is None or time == 0 else actions[strip][time - 1]
-            colour = UNSEEN if taken in unseen else "black"
-            upper[time].set_title(f"{title}\n{taken}".strip("\n"), fontsize=8, color=colour)
-        upper[0].set_ylabel("true", fontsize=8, rotation=0, ha="right", va="center")
-        for axes, (name, images) in zip(lower, below.items(), strict=True):
-            axes[0].text(1, 0.5, name, ha="right", va="center", fontsize=8)
-            for time in range(1, times):
-                image = images[strip, time - 1]
-                same = np.array_equal(image, above[strip, time])
-                colour = (FOUND if same else OTHER) if mark else "0.7"
-                show(axes[time], image, colour)
-    _explain(figure, mark, unseen if actions is not None else ())
-    figure.savefig(path)
-    return path
+            words = f"{title}\n{taken}" if time else f"true\n{title}"
+            captions.append((words.strip("\n"), UNSEEN if taken in unseen else "black"))
+        strips.add([image for strip in shown for image in above[strip]], captions=captions)
+        for name, images in below.items():
+            cells = [cell for strip in shown for cell in (name, *images[strip])]
+            colours = [
+                colour for strip in shown for colour in ("", *_marks(above, images, strip, mark))
+            ]
+            strips.add(cells, colours)
+    room = _explain(strips.figure, mark, unseen if actions is not None else ())
+    return strips.save(path, room)
+
+
+def _marks(above, images, strip, mark):
+    """Colours of the frames of a strip of images of times 1 to T."""
+    if not mark:
+        return ["0.7"] * len(images[strip])
+    pairs = zip(images[strip], above[strip, 1:], strict=True)
+    return [FOUND if np.array_equal(image, true) else OTHER for image, true in pairs]
 
 
 FOUND, OTHER = "tab:green", "tab:red"
 
 
 def _explain(figure, mark, unseen):
-    """The legend of marks and of actions that training did not have."""
+    """Draws a legend of marks and of actions that training did not have; returns its height."""
     handles: list[Artist] = []
     if mark:
         words = {FOUND: "its own episode is nearest", OTHER: "another episode's image is nearer"}
@@ -239,26 +241,9 @@ def _explain(figure, mark, unseen):
     if unseen:
         label = f"never in training: {', '.join(unseen)}"
         handles.append(Line2D([], [], linestyle="", marker="s", color=UNSEEN, label=label))
-    if handles:
-        figure.legend(
-            handles=handles,
-            loc="outside lower center",
-            ncols=len(handles),
-            frameon=False,
-            fontsize=8,
-        )
-
-
-def as_rgb(frames: np.ndarray) -> np.ndarray:
-    """The RGB image `(..., H, W, 3)` in frames `(..., H, W, C)`: the last one, or a grey one."""
-    last = frames[..., -3:] if frames.shape[-1] % 3 == 0 else frames[..., -1:]
-    return np.broadcast_to(last, (*frames.shape[:-1], 3))
-
-
-def show(axes: Axes, image: np.ndarray, colour: str) -> None:
-    """Shows an image `(H, W, C)` in axes, in a frame of a colour."""
-    axes.axis("on")
-    axes.imshow(as_rgb(image))
-    axes.set(xticks=[], yticks=[])
-    for spine in axes.spines.values():
-        spine.set(color=colour, linewidth=2)
+    if not handles:
+        return 0.0
+    figure.legend(
+        handles=handles, loc="outside lower center", ncols=len(handles), frameon=False, fontsize=8
+    )
+    return 0.3

@@ -138,8 +138,13 @@ def _in_parentheses(theirs):
 def _number(mean, deviation):
     """`99.89`, or `98.12 ± 0.04` where there is a deviation; what rounding makes is 0."""
     if deviation is None:
-        return f"{mean:.4g}"
-    return f"{mean:.4g} ± {deviation if deviation > 1e-12 * abs(mean) else 0:.2g}"
+        return _digits(mean, 4)
+    return f"{_digits(mean, 4)} ± {_digits(deviation if deviation > 1e-12 * abs(mean) else 0, 2)}"
+
+
+def _digits(number, count):
+    """A number with so many digits; one that has more before the point, in full."""
+    return f"{number:.{count}g}" if abs(number) < 10**count - 0.5 else f"{number:.0f}"
 
 
 def _deviations(report):

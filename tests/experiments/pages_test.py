@@ -90,6 +90,12 @@ def test_a_page_shows_the_remark_and_says_what_is_missing():
     assert lines[-1] == "One seed."
 
 
+def test_numbers_of_many_digits_are_written_out():
+    report = copy.deepcopy(REPORT)
+    report["cells"][0]["ours"] |= {"mean": 12345.6, "deviation": 303.3}
+    assert "| sen | Hits@1 % | 12346 ± 303 | 83.7 ± 36 | reached |" in pages.page(report)
+
+
 @pytest.fixture
 def folder(tmp_path):
     for name in ("b", "a"):

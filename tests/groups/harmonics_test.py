@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy import special
 
 from sen_tf.groups import actions, finite, harmonics
 
@@ -85,13 +86,7 @@ def defect(size, ring, q):
     h = np.exp(-((r - ring.radius) ** 2) / (2 * ring.width**2)) * np.exp(1j * q * np.angle(z))
     nodes, weights = np.polynomial.legendre.leggauss(40)
     w = (nodes + 1) / 2 * 0.85 * np.pi
-    own = np.abs(bessel(q, np.outer(w, r)) @ (h.conj() * np.exp(1j * q * np.angle(z)))) ** 2
+    own = np.abs(special.jv(q, np.outer(w, r)) @ (h.conj() * np.exp(1j * q * np.angle(z)))) ** 2
     distances = np.abs(z[:, None] - z)
-    total = [(h.conj() @ bessel(0, each * distances) @ h).real for each in w]
+    total = [(h.conj() @ special.j0(each * distances) @ h).real for each in w]
     return 1 - np.sum(own * w * weights) / np.sum(np.array(total) * w * weights)
-
-
-def bessel(q, x):
-    """J_q(x) by the midpoint rule."""
-    angles = (np.arange(64) + 0.5) * np.pi / 64
-    return np.mean(np.cos(q * angles - x[..., None] * np.sin(angles)), axis=-1)

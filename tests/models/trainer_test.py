@@ -228,9 +228,9 @@ def test_activities_in_a_contrast_of_actions_train(jit_compile):
     [(None, False), (ContrastiveLoss([OtherSamples(4)]), False), (varied_loss(), True)],
 )
 def test_the_last_batch_may_be_of_any_size(loss, jit_compile):
+    model = small_model()
+    model.compile("adam", loss, jit_compile=jit_compile)
     for count, size in ((7, 3), (1, 1)):
-        model = small_model()
-        model.compile("adam", loss, jit_compile=jit_compile)
         losses = model.fit(data(count), batch_size=size, verbose=0).history["loss"]
         assert np.isfinite(
             [*losses, *model.evaluate(data(count), batch_size=size, verbose=0)]
@@ -302,7 +302,7 @@ TWO_REPLICAS = """
     strategy.run(tf.function(lambda x: layer(x, training=True)), args=(values,))
     np.testing.assert_allclose([layer.moving_mean, layer.moving_variance], [[1.0], [3.0]])
 
-    for rows in (5, 3, 1):
+    for rows in (5, 1):  # 4 + 1, and none on the second
         found = []
         for scope in (tf.distribute.get_strategy(), strategy):
             keras.utils.set_random_seed(0)

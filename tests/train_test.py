@@ -110,8 +110,13 @@ def test_a_finished_run_is_not_trained_again(workplace, capsys):
 @pytest.fixture
 def bare(monkeypatch):
     """Leaves out what training ends with, where a test is about something else."""
+
+    def draw_nothing(latents, read, env, directory, unseen=()):
+        (directory / "figures").mkdir(exist_ok=True)  # where the curves of training go
+        return []
+
     monkeypatch.setattr(export, "export_model", lambda model, directory: directory)
-    monkeypatch.setattr(drawing, "draw", lambda *_: [])
+    monkeypatch.setattr(drawing, "draw", draw_nothing)
 
 
 @pytest.mark.usefixtures("bare")

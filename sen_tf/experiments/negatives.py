@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter
 
 from sen_tf.experiments import symmetric_embeddings, training_run, world_models
@@ -67,31 +68,45 @@ def run(arm: str, settings: Sequence[Any], seed: int, directory: pathlib.Path) -
 
 def draw(directory: pathlib.Path) -> list[pathlib.Path]:
     """Draws validation skill, and below it the size of states, against the transitions seen."""
-    figure = Figure(figsize=(2.6 * len(TRIED), 5), layout="constrained")
-    axes = figure.subplots(2, len(TRIED), sharex="col", squeeze=False)
-    for column, (env, parts) in enumerate(TRIED.items()):
-        for colour, part in enumerate(parts):
-            histories = [
-                json.loads(file.read_text(encoding="utf-8"))["history"]
-                for file in sorted(directory.glob(f"{env}-{part}-seed*/{runs.METRICS}"))
-            ]
-            for number, history in enumerate(histories):
-                seen = [row["transitions"] for row in history]
-                label = None if number else part.replace("_", " with ")
-                for row, name in enumerate(("val_skill", "val_z_norm")):
-                    values = [each[name] for each in history]
-                    axes[row, column].plot(seen, values, ".-", color=f"C{colour}", label=label)
-        axes[0, column].set(title=env.replace("_", " "), ylim=(-0.2, 1.02))
-        axes[1, column].set(xlabel="transitions seen", ylim=(0, None))
-        axes[1, column].xaxis.set_major_formatter(EngFormatter(sep=""))
+    histories = {
+        env: {part: _histories(directory, f"{env}-{part}") for part in parts}
+        for env, parts in TRIED.items()
+    }
+    shown = {env: of_parts for env, of_parts in histories.items() if any(of_parts.values())}
+    figure = Figure(figsize=(1 + 2.4 * len(shown), 5.2), layout="constrained")
+    axes = figure.subplots(2, len(shown), sharex="col", squeeze=False)
+    for column, (env, of_parts) in enumerate(shown.items()):
+        above, below = axes[:, column]
+        _draw_curves(above, of_parts, "val_skill")
+        _draw_curves(below, of_parts, "val_z_norm")
+        above.set(title=env.replace("_", " "), ylim=(-0.2, 1.02))
+        below.set(xlabel="transitions seen", ylim=(0, None))
+        below.xaxis.set_major_formatter(EngFormatter(sep=""))
     axes[0, 0].set_ylabel("validation skill")
-    axes[1, 0].set_ylabel("|z|")
-    for axis in axes.flat:
-        axis.grid(alpha=0.3)
-    axes[0, 0].legend(frameon=False)
+    axes[1, 0].set_ylabel("mean |z|")
+    handles = [
+        Line2D([], [], color=f"C{number}", label=part.replace("_", " with action "))
+        for number, part in enumerate(PARTS)
+    ]
+    columns = min(len(handles), len(shown))
+    figure.legend(handles=handles, loc="outside upper center", ncols=columns, frameon=False)
     path = directory / "negatives.png"
     figure.savefig(path)
     return [path]
+
+
+def _histories(directory, arm):
+    """What the runs of an arm noted after each epoch, a list per seed."""
+    files = sorted(directory.glob(f"{arm}-seed*/{runs.METRICS}"))
+    return [json.loads(file.read_text(encoding="utf-8"))["history"] for file in files]
+
+
+def _draw_curves(axes, of_parts, name):
+    for part, histories in of_parts.items():
+        for history in histories:
+            seen, values = ([row[key] for row in history] for key in ("transitions", name))
+            axes.plot(seen, values, ".-", color=f"C{list(PARTS).index(part)}")
+    axes.grid(alpha=0.3)
 
 
 EXPERIMENTS = {

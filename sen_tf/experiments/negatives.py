@@ -1,4 +1,4 @@
-"""What keeps states apart, the hinge or uniformity, at the quick budget of every environment.
+"""The hinge beside uniformity, which keep states apart, at the quick budget of every environment.
 
   python -m sen_tf.reproduce --table=negatives
   python -m sen_tf.reproduce --table=negatives --only=cubes-uniformity --seeds=1
@@ -36,7 +36,7 @@ TRIED = {
     "reacher": ("hinge", "uniformity"),
     "teapot": ("hinge", "uniformity"),
 }
-"""What is tried in each environment; the recipes of the last two contrast no actions."""
+"""The negative parts tried in each environment; the last two recipes contrast no actions."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,7 +96,7 @@ def draw(directory: pathlib.Path) -> list[pathlib.Path]:
 
 
 def _histories(directory, arm):
-    """What the runs of an arm noted after each epoch, a list per seed."""
+    """The numbers of each epoch of the runs of an arm, a list per seed."""
     files = sorted(directory.glob(f"{arm}-seed*/{runs.METRICS}"))
     return [json.loads(file.read_text(encoding="utf-8"))["history"] for file in files]
 

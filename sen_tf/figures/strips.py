@@ -8,9 +8,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 SIDE, GAP = 0.9, 0.1
-"""How wide an image is, and what is left between two, inches."""
+"""Width of an image, and of what is left between two, inches."""
 LINE = 0.14
-"""How high a line of words is, inches."""
+"""Height of a line of words, inches."""
 
 
 class Strips:

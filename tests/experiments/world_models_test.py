@@ -176,7 +176,7 @@ def test_a_model_is_drawn(env, tmp_path):
     for file in files:
         assert pixels(file).std() > 5
     # Two strips of three images side by side and two below, each with a row of predictions.
-    assert pixels(files[1]).shape == (530, 680, 3)
+    assert pixels(files[1]).shape == (492, 620, 3)
 
 
 def test_large_frames_come_from_fewer_episodes(tmp_path, monkeypatch):

@@ -105,8 +105,8 @@ def test_a_table_of_one_arm_is_made_in_processes_of_its_own(tmp_path, capfd):
 
 def test_recipes_of_one_step_are_scored_by_it(tmp_path, monkeypatch):
     scores = {"steps": {"1": {"hits@1": 0.5, "hits@10": 1.0, "mrr": 0.75}}, "symmetry": None}
-    summary = {"scores": scores, "history": [{"val_skill": 0.25}]}
-    summary |= {"transitions_seen": 64, "precision": "float32"}
+    summary = {"scores": scores, "history": [{"val_skill": 0.25, "val_z_norm": 2.0}]}
+    summary |= {"transitions_seen": 64, "preset": "quick", "precision": "float32"}
     monkeypatch.setattr(training_run, "run", lambda *_: types.SimpleNamespace(summary=summary))
     chosen = reproduce.parse(["--table=recipes", "--env=reacher"])[1:]
     found = experiments.get("recipes").run("fast", chosen, 3, tmp_path)

@@ -35,6 +35,11 @@ TINY = [
     *("--env=shapes", "--preset=quick", "--train_episodes=300", "--eval_episodes=40"),
     *("--hidden=8", "--filters=8", "--epochs=3", "--batch_size=32"),
 ]
+SHORT = [
+    *("--train_episodes=40", "--train_steps=2", "--eval_episodes=8", "--eval_steps=1"),
+    *("--hidden=8", "--filters=4", "--epochs=1", "--batch_size=16", "--preset=quick"),
+    "--precision=float32",
+]
 
 
 @pytest.fixture(scope="module")
@@ -78,13 +83,6 @@ def test_every_environment_trains(tmp_path, make_reacher, env, arm):
         make_reacher()  # or skips
     train.main([f"--env={env}", f"--model={arm}", *SHORT, *places(tmp_path, "run")])
     check_run(tmp_path / "run", env)
-
-
-SHORT = [
-    *("--train_episodes=40", "--train_steps=2", "--eval_episodes=8", "--eval_steps=1"),
-    *("--hidden=8", "--filters=4", "--epochs=1", "--batch_size=16", "--preset=quick"),
-    "--precision=float32",
-]
 
 
 def check_run(run, env):

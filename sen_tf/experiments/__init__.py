@@ -31,7 +31,7 @@ TABLES = {
     "sequence": "sequence_labelling",
     "plateau": "plateau",
     "recipes": "recipes",
-    "negatives": "negatives",
+    "negatives": "recipes",
 }
 
 

@@ -28,7 +28,7 @@ def draw_goals(
             reached, else red ones.
     """
     times = np.unique(np.linspace(0, len(frames) - 1, BETWEEN + 2).astype(int))
-    strips = Strips(len(times) + 1)
+    strips = Strips(len(times) + 1, goals.shape[1:])
     titles = [(f"step {time}", "black") for time in times] + [("goal", "black")]
     for task in range(min(TASKS, len(goals))):
         colours = ["0.7"] * (len(times) + 1)

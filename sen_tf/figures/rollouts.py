@@ -198,7 +198,7 @@ def _draw_strips(above, below, path, actions, unseen, mark=False):
     """
     number, times = above.shape[:2]
     beside = max(1, min(number, COLUMNS // times))
-    strips = Strips(beside * times)
+    strips = Strips(beside * times, above.shape[2:])
     for first in range(0, number, beside):
         shown = range(first, min(first + beside, number))
         captions = []
@@ -214,7 +214,7 @@ def _draw_strips(above, below, path, actions, unseen, mark=False):
                 colour for strip in shown for colour in ("", *_marks(above, images, strip, mark))
             ]
             strips.add(cells, colours)
-    room = _explain(strips.figure, mark, unseen if actions is not None else ())
+    room = _explain(strips, mark, unseen if actions is not None else ())
     return strips.save(path, room)
 
 
@@ -229,7 +229,7 @@ def _marks(above, images, strip, mark):
 FOUND, OTHER = "tab:green", "tab:red"
 
 
-def _explain(figure, mark, unseen):
+def _explain(strips, mark, unseen):
     """Draws a legend of marks and of actions that training did not have; returns its height."""
     handles: list[Artist] = []
     if mark:
@@ -243,7 +243,8 @@ def _explain(figure, mark, unseen):
         handles.append(Line2D([], [], linestyle="", marker="s", color=UNSEEN, label=label))
     if not handles:
         return 0.0
-    figure.legend(
-        handles=handles, loc="outside lower center", ncols=len(handles), frameon=False, fontsize=8
+    beside = max(1, min(len(handles), strips.columns // 2))  # each is up to two images wide
+    strips.figure.legend(
+        handles=handles, loc="outside lower center", ncols=beside, frameon=False, fontsize=8
     )
-    return 0.3
+    return 0.1 + 0.2 * -(-len(handles) // beside)

@@ -11,6 +11,8 @@ SIDE, GAP = 0.9, 0.1
 """Width of an image, and of what is left between two, inches."""
 LINE = 0.14
 """Height of a line of words, inches."""
+NARROWEST = 2.6
+"""Width that a line of a legend needs, inches."""
 
 
 class Strips:
@@ -20,10 +22,12 @@ class Strips:
 
     Args:
         columns: Images per row.
+        shape: Shape of the images, of which the first two sizes count.
     """
 
-    def __init__(self, columns: int) -> None:
+    def __init__(self, columns: int, shape: Sequence[int]) -> None:
         self.columns, self.depth = columns, 0.0
+        self.high = SIDE * shape[0] / shape[1]
         self.figure = Figure(layout="constrained")
         self.axes = self.figure.add_subplot()
         self.axes.axis("off")
@@ -41,26 +45,27 @@ class Strips:
             colours: Those of the frames around images, one per cell; grey without.
             captions: Words above each image and their colour.
         """
-        images = [cell for cell in cells if not isinstance(cell, str)]
-        high = SIDE * images[0].shape[0] / images[0].shape[1]
         lines = max((words.count("\n") + 1 for words, _ in captions if words), default=0)
         top = self.depth + LINE * lines
+        bottom = top + self.high
         for column, cell in enumerate(cells):
             left = column * (SIDE + GAP)
             if isinstance(cell, str):
-                right, middle = left + SIDE, top + high / 2
+                right, middle = left + SIDE, top + self.high / 2
                 self.axes.text(right, middle, cell, ha="right", va="center", fontsize=8)
                 continue
-            self.axes.imshow(as_rgb(cell), extent=(left, left + SIDE, top + high, top))
+            self.axes.imshow(as_rgb(cell), extent=(left, left + SIDE, bottom, top))
             colour = colours[column] if colours else "0.7"
-            frame = Rectangle((left, top), SIDE, high, fill=False, edgecolor=colour, linewidth=2)
+            frame = Rectangle(
+                (left, top), SIDE, self.high, fill=False, edgecolor=colour, linewidth=2
+            )
             self.axes.add_patch(frame)
         for column, (words, colour) in enumerate(captions):
             middle = column * (SIDE + GAP) + SIDE / 2
             self.axes.text(
                 middle, top - 0.03, words, ha="center", va="bottom", fontsize=8, color=colour
             )
-        self.depth = top + high + GAP
+        self.depth = bottom + GAP
 
     def save(self, path: pathlib.Path, below: float = 0.0) -> pathlib.Path:
         """Writes the figure; returns the path.
@@ -71,7 +76,7 @@ class Strips:
         """
         wide = self.columns * (SIDE + GAP)
         self.axes.set(xlim=(-GAP, wide), ylim=(self.depth, -GAP), aspect="equal")
-        self.figure.set_size_inches(wide + 2 * GAP, self.depth + below + 2 * GAP)
+        self.figure.set_size_inches(max(wide + 2 * GAP, NARROWEST), self.depth + below + 2 * GAP)
         self.figure.savefig(path)
         return path
 

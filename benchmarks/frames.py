@@ -1,12 +1,14 @@
-"""Pictures of 3D Blocks, beside the same drawn by matplotlib and resized by Pillow.
+"""Pictures of 3D Blocks, beside the same drawn by matplotlib and resized by Pillow; of Reacher.
 
 Both draw the same random boards. matplotlib takes too long for as many; time a frame is compared.
+Reacher's are drawn by MuJoCo, in as many processes as there are cores.
 """
 
 import numpy as np
 
 from benchmarks.table import Measured, Row
 from benchmarks.timing import time_in_turn
+from sen_tf import envs
 from sen_tf.envs import rendering
 
 PEER = "matplotlib"
@@ -30,10 +32,21 @@ def measure(rounds, boards, few):
     )
 
 
-def rows(rounds, frames=8192, drawn=20):
+def measure_reacher(rounds, arms):
+    """Seconds an image of Reacher at the side of the laptop preset, of arms in random places."""
+    env, rng = envs.make("reacher", size=65), np.random.default_rng(0)
+    states = env.sample_states(rng, arms)
+    states[..., :2] = rng.uniform(-np.pi, np.pi, (arms, 2, 2))
+    times = time_in_turn({"ours": lambda: env.render_states(states)}, rounds)["ours"]
+    env.close()
+    return Measured.of([each / (2 * arms) for each in times])  # two images of each
+
+
+def rows(rounds, frames=8192, drawn=20, arms=500):
     boards = random_boards(frames)
     few = boards[:drawn]
     ours, theirs = measure(rounds, boards, few)
     off = abs(rendering.CubesRenderer()(few).astype(int) - rendering.render_cubes_matplotlib(few))
     note = f"pictures differ by {off.mean():.2f} of 255, at most {off.max()}"
     yield Row("a frame of 3D Blocks", "s", ours, PEER, theirs, most_of_peer=1 / 300, note=note)
+    yield Row("an image of Reacher, 65 x 65", "s", measure_reacher(rounds, arms), most=1 / 600)

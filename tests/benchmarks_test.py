@@ -121,12 +121,13 @@ def test_run_prints_a_table_and_writes_json(tmp_path, capsys):
     run.main(["--suite=frames", "--rounds=1", f"--output={path}"])
     printed = capsys.readouterr().out
     values = json.loads(path.read_text(encoding="utf-8"))
-    (each,) = values["rows"]
-    assert f"| {each['what']} |" in printed and f"; {each['note']} |" in printed
+    each, reacher = values["rows"]
+    assert f"| {each['what']} " in printed and f"; {each['note']} |" in printed
     assert values["machine"] in printed and values["versions"]["keras"]
     assert each["ratio"] == each["ours"]["median"] / each["theirs"]["median"]
     assert each["ratio"] < 1 / 30  # the target is 1 / 300; the machine may be busy
-    assert printed.strip().endswith("of 1 targets reached")
+    assert 0 < reacher["ours"]["median"] < 0.1
+    assert printed.strip().endswith("of 2 targets reached")
 
 
 def test_layers():

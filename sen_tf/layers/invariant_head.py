@@ -159,7 +159,7 @@ def _bispectrum(x, squares):
     def product(a, b):
         return a[0] * b[0] - a[1] * b[1], a[0] * b[1] + a[1] * b[0]
 
-    f = [(real[..., k, :], imaginary[..., k, :]) for k in range(last + 2)]
+    f = list(zip(ops.unstack(real, axis=-2), ops.unstack(imaginary, axis=-2), strict=True))
     scale = 1 / (squares + 1e-12)  # 0 gives 0, of gradient 0
     numbers = [f[0][0] ** 3 * scale]
     if n > 1:

@@ -18,7 +18,7 @@ from keras import ops
 
 from sen_tf.layers import arguments, output_fields
 from sen_tf.layers.inputs import settle
-from sen_tf.layers.irreps_parts import group_in_space, parities, parts
+from sen_tf.layers.irreps_parts import group_in_space, parities, parts, split_parts
 from sen_tf.layers.plain import with_weights
 from sen_tf.tensors import Shape, Tensor
 
@@ -128,14 +128,11 @@ class IrrepsDense(IrrepsMixing):
         self.add_kernels([input_shape[-1]] * len(self._slices))
 
     def call(self, inputs: Tensor) -> Tensor:
-        return self.mix(self._parts(settle(self, inputs, self._built_for)))
+        return self.mix(split_parts(settle(self, inputs, self._built_for), self._slices))
 
     def plain(self, inputs: Tensor) -> Tensor:
         """A `Dense` layer a part; see `layers.plain`."""
-        return self.plain_mix(self._parts(inputs))
-
-    def _parts(self, inputs):
-        return [inputs[..., part, :] for part in self._slices]
+        return self.plain_mix(split_parts(inputs, self._slices))
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (*input_shape[:-1], self.filters)

@@ -54,7 +54,7 @@ class _IrrepsNormalization(keras.layers.Layer):
 
     def _centred(self, x, mean):
         """`x` without the mean of its scalars."""
-        return ops.concatenate([x[..., :1, :] - mean, x[..., 1:, :]], axis=-2)
+        return self._offset(x, -mean)
 
     def _scaled(self, x, power, gamma, beta):
         """Parts of mean square 1 times gamma, and scalars plus beta."""
@@ -63,7 +63,8 @@ class _IrrepsNormalization(keras.layers.Layer):
 
     def _offset(self, x, beta):
         """`x` with an offset of its scalars."""
-        return ops.concatenate([x[..., :1, :] + beta, x[..., 1:, :]], axis=-2)
+        scalars, others = ops.split(x, [1], axis=-2)
+        return ops.concatenate([scalars + beta, others], axis=-2)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape

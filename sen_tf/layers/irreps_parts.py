@@ -1,11 +1,13 @@
 """The parts of direct sums of irreducible representations, on the axis before the channels."""
 
 import math
+from collections.abc import Sequence
 
 import keras
+from keras import ops
 
 from sen_tf.groups import circle, irreps
-from sen_tf.tensors import Shape
+from sen_tf.tensors import Shape, Tensor
 
 SPACE = ("SO3", "O3")
 GROUPS = (*SPACE, *circle.NAMES)
@@ -61,6 +63,15 @@ def parts(layer: keras.layers.Layer, group: str, shape: Shape) -> list[slice]:
             f"received {tuple(shape)}."
         )
     return found
+
+
+def split_parts(inputs: Tensor, parts: Sequence[slice]) -> list[Tensor]:
+    """The tensor (batch, ..., size, channels) of each of the `parts` of a feature.
+
+    By one split: the gradient of a slice is an array of the whole feature's size, padded by zeros.
+    """
+    ends = [part.stop for part in parts[:-1]]
+    return ops.split(inputs, ends, axis=-2) if ends else [inputs]
 
 
 def _of_degrees(components):

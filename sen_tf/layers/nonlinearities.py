@@ -15,7 +15,7 @@ from keras import ops
 from sen_tf.groups import circle
 from sen_tf.layers import arguments, output_fields
 from sen_tf.layers.inputs import settle
-from sen_tf.layers.irreps_parts import group_name, parts
+from sen_tf.layers.irreps_parts import group_name, parts, split_parts
 from sen_tf.layers.plain import constant, plain_call
 from sen_tf.tensors import Shape, Tensor
 
@@ -99,10 +99,10 @@ class GatedActivation(_IrrepsActivation):
         return self._gated(inputs, plain_call)
 
     def _gated(self, inputs, apply):
-        scalars = inputs[..., :1, :]
+        scalars, *others = split_parts(inputs, self._parts)
         outputs = [self.activation(scalars)]
-        for part, gate in zip(self._parts[1:], self.gates, strict=True):
-            outputs.append(inputs[..., part, :] * apply(gate, scalars))
+        for x, gate in zip(others, self.gates, strict=True):
+            outputs.append(x * apply(gate, scalars))
         return ops.concatenate(outputs, axis=-2)
 
 
@@ -141,9 +141,9 @@ class NormActivation(_IrrepsActivation):
         return self._scaled(inputs, constant(ops.convert_to_numpy(self.bias), inputs))
 
     def _scaled(self, inputs, bias):
-        outputs = [self.activation(inputs[..., :1, :] + bias[0])]
-        for number, part in enumerate(self._parts[1:], start=1):
-            x = inputs[..., part, :]
+        scalars, *others = split_parts(inputs, self._parts)
+        outputs = [self.activation(scalars + bias[0])]
+        for number, x in enumerate(others, start=1):
             length = ops.sqrt(ops.sum(ops.square(x), axis=-2, keepdims=True) + SOFTENING)
             outputs.append(x * (self.activation(length + bias[number]) / length))
         return ops.concatenate(outputs, axis=-2)
@@ -220,11 +220,12 @@ class CircleActivation(_IrrepsActivation):
         back = constant(self._values.T / len(self._values), inputs)
         if self.group == "SO2":
             return ops.matmul(back, self.activation(ops.matmul(to_values, inputs)))
-        trivial, sign = inputs[..., :1, :], inputs[..., 1:2, :]
-        x = ops.concatenate([trivial, inputs[..., 2:, :]], axis=-2)
+        trivial, sign, waves = ops.split(inputs, [1, 2], axis=-2)
+        x = ops.concatenate([trivial, waves], axis=-2)
         x = ops.matmul(back, self.activation(ops.matmul(to_values, x)))
         sign = sign * ops.sigmoid(trivial)
-        return ops.concatenate([x[..., :1, :], sign, x[..., 1:, :]], axis=-2)
+        trivial, waves = ops.split(x, [1], axis=-2)
+        return ops.concatenate([trivial, sign, waves], axis=-2)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "samples": self.samples}

@@ -13,7 +13,7 @@ from sen_tf.groups import irreps
 from sen_tf.layers import arguments, output_fields
 from sen_tf.layers.inputs import require, settle
 from sen_tf.layers.irreps_dense import IrrepsMixing, highest_degree
-from sen_tf.layers.irreps_parts import group_in_space, parities
+from sen_tf.layers.irreps_parts import group_in_space, parities, parts, split_parts
 from sen_tf.layers.neighbours import check_list, edges_of
 from sen_tf.layers.plain import constant, plain_call
 from sen_tf.tensors import Shape, Tensor
@@ -121,10 +121,11 @@ class TensorFieldConv(IrrepsMixing):
         degree = highest_degree(self, features_shape, self.group)
         self._built_for = dict(enumerate(features_shape[-2:], start=-2))
         channels = features_shape[-1]
+        self._parts = parts(self, self.group, features_shape)
         self._couplings = _couplings(self.group, degree, self.degree)
         outputs = [coupling.target for coupling in self._couplings]
-        parts = (self.degree + 1) * len(parities(self.group))
-        self.add_kernels([channels * outputs.count(part) for part in range(parts)])
+        count = (self.degree + 1) * len(parities(self.group))
+        self.add_kernels([channels * outputs.count(part) for part in range(count)])
         precise = {"use_bias": False, "dtype": self.variable_dtype}
         self.radial_hidden = keras.layers.Dense(self.radial_width, "silu", **precise)
         self.radial_hidden.build((None, self.gaussians))
@@ -187,10 +188,11 @@ class TensorFieldConv(IrrepsMixing):
         if exist is not None:
             weights *= ops.cast(ops.expand_dims(exist, (1, 2, 3)), weights.dtype)
         weights = ops.split(ops.cast(weights, self.compute_dtype), len(self._couplings), axis=-1)
+        senders = split_parts(senders, self._parts)
         messages: list[list[Tensor]] = [[] for _ in self.kernels]
         for coupling, weight in zip(self._couplings, weights, strict=True):
             y = harmonics[coupling.lf]
-            sent = senders[..., coupling.source, :] * ops.expand_dims(weight, 3)
+            sent = senders[coupling.source] * ops.expand_dims(weight, 3)
             coupled = ops.einsum("bijy,xyz->bijxz", y, coupling.coefficients(like=y))
             message = ops.einsum("bijxz,bijxc->bizc", coupled, sent)
             messages[coupling.target].append(message)
@@ -241,8 +243,8 @@ class _Coupling(NamedTuple):
     li: int
     lf: int
     lo: int
-    source: slice
-    """Components of the input."""
+    source: int
+    """Number of the part of the input."""
     target: int
     """Number of the part of the output."""
 
@@ -256,10 +258,8 @@ def _couplings(group, degree_in, degree_out):
     """All couplings, of each parity of the input that the group knows, even first."""
     found = []
     for (li, lf, lo), parity in itertools.product(_paths(degree_in, degree_out), parities(group)):
-        source, half = irreps.block(li), parity * (degree_in + 1) ** 2
         odd = (parity + lf) % len(parities(group))
-        target = odd * (degree_out + 1) + lo
-        source = slice(source.start + half, source.stop + half)
+        source, target = parity * (degree_in + 1) + li, odd * (degree_out + 1) + lo
         found.append(_Coupling(li, lf, lo, source, target))
     return found
 

@@ -1,6 +1,6 @@
 """Draws what two trained models of one environment predict, one below the other.
 
-python docs/draw_comparison.py runs/cubes-sen-quick-seed1 runs/cubes-nonequivariant-quick-seed1 \\
+python docs/draw_comparison.py runs/shapes-sen-quick-seed3 runs/shapes-nonequivariant-quick-seed3 \\
     docs/images/rollouts.png
 """
 

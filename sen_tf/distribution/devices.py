@@ -18,7 +18,18 @@ def resolve_precision(precision: str) -> str:
         return precision
     if has_gpu():
         return "mixed_float16"
-    return "mixed_bfloat16" if _cpu_has_bfloat16() else "float32"
+    return "mixed_bfloat16" if _cpu_gains_by_bfloat16() else "float32"
+
+
+def _cpu_gains_by_bfloat16():
+    """True if products of bfloat16 are faster than those of float32.
+
+    They are on AMD, and where Intel has matrix units. Its vector instructions are not: a core of a
+    Xeon without AMX made 84 GFLOP/s in bfloat16 and 160 in float32, and took 0.70 to 0.92 of the
+    time in float32 for a training step of the five environments.
+    """
+    known = _cpuinfo()
+    return "amx_bf16" in known or ("GenuineIntel" not in known and _cpu_has_bfloat16())
 
 
 def _cpu_has_bfloat16():

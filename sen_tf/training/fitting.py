@@ -42,8 +42,8 @@ class Training:
     )
     precision: str = setting(
         "auto",
-        "Dtype policy: auto takes mixed_float16 on a GPU, mixed_bfloat16 on a CPU with bfloat16 "
-        "instructions, else float32.",
+        "Dtype policy: auto takes mixed_float16 on a GPU, mixed_bfloat16 on a CPU that is faster "
+        "in it (AMD with its instructions, Intel with AMX), else float32.",
         choices=("auto", "float32", "mixed_float16", "mixed_bfloat16"),
     )
     strategy: str = setting(

@@ -15,7 +15,7 @@ The strings, for `get`:
     faces, corners           functions on those of a cube; see `actions.cube_permutations`
     sign + 2 standard        direct sums, in this order
 
-Convolutions on a group become small matrix products in the basis of `fourier_blocks`.
+Convolutions on a group become small matrix products; see `convolution_blocks.py`.
 """
 
 import dataclasses
@@ -156,36 +156,6 @@ def irreps(group: finite.GroupLike) -> list[Representation]:
     return [get(name, group) for name in names]
 
 
-def fourier_blocks(group: finite.GroupLike) -> list[np.ndarray]:
-    """Returns an orthonormal basis of functions on C_n or D_n that block-diagonalizes convolution.
-
-    With x_hat[a, i] = sum_g basis[a, i, g] x[g], every y[g] = sum_h k[g^-1 h] x[h] reads, block by
-    block, y_hat[a, i] = sum_b M[a, b] x_hat[b, i]: one m x m matrix for all d columns i, which
-    `kernel_blocks` makes from k. The basis consists of the matrix entries rho(g)[i, a] of the
-    irreducible representations, scaled. A rotation of C_n is of complex kind: its second row
-    repeats the first, which alone is kept (Peter-Weyl; Serre, *Linear Representations of Finite
-    Groups*).
-
-    Args:
-        group: C_n or D_n, or its name; ValueError for others.
-
-    Returns:
-        A list of float64 arrays of shape (m, d, |G|): (1, 1, |G|) for trivial and signs,
-        (2, 1, |G|) for a rotation of C_n and (2, 2, |G|) for one of D_n. All their m d rows
-        together form an orthogonal |G| x |G| matrix.
-    """
-    return [_coefficients(irrep) for irrep in irreps(group)]
-
-
-def kernel_blocks(group: finite.GroupLike) -> list[np.ndarray]:
-    """Returns how a kernel k on C_n or D_n makes the matrices M of `fourier_blocks`.
-
-    Returns:
-        A list of float64 arrays B of shape (m, m, |G|): M[a, b] = sum_j B[a, b, j] k[j].
-    """
-    return [irrep.matrices.transpose(1, 2, 0) for irrep in irreps(group)]
-
-
 def irreducible_parts(group: finite.GroupLike) -> list[tuple[Representation, np.ndarray]]:
     """Returns orthonormal coordinates of functions on C_n or D_n, part by irreducible part.
 
@@ -193,7 +163,7 @@ def irreducible_parts(group: finite.GroupLike) -> list[tuple[Representation, np.
     in it, then h x, (h x)[g] = x[h^-1 g], has rho(h) c. The copies h x of one x hence lie in a
     point where rho is trivial, in two opposite ones where it is a sign, and on a circle where it is
     a rotation. A rotation of D_n occurs twice; that the columns of rho stand for its two planes is
-    a choice, the one of `fourier_blocks`.
+    a choice, the one of `convolution_blocks`.
 
     Args:
         group: C_n or D_n, or its name; ValueError for others.
@@ -230,11 +200,6 @@ def _direct_sum(terms):
 def _multiplicity(irrep):
     """The multiplicity of an irreducible representation of C_n or D_n among functions on it."""
     return irrep.dimension // {"real": 1, "complex": 2}[irrep.kind]
-
-
-def _coefficients(irrep):
-    scale = np.sqrt(irrep.dimension / irrep.group.order)
-    return scale * irrep.matrices[:, : _multiplicity(irrep), :].transpose(2, 1, 0)
 
 
 def _check_homomorphism(group, name, matrices):

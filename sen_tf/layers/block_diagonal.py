@@ -3,15 +3,17 @@
 import numpy as np
 from keras import ops
 
-from sen_tf.groups import finite, representations
+from sen_tf.groups import convolution_blocks, finite
 from sen_tf.tensors import Tensor
 
 BLOCK_DIAGONAL_FROM = 64
-"""Channels and filters from which the block-diagonal form is used. On one CPU core, forward and
-backward, it took this share of the expanded form's time at 64 channels, in float32 and bfloat16:
-dense layers on C4 0.74 and 0.77, on D4 0.45 and 0.63; 3x3 convolutions on C4 0.87 and 1.05, on D4
-0.52 and 0.45. At 32 channels dense layers took 0.67 to 1.4 of it, convolutions on D4 0.78 to 1.12,
-and those on C4 twice the time. On GPUs nothing was measured."""
+"""Channels and filters from which the block-diagonal form is used. On one core of a Xeon, forward
+and backward, it took this share of the expanded form's time at 64 channels, in float32 and
+bfloat16: dense layers on C4 0.64 and 0.50, on D4 0.48 and 0.32; 3x3 convolutions on C4 1.26 and
+0.65, on D4 0.70 and 0.36. At 32 channels these were 0.88 and 0.66, 0.64 and 0.42; 1.74 and 0.93,
+1.27 and 0.54. On an AMD EPYC, with six products for C4, dense layers of 32 channels took 0.67 to
+1.4, and convolutions on C4 0.87 and 1.05 at 64 and twice the time at 32. On GPUs nothing was
+measured."""
 
 
 def is_worthwhile(group: finite.FiniteGroup, channels: int, filters: int) -> bool:
@@ -23,8 +25,8 @@ def is_worthwhile(group: finite.FiniteGroup, channels: int, filters: int) -> boo
 def block_diagonal_product(group: finite.FiniteGroup, x: Tensor, kernel: Tensor) -> Tensor:
     """`y(g) = sum_h x(h) K(g^-1 h)` by way of the irreducible representations of the group.
 
-    For C4 the blocks are of 1, 1 and 2 copies: 6 products of channels x filters instead of 16; for
-    D4 they are 12 instead of 64.
+    For C4 these are 5 products of channels x filters instead of 16, for D4 12 instead of 64. Blocks
+    of one size are one batch of products.
 
     Args:
         group: A `FiniteGroup` of the C_n and D_n.
@@ -34,29 +36,42 @@ def block_diagonal_product(group: finite.FiniteGroup, x: Tensor, kernel: Tensor)
     Returns:
         Tensor of shape `(|G|, rows, filters)`.
 
-    Reference: `groups.representations.fourier_blocks`.
+    Reference: `groups.convolution_blocks.get`.
     """
-    order, channels, filters = kernel.shape
-    bases = representations.fourier_blocks(group)
-    fourier = np.concatenate([basis.reshape(-1, order) for basis in bases])
-    fourier = ops.convert_to_tensor(fourier, dtype=x.dtype)
-    x = ops.reshape(ops.matmul(fourier, ops.reshape(x, (order, -1))), (order, -1, channels))
-    rows = [copies * dimension for copies, dimension, _ in map(np.shape, bases)]
+    blocks = convolution_blocks.get(group)
+    x = _combine(blocks.inputs, x)
     # The gradient of a split is one concatenation; those of slices are sums of padded arrays.
-    parts = ops.split(x, np.cumsum(rows)[:-1].tolist(), axis=0)
-    kernel_blocks = representations.kernel_blocks(group)
-    for index, (basis, kernel_block) in enumerate(zip(bases, kernel_blocks, strict=True)):
-        copies, dimension = basis.shape[:2]
-        block = ops.convert_to_tensor(kernel_block, dtype=x.dtype)
-        # (copies in, channels, copies out, filters): M[a, b] maps copy b to copy a.
-        matrix = ops.transpose(ops.tensordot(block, kernel, axes=1), (1, 2, 0, 3))
-        matrix = ops.reshape(matrix, (copies * channels, copies * filters))
-        part = _swap(ops.reshape(parts[index], (copies, -1, channels)))
-        part = ops.matmul(ops.reshape(part, (-1, copies * channels)), matrix)
-        part = _swap(ops.reshape(part, (-1, copies, filters)))
-        parts[index] = ops.reshape(part, (copies * dimension, -1))
-    y = ops.matmul(ops.transpose(fourier), ops.concatenate(parts, axis=0))
-    return ops.reshape(y, (order, -1, filters))
+    ends = np.cumsum([of_size[..., 0].size for of_size in blocks.kernels])[:-1].tolist()
+    parts = ops.split(x, ends, axis=0) if ends else [x]
+    pairs = zip(blocks.kernels, parts, strict=True)
+    parts = [_multiply(of_size, part, kernel) for of_size, part in pairs]
+    return _combine(blocks.outputs, ops.concatenate(parts, axis=0))
+
+
+def _multiply(of_size, x, kernel):
+    """The products of one size m: from (n m m, rows, channels) to (n m m, rows, filters)."""
+    n, m, _, order = of_size.shape
+    channels, filters = kernel.shape[1:]
+    matrices = _combine(of_size.reshape(-1, order), kernel)
+    matrices = ops.reshape(matrices, (n, m, m, channels, filters))
+    matrices = ops.transpose(matrices, (0, 2, 3, 1, 4))  # M[a, b] maps copy b to copy a.
+    matrices = ops.reshape(matrices, (n, m * channels, m * filters))
+    x = _swap(ops.reshape(x, (n, m, -1, channels)))
+    x = ops.matmul(ops.reshape(x, (n, -1, m * channels)), matrices)
+    x = _swap(ops.reshape(x, (n, -1, m, filters)))
+    return ops.reshape(x, (n * m * m, -1, filters))
+
+
+def _combine(factors, x):
+    """Weighted sums over the first axis of x, one for each row of factors."""
+    factors = ops.convert_to_tensor(factors, dtype=x.dtype)
+    sums = ops.matmul(factors, ops.reshape(x, (x.shape[0], -1)))
+    return ops.reshape(sums, (factors.shape[0], -1, x.shape[-1]))
+
+
+def _swap(x):
+    """Exchanges the two axes in the middle; where one of them is 1, no number has to move."""
+    return x if 1 in x.shape[1:3] else ops.transpose(x, (0, 2, 1, 3))
 
 
 def _has_known_blocks(group):
@@ -65,7 +80,3 @@ def _has_known_blocks(group):
     except ValueError:
         return False
     return True
-
-
-def _swap(x):
-    return ops.transpose(x, (1, 0, 2))

@@ -15,8 +15,8 @@ class GroupDense(ExpandedKernel):
 
     Computed as one product with the expanded `|G| channels x |G| filters` matrix, or, where that
     matrix is large, in the basis of the group's irreducible representations, in which it is
-    block-diagonal (for C4 blocks of 1, 1 and 2 copies: 6 products instead of 16; for D4 12 instead
-    of 64). Both give the same numbers up to rounding.
+    block-diagonal (for C4 5 products of channels x filters instead of 16; for D4 12 instead of 64).
+    Both give the same numbers up to rounding.
 
     Args:
         group: A `FiniteGroup` or its name, such as `"C4"` or `"D6"`.

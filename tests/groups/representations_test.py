@@ -69,30 +69,6 @@ def test_kinds():
 
 
 @pytest.mark.parametrize("name", GROUPS)
-def test_fourier_blocks_diagonalize_convolution(name):
-    group = get(name)
-    k, x = np.random.default_rng(0).normal(size=(2, group.order))
-    g, h = np.indices((group.order, group.order))
-    y = k[group.product[group.inverse[g], h]] @ x
-    blocks = representations.fourier_blocks(group)
-    kernels = representations.kernel_blocks(group)
-    for basis, kernel in zip(blocks, kernels, strict=True):
-        assert kernel.shape == (len(basis), len(basis), group.order)
-        np.testing.assert_allclose(basis @ y, kernel @ k @ (basis @ x), atol=1e-12)
-    q = np.concatenate([basis.reshape(-1, group.order) for basis in blocks])
-    np.testing.assert_allclose(q @ q.T, np.eye(group.order), atol=1e-12)
-
-
-def test_fourier_block_shapes():
-    def shapes(name):
-        return [basis.shape for basis in representations.fourier_blocks(name)]
-
-    assert shapes("C4") == [(1, 1, 4), (1, 1, 4), (2, 1, 4)]
-    assert shapes("D4") == [(1, 1, 8)] * 4 + [(2, 2, 8)]
-    assert shapes("D3") == [(1, 1, 6)] * 2 + [(2, 2, 6)]
-
-
-@pytest.mark.parametrize("name", GROUPS)
 def test_irreducible_parts_turn_by_their_representations(name):
     group = get(name)
     parts = representations.irreducible_parts(group)
@@ -114,20 +90,6 @@ def test_irreducible_parts_are_lines_and_planes():
     assert parts("D4") == [*lines, ("sign_r", 1), ("sign_rf", 1), *[("rotation(1)", 2)] * 2]
     with pytest.raises(ValueError, match="cyclic or dihedral"):
         representations.irreducible_parts(KLEIN)
-
-
-def test_published_c4_layer_in_fourier_blocks():
-    vectors = np.load(PARITY / "i_c4conv.npz")
-    x, y = vectors["x"], vectors["y"] - vectors["bias"]
-    back = np.zeros_like(y)
-    for basis, kernel in zip(
-        representations.fourier_blocks("C4"), representations.kernel_blocks("C4"), strict=True
-    ):
-        matrix = np.einsum("abj,joc->aboc", kernel, vectors["weights"])
-        x_hat = np.einsum("aig,...gc->...aic", basis, x)
-        y_hat = np.einsum("aboc,...bic->...aio", matrix, x_hat)
-        back += np.einsum("aig,...aio->...go", basis, y_hat)
-    np.testing.assert_allclose(back, y, atol=1e-9)
 
 
 def test_published_regular_matrices():

@@ -26,17 +26,14 @@ EPOCHS = 2
 # libraries of convolutions make TensorFlow itself differ from itself by as much.
 TOLERANCES = {"losses": 1e-3, "weight": 1e-4}
 MODELS = {
-    ("cubes", "fully_equivariant"): {"negatives": [losses.Uniformity(each_object=True)]},
+    ("cubes", "fully_equivariant"): {"negatives": [losses.Uniformity()]},
     ("reacher", "sen"): {"negatives": [losses.OtherSamples(), losses.ReversedFrames()]},
     ("rush_hour", "sen"): {
         "negatives": [losses.OtherSamples(), losses.SameEpisode()],
         "variant": "predicted",
     },
     # So that a model must know which step it is in.
-    ("shapes", "nonequivariant"): {
-        "terms": [losses.ActionContrast(2, moves=4)],
-        "object_hinge_steps": 2,
-    },
+    ("shapes", "nonequivariant"): {"terms": [losses.ActionContrast(2, moves=4)]},
     ("teapot", "sen"): {"hinge": 20.0, "terms": [losses.Alignment(2, epsilon=0.1)]},
 }
 

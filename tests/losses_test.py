@@ -1,4 +1,3 @@
-import keras
 import numpy as np
 import pytest
 
@@ -68,23 +67,6 @@ def test_uniformity_sees_reversed_images_too_and_each_run_once():
     assert losses.Uniformity().images(images) == {}
 
 
-@pytest.mark.parametrize(
-    "step, training, each", [(0, True, True), (5, True, False), (0, False, False)]
-)
-def test_at_first_each_object_has_a_hinge_of_its_own(step, training, each):
-    """Two objects, of which the second shows nothing: the first alone takes the samples apart."""
-    state = np.array([[[[0.0]], [[0.0]]], [[[1.0]], [[0.0]]]], "float32")
-    states = {"state": state, "predicted": state, "next_state": state}
-    loss = losses.ContrastiveLoss(object_hinge_steps=5)
-    seed = keras.random.SeedGenerator(0)
-    _, positive, negative = loss({}, states, step, None, seed, training)
-    np.testing.assert_allclose(positive, 0.0)
-    # Energies are 2 and 0, their mean 1: up to hinges of 1, or to one hinge of 1.
-    np.testing.assert_allclose(negative, 0.5 if each else 0.0)
-    copied = losses.ContrastiveLoss.from_config(loss.get_config())
-    assert copied.object_hinge_steps == 5
-
-
 def test_every_second_sample_is_contrasted_with_another_move_of_its_object():
     actions = np.array([0, 1, 4, 5, 8, 2, 0, 4])  # objects 0 0 1 1 2 0 0 1, of four moves
     others = np.array(losses.ActionContrast(3, moves=4)._others(actions))
@@ -99,23 +81,13 @@ def test_every_second_sample_is_contrasted_with_another_move_of_its_object():
         losses.ActionContrast(3, moves=1)
 
 
-def test_a_hinge_of_each_object_needs_objects():
-    with pytest.raises(ValueError, match="Expected `object_hinge_steps` to be 0 where"):
-        losses.ContrastiveLoss(object_axis=False, object_hinge_steps=3)
-
-
-@pytest.mark.parametrize("each_object", [False, True])
-def test_uniformity_of_objects_is_of_all_together_or_of_each_by_itself(each_object):
+def test_uniformity_averages_energies_over_objects():
     rng = np.random.default_rng(2)
     state, after = rng.standard_normal((2, 3, 2, 4, 1)).astype("float32") / 2  # two objects
-    kind = losses.Uniformity(each_object=each_object, floor=1e-3)
+    kind = losses.Uniformity(floor=1e-3)
     part = kind.part(losses.ContrastiveLoss([kind]), {"state": state, "next_state": after})
     rows = np.stack([state, after], axis=1).reshape(-1, 2, 4)
-    together = by_hand(rows, rows, lambda x, y: np.sum((x - y) ** 2), 1e-3)  # 2 / 2 objects
-    each = [
-        by_hand(rows[:, k], rows[:, k], lambda x, y: 2 * np.sum((x - y) ** 2), 1e-3) for k in (0, 1)
-    ]
-    expected = np.mean(each, axis=0) if each_object else together
+    expected = by_hand(rows, rows, lambda x, y: np.sum((x - y) ** 2), 1e-3)  # 2 / 2 objects
     np.testing.assert_allclose(part, expected.reshape(3, 2).mean(axis=1), rtol=1e-4)
 
 

@@ -32,11 +32,8 @@ from sen_tf.settings import UsageError, setting
 from sen_tf.training import fitting, runs
 from sen_tf.training.fitting import Training
 
-OF_PART = {
-    "hinge": {"hinge", "negatives", "variant", "episode_negatives", "object_hinge"},
-    "uniformity": {"each_object"},
-}
-"""Flags that count with a `--negative_part` alone."""
+OF_HINGE = {"hinge", "negatives", "variant", "episode_negatives"}
+"""Flags that count with `--negative_part=hinge` alone."""
 PRESETS = ("quick", "laptop", "paper")
 RECIPES = ("fast", "paper")
 
@@ -80,16 +77,6 @@ class Loss:
     )
     negatives: int = setting(
         1, "Other samples that each sample is compared with, under the hinge.", at_least=1
-    )
-    object_hinge: float = setting(
-        0.0,
-        "Share of the training, from its start, in which each object has a hinge of its own, so "
-        "that none stays unseen.",
-        at_least=0.0,
-        at_most=1.0,
-    )
-    each_object: bool = setting(
-        False, "Whether uniformity spreads the states of each object by themselves."
     )
     action_contrast: float = setting(
         0.0,
@@ -267,8 +254,7 @@ def _check_owners(values, typed):
         if env not in owners:
             raise UsageError(f"--{name} is for --env={' or '.join(owners)}, not for {env}")
     part = values.get("negative_part", "hinge")
-    others = set().union(*(flags for name, flags in OF_PART.items() if name != part))
-    if unheeded := sorted(typed & others):
+    if part != "hinge" and (unheeded := sorted(typed & OF_HINGE)):
         raise UsageError(f"--{unheeded[0]} does nothing under --negative_part={part}")
     arms = networks.arms_of(env)
     if values.get("model", arms[0]) not in arms:
@@ -289,7 +275,7 @@ def _owners(flag):
         return [name for name, env in ENVS.items() if flag in env.arguments]
     if flag in ("starts", "train_starts", "episode_negatives"):
         return [name for name, env in ENVS.items() if env.start_names]
-    if flag in ("contrast_moves", "each_object", "object_hinge"):
+    if flag == "contrast_moves":
         return [name for name, env in ENVS.items() if env.objects is not None]
     if flag == "alignment":
         return [name for name, env in ENVS.items() if hasattr(env.group, "sample")]
@@ -328,7 +314,7 @@ def make_loss(chosen: Settings, steps: int) -> ContrastiveLoss:
     negatives: list[Any] = [OtherSamples(loss.negatives)]
     reverse = loss.reversed_negatives and env.frames == 2
     if loss.negative_part == "uniformity":
-        negatives = [Uniformity(reverse, loss.each_object)]
+        negatives = [Uniformity(reverse)]
     elif reverse:
         negatives.append(ReversedFrames())
     if in_pairs(chosen):
@@ -339,9 +325,8 @@ def make_loss(chosen: Settings, steps: int) -> ContrastiveLoss:
         terms.append(ActionContrast(contrasted, _moves_per_object(chosen)))
     if aligned := round(loss.alignment * steps if knows else 0):
         terms.append(Alignment(aligned))
-    sizes: dict[str, Any] = {"hinge": loss.hinge, "sigma": loss.sigma, "variant": loss.variant}
-    sizes["object_hinge_steps"] = round(loss.object_hinge * steps)
-    return networks.make_loss(env.name, negatives, terms, **sizes)
+    about = {"hinge": loss.hinge, "sigma": loss.sigma, "variant": loss.variant}
+    return networks.make_loss(env.name, negatives, terms, **about)
 
 
 def _moves_per_object(chosen):

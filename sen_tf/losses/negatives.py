@@ -136,8 +136,6 @@ class Uniformity(Saved):
     Args:
         reversed_frames: Whether j also runs over states of half of the images with their two
             frames exchanged, as in `ReversedFrames`.
-        each_object: Whether each object's states are to be spread by themselves, so that they tell
-            all that there is to tell of it; else energies are averaged over objects.
         floor: Mean of the kernel at which a state is as good as alone.
 
     Reference: Wang and Isola, Understanding Contrastive Representation Learning through Alignment
@@ -146,13 +144,10 @@ class Uniformity(Saved):
 
     training_only = False
 
-    def __init__(
-        self, reversed_frames: bool = False, each_object: bool = False, floor: float = 1e-4
-    ) -> None:
+    def __init__(self, reversed_frames: bool = False, floor: float = 1e-4) -> None:
         if not floor > 0:
             raise ValueError(f"Expected `floor` to be positive; received floor={floor!r}.")
         self.reversed_frames = bool(reversed_frames)
-        self.each_object = bool(each_object)
         self.floor = float(floor)
 
     def images(self, obs: Tensor) -> dict[str, Tensor]:
@@ -181,30 +176,21 @@ class Uniformity(Saved):
             further, _ = replicas.gather(states["half_reversed"])
             pool = ops.concatenate([pool, further], axis=0)
             apart = ops.pad(apart, [(0, 0), (0, ops.shape(further)[0])], constant_values=True)
-        near = ops.exp(-self._energies(loss, rows, pool)) * ops.cast(apart, rows.dtype)
+        near = ops.exp(-_energies(loss, rows, pool)) * ops.cast(apart, rows.dtype)
         others = ops.cast(ops.maximum(ops.shape(pool)[0] - 1, 1), near.dtype)
-        of_states = ops.mean(ops.log(self.floor + ops.sum(near, axis=-1) / others), axis=0)
+        of_states = ops.log(self.floor + ops.sum(near, axis=-1) / others)
         of_runs = ops.mean(ops.reshape(of_states, (count, length)), axis=1)
         return ops.repeat(of_runs, length - 1)
 
-    def _energies(self, loss, x, y):
-        """Energies `(1 or objects, n, m)` of states `(n, ...)` and `(m, ...)`, as products."""
-        centre = ops.stop_gradient(ops.mean(y, axis=0))  # products of long vectors lose digits
-        x, y = x - centre, y - centre
-        if loss.object_axis and self.each_object:
-            x, y = (ops.moveaxis(states, 1, 0) for states in (x, y))
-            averaged = 1
-        else:
-            averaged = x.shape[1] if loss.object_axis else 1
-            x, y = x[None], y[None]
-        x, y = (
-            ops.reshape(z, (z.shape[0], ops.shape(z)[1], math.prod(z.shape[2:]))) for z in (x, y)
-        )
-        lengths = [ops.sum(ops.square(z), axis=-1) for z in (x, y)]
-        products = x @ ops.swapaxes(y, 1, 2)
-        squares = lengths[0][..., None] + lengths[1][:, None] - 2 * products
-        return ops.maximum(squares, 0.0) * (0.5 / loss.sigma**2 / averaged)
-
     def get_config(self) -> dict[str, Any]:
-        names = ("reversed_frames", "each_object", "floor")
-        return {name: getattr(self, name) for name in names}
+        return {"reversed_frames": self.reversed_frames, "floor": self.floor}
+
+
+def _energies(loss, x, y):
+    """Energies `(n, m)` of states `(n, ...)` and `(m, ...)`, as products."""
+    averaged = x.shape[1] if loss.object_axis else 1
+    centre = ops.stop_gradient(ops.mean(y, axis=0))  # products of long vectors lose digits
+    x, y = (ops.reshape(z - centre, (ops.shape(z)[0], math.prod(z.shape[1:]))) for z in (x, y))
+    lengths = [ops.sum(ops.square(z), axis=-1) for z in (x, y)]
+    squares = lengths[0][:, None] + lengths[1] - 2 * (x @ ops.transpose(y))
+    return ops.maximum(squares, 0.0) * (0.5 / loss.sigma**2 / averaged)

@@ -89,7 +89,6 @@ def test_auto_preset_is_what_the_program_says():
         ("--reversed_negatives", "--reversed_negatives is for --env=reacher"),
         ("--episode_negatives", "--episode_negatives is for --env=rush_hour"),
         ("--alignment=0.5", "--alignment is for --env=teapot, not for cubes"),
-        ("--each_object", "--each_object does nothing under --negative_part=hinge"),
         ("--env=cube", "cubes"),
         ("--recipe=slow", "fast"),
         ("--validation=1.5", "validation"),

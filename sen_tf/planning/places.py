@@ -5,6 +5,7 @@ as it shows objects, into one where it is a whole.
 """
 
 import dataclasses
+import itertools
 import math
 from typing import Self
 
@@ -13,7 +14,9 @@ import numpy as np
 REACHED = 0.5
 """Moves by which an object may miss its goal."""
 APART = 0.25
-"""Moves between two places of an object, at least."""
+"""Moves between two places of an object, at least, where encodings are not precise."""
+HALVINGS = 3
+"""How often that is halved, to see whether places lie closer together."""
 BLOCK = 4096
 """States whose distances to all places are in memory at once."""
 
@@ -60,7 +63,7 @@ class Places:
             )
         both = np.concatenate([before, after])
         counted = range(objects if in_steps else 0)
-        return cls(unit, tuple(_clusters(both[:, k], APART * unit) for k in counted), objects)
+        return cls(unit, tuple(_clusters(both[:, k], unit) for k in counted), objects)
 
     def distances(self, states: np.ndarray, others: np.ndarray) -> np.ndarray:
         """Moves `(n, objects)` between states `(n, ...)`, object by object."""
@@ -117,11 +120,24 @@ def _nearest(vectors, places):
     )
 
 
-def _clusters(vectors, apart):
-    """Means of the vectors `(n, size)` about leaders, of which no two are as near as `apart`."""
+def _clusters(vectors, unit):
+    """Means of the vectors `(n, size)` about leaders.
+
+    Two places of an object with different headings may be seen as nearer than `APART`: leaders are
+    as close together as tells as many places apart as half of that distance does. Where none does,
+    since encodings of one place differ by as much as places do, they are `APART`.
+    """
+    found = [_leaders(vectors, APART * unit / 2**halved) for halved in range(HALVINGS + 1)]
+    precise = (a for a, b in itertools.pairwise(found) if len(a) == len(b))
+    leaders = next(precise, found[0])
+    index = _nearest(vectors, leaders)
+    return np.stack([vectors[index == k].mean(axis=0) for k in range(len(leaders))])
+
+
+def _leaders(vectors, apart):
+    """Vectors such that all others are as near to one, and no two of them are near."""
     leaders = vectors[:1]
     for vector in vectors[1:]:
         if np.linalg.norm(leaders - vector, axis=1).min() > apart:
             leaders = np.concatenate([leaders, vector[None]])
-    index = _nearest(vectors, leaders)
-    return np.stack([vectors[index == k].mean(axis=0) for k in range(len(leaders))])
+    return leaders

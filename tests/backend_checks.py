@@ -33,7 +33,10 @@ MODELS = {
         "variant": "predicted",
     },
     # So that a model must know which step it is in.
-    ("shapes", "nonequivariant"): {"terms": [losses.ActionContrast(2, moves=4)]},
+    ("shapes", "nonequivariant"): {
+        "terms": [losses.ActionContrast(2, moves=4)],
+        "object_hinge_steps": 2,
+    },
     ("teapot", "sen"): {"hinge": 20.0, "terms": [losses.Alignment(2, epsilon=0.1)]},
 }
 

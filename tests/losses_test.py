@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 
@@ -67,6 +68,23 @@ def test_uniformity_sees_reversed_images_too_and_each_run_once():
     assert losses.Uniformity().images(images) == {}
 
 
+@pytest.mark.parametrize(
+    "step, training, each", [(0, True, True), (5, True, False), (0, False, False)]
+)
+def test_at_first_each_object_has_a_hinge_of_its_own(step, training, each):
+    """Two objects, of which the second shows nothing: the first alone takes the samples apart."""
+    state = np.array([[[[0.0]], [[0.0]]], [[[1.0]], [[0.0]]]], "float32")
+    states = {"state": state, "predicted": state, "next_state": state}
+    loss = losses.ContrastiveLoss(object_hinge_steps=5)
+    seed = keras.random.SeedGenerator(0)
+    _, positive, negative = loss({}, states, step, None, seed, training)
+    np.testing.assert_allclose(positive, 0.0)
+    # Energies are 2 and 0, their mean 1: up to hinges of 1, or to one hinge of 1.
+    np.testing.assert_allclose(negative, 0.5 if each else 0.0)
+    copied = losses.ContrastiveLoss.from_config(loss.get_config())
+    assert copied.object_hinge_steps == 5
+
+
 def test_every_second_sample_is_contrasted_with_another_move_of_its_object():
     actions = np.array([0, 1, 4, 5, 8, 2, 0, 4])  # objects 0 0 1 1 2 0 0 1, of four moves
     others = np.array(losses.ActionContrast(3, moves=4)._others(actions))
@@ -79,6 +97,11 @@ def test_every_second_sample_is_contrasted_with_another_move_of_its_object():
     np.testing.assert_array_equal(losses.ActionContrast(3)._others(actions), np.roll(actions, 1))
     with pytest.raises(ValueError, match="Expected `moves` to be at least 2"):
         losses.ActionContrast(3, moves=1)
+
+
+def test_a_hinge_of_each_object_needs_objects():
+    with pytest.raises(ValueError, match="Expected `object_hinge_steps` to be 0 where"):
+        losses.ContrastiveLoss(object_axis=False, object_hinge_steps=3)
 
 
 def test_uniformity_averages_energies_over_objects():

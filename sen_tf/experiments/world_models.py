@@ -32,7 +32,7 @@ from sen_tf.settings import UsageError, setting
 from sen_tf.training import fitting, runs
 from sen_tf.training.fitting import Training
 
-OF_HINGE = {"hinge", "negatives", "variant", "episode_negatives"}
+OF_HINGE = {"hinge", "negatives", "variant", "episode_negatives", "object_hinge"}
 """Flags that count with `--negative_part=hinge` alone."""
 PRESETS = ("quick", "laptop", "paper")
 RECIPES = ("fast", "paper")
@@ -77,6 +77,13 @@ class Loss:
     )
     negatives: int = setting(
         1, "Other samples that each sample is compared with, under the hinge.", at_least=1
+    )
+    object_hinge: float = setting(
+        0.0,
+        "Share of the training, from its start, in which each object has a hinge of its own, so "
+        "that none stays unseen.",
+        at_least=0.0,
+        at_most=1.0,
     )
     action_contrast: float = setting(
         0.0,
@@ -275,7 +282,7 @@ def _owners(flag):
         return [name for name, env in ENVS.items() if flag in env.arguments]
     if flag in ("starts", "train_starts", "episode_negatives"):
         return [name for name, env in ENVS.items() if env.start_names]
-    if flag == "contrast_moves":
+    if flag in ("contrast_moves", "object_hinge"):
         return [name for name, env in ENVS.items() if env.objects is not None]
     if flag == "alignment":
         return [name for name, env in ENVS.items() if hasattr(env.group, "sample")]
@@ -325,8 +332,9 @@ def make_loss(chosen: Settings, steps: int) -> ContrastiveLoss:
         terms.append(ActionContrast(contrasted, _moves_per_object(chosen)))
     if aligned := round(loss.alignment * steps if knows else 0):
         terms.append(Alignment(aligned))
-    about = {"hinge": loss.hinge, "sigma": loss.sigma, "variant": loss.variant}
-    return networks.make_loss(env.name, negatives, terms, **about)
+    sizes: dict[str, Any] = {"hinge": loss.hinge, "sigma": loss.sigma, "variant": loss.variant}
+    sizes["object_hinge_steps"] = round(loss.object_hinge * steps)
+    return networks.make_loss(env.name, negatives, terms, **sizes)
 
 
 def _moves_per_object(chosen):

@@ -7,7 +7,7 @@ import keras
 from keras import ops
 from keras.random import SeedGenerator
 
-from sen_tf.losses.energies import energy, nearness
+from sen_tf.losses.energies import energy, nearness, nearness_by_object
 from sen_tf.losses.negatives import Negatives, OtherSamples
 from sen_tf.losses.terms import Term
 from sen_tf.tensors import Tensor
@@ -33,6 +33,10 @@ class ContrastiveLoss:
         variant: What negatives are compared with: `"current"`, the present state (C-SWM and the
             paper's code), or `"predicted"`, the predicted one (the paper's equation).
         object_axis: Whether axis 1 of a state counts objects, over which energies are averaged.
+        object_hinge_steps: Steps of gradient descent, the first, in which each object has a hinge
+            of its own. An object that does not show then costs something, however far the others
+            take two states apart; one that shows keeps showing. It is not for ever, since two
+            states in which an object is the same are to be the same for it.
 
     Raises:
         ValueError: For an unknown variant, `"predicted"` beside `Uniformity`, a hinge or sigma
@@ -55,6 +59,7 @@ class ContrastiveLoss:
         sigma: float = 0.5,
         variant: str = "current",
         object_axis: bool = True,
+        object_hinge_steps: int = 0,
     ) -> None:
         self.negatives = [OtherSamples()] if negatives is None else list(negatives)
         if not self.negatives or self.negatives[0].training_only:
@@ -79,7 +84,18 @@ class ContrastiveLoss:
         self.hinge = float(hinge)
         self.sigma = float(sigma)
         self.variant = variant
+        if object_hinge_steps < 0:
+            raise ValueError(
+                "Expected `object_hinge_steps` to be at least 0; received "
+                f"object_hinge_steps={object_hinge_steps!r}."
+            )
+        if object_hinge_steps and not object_axis:
+            raise ValueError(
+                "Expected `object_hinge_steps` to be 0 where states show no objects; received "
+                f"object_hinge_steps={object_hinge_steps!r}."
+            )
         self.object_axis = bool(object_axis)
+        self.object_hinge_steps = int(object_hinge_steps)
 
     def energy(self, x: Tensor, y: Tensor) -> Tensor:
         """`energy` with the loss's own length scale."""
@@ -129,7 +145,7 @@ class ContrastiveLoss:
                 parts.append(kind.part(self, states))
             elif training or not kind.training_only:
                 drawn, number = kind(states, seed)
-                part = nearness(reference, drawn, self.hinge, self.sigma, self.object_axis, number)
+                part = self._nearness(reference, drawn, number, step, training)
                 if parts and number is not None:
                     part = ops.where(number > 0, part, parts[0])
                 parts.append(part)
@@ -141,12 +157,20 @@ class ContrastiveLoss:
             losses = alone if term.alone else losses + value
         return losses, positive, parts[0]
 
+    def _nearness(self, reference, drawn, number, step, training):
+        """The part of negatives that were drawn."""
+        near = nearness(reference, drawn, self.hinge, self.sigma, self.object_axis, number)
+        if not (training and self.object_hinge_steps):
+            return near
+        by_object = nearness_by_object(reference, drawn, self.hinge, self.sigma, number)
+        return ops.where(step < self.object_hinge_steps, by_object, near)
+
     def get_config(self) -> dict[str, Any]:
         listed = {
             name: [keras.saving.serialize_keras_object(each) for each in getattr(self, name)]
             for name in ("negatives", "terms")
         }
-        names = ("hinge", "sigma", "variant", "object_axis")
+        names = ("hinge", "sigma", "variant", "object_axis", "object_hinge_steps")
         return {**listed, **{name: getattr(self, name) for name in names}}
 
     @classmethod

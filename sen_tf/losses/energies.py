@@ -69,6 +69,37 @@ def nearness(
 ) -> Tensor:
     """The negative part of `contrastive_hinge`, with its arguments; shape `(batch,)`."""
     energies = [energy(reference, negative, sigma, object_axis) for negative in negatives]
+    return _up_to_hinge(energies, hinge, number)
+
+
+def nearness_by_object(
+    reference: Tensor,
+    negatives: Sequence[Tensor],
+    hinge: float = 1.0,
+    sigma: float = 0.5,
+    number: Tensor | int | None = None,
+) -> Tensor:
+    """The mean over objects of the negative part, where each has a hinge of its own.
+
+    Args:
+        reference: Tensor of shape `(batch, objects, ...)`.
+        negatives, hinge, sigma, number: As in `contrastive_hinge`.
+
+    Returns:
+        Tensor of shape `(batch,)`.
+    """
+    by_object = [
+        _up_to_hinge(
+            [energy(reference[:, k], other[:, k], sigma, False) for other in negatives],
+            hinge,
+            number,
+        )
+        for k in range(reference.shape[1])
+    ]
+    return sum(by_object) / len(by_object)
+
+
+def _up_to_hinge(energies, hinge, number):
     if number is None:
         return ops.maximum(0.0, hinge - sum(energies) / len(energies))
     number = ops.cast(number, energies[0].dtype)

@@ -16,7 +16,7 @@ REACHED = 0.5
 APART = 0.25
 """Moves between two places of an object, at least, where encodings are not precise."""
 HALVINGS = 3
-"""How often that is halved, to see whether places lie closer together."""
+"""Halvings of it that are tried, as places may lie closer together."""
 BLOCK = 4096
 """States whose distances to all places are in memory at once."""
 

@@ -99,14 +99,6 @@ def test_every_second_sample_is_contrasted_with_another_move_of_its_object():
         losses.ActionContrast(3, moves=1)
 
 
-def test_a_contrast_of_moves_is_measured_by_the_own_move_of_a_sample():
-    moved = np.array([4.0, 1.0, 0.0, 1e-3, 1e-9], "float32")
-    mean = moved.mean()
-    units = losses.ActionContrast(3, moves=4)._units(moved)
-    np.testing.assert_allclose(units, [4.0, 1.0, mean, mean / 100, mean], rtol=1e-6)
-    np.testing.assert_allclose(losses.ActionContrast(3)._units(moved), mean)
-
-
 def test_a_hinge_of_each_object_needs_objects():
     with pytest.raises(ValueError, match="Expected `object_hinge_steps` to be 0 where"):
         losses.ContrastiveLoss(object_axis=False, object_hinge_steps=3)

@@ -126,8 +126,7 @@ def action_contrast(
         predicted: z + T(z, a), shape `(batch, ...)`.
         wrong: z + T(z, b) for another action b.
         next_state: z'.
-        unit: An energy, such as the mean one of the moves from z to z', or one of each sample;
-            a constant in gradients.
+        unit: An energy, such as the mean one of the moves from z to z'; a constant in gradients.
         sigma, object_axis: As in `energy`.
 
     Returns:

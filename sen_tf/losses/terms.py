@@ -15,12 +15,6 @@ if TYPE_CHECKING:
     from sen_tf.losses.contrastive import ContrastiveLoss
 
 
-LEAST = 0.01
-"""Least energy by which a contrast is measured, in that of the mean move."""
-STILL = 1e-6
-"""Energy up to which nothing has moved, as where something stands in the way."""
-
-
 class Term(Protocol):
     """A further term of the loss: a registered class with these members."""
 
@@ -63,9 +57,7 @@ class ActionContrast(_Early):
         moves: Moves per object, where actions are numbers `moves * object + move`: every second
             sample is then contrasted with another move of the same object, which other samples
             take. What a move does, by the heading of its object, is so asked for as much as who
-            moves. Each sample is also measured by its own move, so that an object which hardly
-            shows is asked for as much as the others. None contrasts with any actions, and measures
-            all by the mean move.
+            moves. None contrasts with any actions.
 
     Raises:
         ValueError: For fewer than one step, or fewer than two moves.
@@ -96,7 +88,8 @@ class ActionContrast(_Early):
         actions, own = replicas.gather(batch["action"])
         other = own(self._others(actions))
         moved = loss.energy(state, next_state)
-        unit = self._units(moved)
+        rows = replicas.total(ops.cast(ops.shape(state)[0], moved.dtype))
+        unit = replicas.total(ops.sum(moved)) / rows
 
         def contrast():
             wrong = predict(state, other)
@@ -105,15 +98,6 @@ class ActionContrast(_Early):
             )
 
         return ops.cond(step < self.steps, contrast, lambda: ops.zeros_like(moved))
-
-    def _units(self, moved):
-        """The energies by which contrasts are measured, one of all or one of each sample."""
-        rows = replicas.total(ops.cast(ops.shape(moved)[0], moved.dtype))
-        mean = replicas.total(ops.sum(moved)) / rows
-        if self.moves is None:
-            return mean
-        own = ops.maximum(moved, LEAST * mean)
-        return ops.where(moved > STILL * mean, own, mean)
 
     def _others(self, actions):
         """The action of another sample for each of the global batch."""

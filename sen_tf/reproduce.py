@@ -39,8 +39,8 @@ class Reproduction:
 
 def parse(arguments, *groups):
     """The settings of the table that the command line names, a `Reproduction` first."""
-    named = [word for word in arguments if re.match(r"--?table=", word)]
-    (first,) = settings.parse(named, Reproduction)
+    named = settings.glance(arguments, "table")
+    (first,) = settings.parse([f"--table={name}" for name in named.values()], Reproduction)
     experiment = experiments.get(first.table)
     given = settings.typed(arguments, Reproduction, *experiment.settings)
     own = {word[2:].split("=")[0] for word in experiment.flags} | set(experiment.owned)
@@ -58,7 +58,7 @@ def typed_of_table(arguments, experiment, chosen):
     return {name: values[name] for name in sorted(names)}
 
 
-def run_all(arguments, asked, experiment, arms, directory, typed):
+def run_all(arguments, asked, arms, directory, chosen):
     """Runs every arm with every seed; returns the results, a list per arm."""
     seeds = range(asked.seed, asked.seed + asked.seeds)
     jobs = [(arm, seed) for seed in seeds for arm in arms]
@@ -73,9 +73,7 @@ def run_all(arguments, asked, experiment, arms, directory, typed):
             print(f"run {number + 1} of {len(jobs)}: {arm}, seed {seed}", flush=True)
             _run_apart(arguments, arm, seed, directory)
             done += 1
-        result = json.loads((folder / RESULT).read_text(encoding="utf-8"))
-        _check_kept(folder, result, typed)
-        results[arm].append(result)
+        results[arm].append(_kept(folder, chosen))
     return results
 
 
@@ -89,14 +87,22 @@ def _run_apart(arguments, arm, seed, directory):
         raise UsageError(f"{arm}, seed {seed}, failed; see above")
 
 
-def _check_kept(folder, result, typed):
-    """Raises a UsageError where a run is there already that was made with other flags."""
-    for name, value in typed.items():
-        kept = result["settings"].get(name, value)
-        if kept != value:
+FREE = {"data_dir", "seed"}
+"""Settings in which a run that is kept may differ: the seed is the folder's."""
+
+
+def _kept(folder, chosen):
+    """The result of a run that is there; a UsageError where it was made with other settings."""
+    result = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+    values = {name: value for each in chosen for name, value in vars(each).items()}
+    for name in sorted(values.keys() - FREE):
+        kept = result["settings"].get(name, values[name])
+        if kept != values[name]:
             raise UsageError(
-                f"{folder} holds a run with --{name}={kept}, not {value}; choose another --output"
+                f"{folder} holds a run with --{name}={kept}, not {values[name]}; choose another "
+                "--output"
             )
+    return result
 
 
 def _check_directory(directory):
@@ -126,11 +132,13 @@ def main(arguments):
     _check_directory(directory)
     if asked.only and asked.seeds == 1:
         folder = directory / f"{asked.only}-seed{asked.seed}"
-        if not (folder / RESULT).exists():
+        made = not (folder / RESULT).exists()
+        if made:
             run_cell(experiment, asked.only, chosen, asked.seed, folder)
-        print(f"wrote {folder / RESULT}")
+        _kept(folder, chosen)
+        print(f"{'wrote' if made else 'kept'} {folder / RESULT}")
         return
-    results = run_all(arguments, asked, experiment, arms, directory, typed)
+    results = run_all(arguments, asked, arms, directory, chosen)
     report = comparison.report(asked.table, experiment, results, arguments)
     text = pages.page(report)
     runs.write_json(directory / "table.json", report)

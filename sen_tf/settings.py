@@ -108,9 +108,19 @@ def typed(arguments: Sequence[str], *groups: type[typing.Any]) -> set[str]:
     Raises:
         UsageError: As `parse`.
     """
-    words = [word for word in arguments if not word.lstrip("-").startswith("flagfile")]
-    values = _absl_values(words, _fields(groups))
+    values = _absl_values(_without_files(arguments), _fields(groups))
     return {name for name in _fields(groups) if values[name].present}
+
+
+def _without_files(arguments):
+    """A command line without its flagfiles: `--flagfile=FILE`, or `--flagfile FILE`."""
+    words = iter(arguments)
+    for word in words:
+        name, sign, _ = word.lstrip("-").partition("=")
+        if name != "flagfile" or not word.startswith("-"):
+            yield word
+        elif not sign:
+            next(words, None)
 
 
 def _fields(groups):
@@ -178,19 +188,37 @@ def _absl_values(words, fields):
     values = _Flags()
     for field in fields.values():
         _define(field, values)
+    rest = _read(values, words, fields)
+    if rest:
+        raise UsageError(f"unexpected argument {rest[0]!r}: flags are written --name=value")
+    return values
+
+
+def _read(values, words, known, known_only=False):
+    """Gives flags their values from a command line; returns what is no flag."""
     try:
-        rest = values(["sen_tf", *words])[1:]
+        return values(["sen_tf", *words], known_only)[1:]
     except flags.UnrecognizedFlagError as error:
-        near = difflib.get_close_matches(error.flagname, fields, n=1)
+        near = difflib.get_close_matches(error.flagname, known, n=1)
         hint = f". Did you mean --{near[0]}?" if near else "; see --help"
         raise UsageError(f"--{error.flagname} is not a flag of this program{hint}") from error
     except flags.Error as error:
         raise UsageError(" ".join(str(error).split())) from error
     except ValueError as error:  # a flagfile whose name, or what is in it, is no text
         raise UsageError(f"--flagfile is no file of flags: {error}") from error
-    if rest:
-        raise UsageError(f"unexpected argument {rest[0]!r}: flags are written --name=value")
-    return values
+
+
+def glance(arguments: Sequence[str], *names: str) -> dict[str, str]:
+    """The flags of these names that a command line and its flagfiles hold, a dict of text.
+
+    Others may be anything: it is asked before it is known which flags there are.
+    """
+    values = _Flags()
+    values.set_gnu_getopt(True)  # past the values of flags that are not known yet
+    for name in names:
+        flags.DEFINE_string(name, None, "", flag_values=values)
+    _read(values, arguments, names, known_only=True)
+    return {name: values[name].value for name in names if values[name].value is not None}
 
 
 def _check(values):

@@ -55,7 +55,24 @@ def test_finished_runs_are_kept_and_the_others_made(tmp_path, fake, capsys):
     assert len(fake) == 4
     with pytest.raises(settings.UsageError, match="a run with --epochs=3, not 4; choose another"):
         reproduce.main([*command, "--epochs=4"])
+    with pytest.raises(settings.UsageError, match="a run with --epochs=3, not 2; choose another"):
+        reproduce.main(command)  # what is not typed counts, too
+    one = [*command, "--only=sen", "--seeds=1"]
+    with pytest.raises(settings.UsageError, match="a run with --epochs=3, not 5; choose another"):
+        reproduce.main([*one, "--epochs=5"])
+    capsys.readouterr()
+    reproduce.main([*one, "--epochs=3"])
+    assert capsys.readouterr().out == f"kept {tmp_path}/sen-seed5/{RESULT}\n"
     assert len(fake) == 4
+
+
+def test_the_table_is_named_as_any_flag(tmp_path):
+    file = tmp_path / "table.cfg"
+    file.write_text("--table=shapes-limited\n")
+    for words in (["--table", "shapes-limited"], ["-table=shapes-limited"], [f"--flagfile={file}"]):
+        asked, environment, *_ = reproduce.parse([*words, "--output", "here"])
+        assert (asked.table, asked.output) == ("shapes-limited", "here")
+        assert environment.env == "shapes"
 
 
 def test_one_cell_runs_in_this_process(tmp_path, fake, capsys):

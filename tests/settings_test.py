@@ -162,8 +162,25 @@ def test_a_flagfile_of_another_program_may_hold_its_flags(tmp_path):
         settings.parse([f"--flagfile={path}"], Fitting)
 
 
-def test_what_is_typed_is_told():
-    assert settings.typed(["--epochs=100", "--nowarm"], Fitting, Places) == {"epochs", "warm"}
+def test_what_is_typed_is_told(tmp_path):
+    path = tmp_path / "more.cfg"
+    path.write_text("--learning_rate=3\n")
+    for words in ([f"--flagfile={path}"], ["--flagfile", str(path)], []):
+        typed = settings.typed(["--epochs=100", *words, "--nowarm"], Fitting, Places)
+        assert typed == {"epochs", "warm"}
+
+
+def test_some_flags_are_read_before_the_others_are_known(tmp_path):
+    path = tmp_path / "more.cfg"
+    path.write_text("# more\n--env=mine\n--unheard_of=1\n")
+    words = ["--other", "7", "-run=a b", "--flag", f"--flagfile={path}", "--env_class", "my:Mine"]
+    found = settings.glance(words, "env", "env_class", "run", "dataset")
+    assert found == {"env": "mine", "env_class": "my:Mine", "run": "a b"}
+    assert settings.glance([*words, "--env", "typed"], "env") == {"env": "typed"}
+    with pytest.raises(settings.UsageError, match="Missing value for flag --env"):
+        settings.glance(["--env"], "env")
+    with pytest.raises(settings.UsageError, match="Unable to open flagfile"):
+        settings.glance(["--flagfile=none.cfg"], "env")
 
 
 def test_help_shows_first_flags_then_groups_with_the_defaults_of_now():

@@ -30,15 +30,19 @@ EnvironmentSettings: TypeAlias = Any
 """Settings of an environment, of a class that `environment_settings` makes."""
 
 
-def environment_settings() -> type[Any]:
+def environment_settings(place: str | None = None) -> type[Any]:
     """The dataclass of an environment and of the arguments of all constructors known by now.
 
     A class of the user's own is named twice: by its name, and by where it is found.
+
+    Args:
+        place: Where a class is found that the command line names so.
     """
+    places = (place,) if place and ":" in place else ()
     names = setting(
         "cubes",
         "Environment, or package.module:Class for one of your own.",
-        choices=tuple(ENVS),
+        choices=(*ENVS, *places),
     )
     place = setting(None, "Where the class of an environment of your own is; --env sets it.")
     fields = {"env": ("env", str, names), "env_class": ("env_class", str | None, place)}

@@ -152,13 +152,15 @@ def parse(
         if values.get("run"):
             file = pathlib.Path(values["run"]) / runs.FLAGS
             return [file] if file.is_file() else [], {}
-        settled.update(_settle(values, default_preset))
+        values = values | own
+        settled = own | _settle(values, default_preset)
         paths = settings.flagfiles(values["env"], settled["preset"], settled["recipe"])
         return paths, {name: value for name, value in settled.items() if name in values}
 
-    settled: dict[str, str] = {}
-    arguments = _with_own_environment(arguments)
-    known = _as_known_now([*groups, *GROUPS])  # at once: both have the same dataclass then
+    words = settings.glance(arguments, "env", "env_class", "dataset", "run")
+    own = _environment_of(words)
+    # At once: both have the same dataclass then.
+    known = _as_known_now([*groups, *GROUPS], words.get("env"))
     groups, others = known[: len(groups)], known[len(groups) :]
     parsed = settings.parse(arguments, *groups, files=files, others=others)
     values = {name: value for each in parsed for name, value in vars(each).items()}
@@ -169,44 +171,41 @@ def parse(
 
 def of_run(run: str | pathlib.Path) -> Settings:
     """The `Settings` of a run's directory."""
-    _with_own_environment([f"--run={run}"])
+    _environment_of({"run": str(run)})
     return Settings(*settings.load(pathlib.Path(run) / runs.FLAGS, *_as_known_now(GROUPS)))
 
 
-def _with_own_environment(arguments):
-    """The command line with the name of an environment of the user's own, which is then known.
+def _environment_of(words):
+    """Makes the environment of a command line known; returns the flags that are settled by it.
 
-    `--env=package.module:Class` becomes its name and `--env_class`; flags of a `--run` have both. A
-    `--dataset` without `--env` is of the environment that it says; of one that it does not say, or
-    that is not known, it is all there is.
+    `--env=package.module:Class` becomes its name and `--env_class`; flags of a `--run`, and a
+    flagfile of one, have both. A `--dataset` without `--env` is of the environment that it says; of
+    one that it does not say, or that is not known, it is all there is.
+
+    Args:
+        words: Dict of the flags `env`, `env_class`, `dataset` and `run` that are given.
     """
-    words = {name: value for name, _, value in (_split(word) for word in arguments)}
-    file = pathlib.Path(words.get("run", "")) / runs.FLAGS
     if "run" in words:
-        if words["run"] and file.is_file():
-            _know(settings.words_of(file))
-        return arguments
-    if "env" not in words and "dataset" in words and "flagfile" not in words:
-        name = datasets.read_episodes(words["dataset"], episodes=1).env
+        file = pathlib.Path(words["run"]) / runs.FLAGS
+        about = settings.words_of(file) if words["run"] and file.is_file() else {}
+        if about.get("env_class"):
+            _known(about["env_class"], about.get("dataset"))
+        return {}
+    name, place, dataset = (words.get(key) for key in ("env", "env_class", "dataset"))
+    if name is None and place is None and dataset:
+        name = datasets.read_episodes(dataset, episodes=1).env
         known = name in ENVS and not issubclass(ENVS[name], datasets.Recorded)
-        words["env"] = name if known else datasets.RECORDED
-    if ":" not in words.get("env", "") and words.get("env") != datasets.RECORDED:
-        return [*arguments, *(["--env=" + words["env"]] if "env" in words else [])]
-    words["env_class"] = words["env"]
-    others = [word for word in arguments if _split(word)[0] not in ("env", "env_class")]
-    return [*others, f"--env={_know(words).name}", f"--env_class={words['env_class']}"]
+        name = name if known else datasets.RECORDED
+    if ":" in (name or "") or name == datasets.RECORDED:
+        name, place = None, name
+    found = _known(place, dataset).name if place else name
+    if name in (None, found):
+        return {"env": found, "env_class": place} if found else {}
+    return {"env_class": None}  # that of a flagfile, whose environment is typed over
 
 
-def _split(word):
-    """The name of a flag, the sign and the value, of a word such as `--env=cubes`."""
-    return word.lstrip("-").partition("=")
-
-
-def _know(words):
-    """Makes the environment of `env_class` in a dict of flags known; returns its class, or None."""
-    place, dataset = words.get("env_class"), words.get("dataset")
-    if not place:
-        return None
+def _known(place, dataset):
+    """The class of the environment at a place, which is known by its name from then on."""
     stated = None if place == datasets.RECORDED else envs.find(place)
     if stated is not None and issubclass(stated, gymnasium.Env):
         return _with_free_names(envs.load(place))
@@ -236,9 +235,12 @@ def _with_free_names(env):
     return env
 
 
-def _as_known_now(groups):
-    """The dataclasses, that of environments with those registered since this was imported."""
-    known = cache.environment_settings()
+def _as_known_now(groups, called=None):
+    """The dataclasses, that of environments with those registered since this was imported.
+
+    Where the command line calls the environment by its place, that is another name of it.
+    """
+    known = cache.environment_settings(called)
     return tuple(known if group is Environment else group for group in groups)
 
 

@@ -90,6 +90,25 @@ def test_the_other_programs_find_its_class_by_the_run(dot):
     assert "data:image/gif" in (folder / "run" / runs.REPORT).read_text()
 
 
+def test_it_is_found_however_its_place_is_written(dot, tmp_path, monkeypatch):
+    folder, _ = dot
+    monkeypatch.syspath_prepend(folder)
+    mine = tmp_path / "mine.cfg"
+    mine.write_text("--env=my_dot:Dot\n")
+    saved = f"--flagfile={folder / 'run' / runs.FLAGS}"
+    places = (["--env=my_dot:Dot"], ["-env", "my_dot:Dot"], [f"--flagfile={mine}"], [saved])
+    try:
+        for words in places:
+            environment = world_models.choose([*words, "--epochs", "2"]).environment
+            assert (environment.env, environment.env_class) == ("dot", "my_dot:Dot")
+        over = world_models.choose([saved, "--env=shapes"]).environment
+        assert (over.env, over.env_class) == ("shapes", None)
+        repeated = [vars(each) for each in world_models.choose([saved])]
+        assert repeated == [vars(each) for each in world_models.of_run(folder / "run")]
+    finally:
+        ENVS.pop("dot")
+
+
 def test_the_report_opens_in_a_browser(dot):
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     if chromium is None:
@@ -157,7 +176,7 @@ def test_a_dataset_alone_is_trained_on_and_held_out_episodes_are_scored(kind, tm
 
 def test_what_is_scored_is_never_trained_on(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    chosen = world_models.choose([f"--dataset={written(tmp_path, 'file')}"])
+    chosen = world_models.choose(["--dataset", written(tmp_path, "file")])
     assert chosen.network.model == "nonequivariant"
     trained = world_models.training_episodes(chosen)
     read = datasets.cache.evaluation_reader(

@@ -13,6 +13,7 @@ import sen_tf
 from sen_tf import envs, losses, metrics, pretrained, settings
 from sen_tf.datasets import collect
 from sen_tf.envs import ENVS
+from sen_tf.experiments import networks, world_models
 
 train = importlib.import_module("sen_tf.train")
 
@@ -46,9 +47,24 @@ def test_a_model_that_comes_with_the_package_predicts(env, make_reacher):
 @pytest.mark.parametrize("name", pretrained.names())
 def test_a_card_says_data_scores_command_and_licence(name):
     card = pretrained.card(name)
-    env = name.removesuffix("-sen")
-    for part in ("## Data", "## Scores", "Seed ", f"--env={env} --preset=laptop", "license: mit"):
+    command = "python -m sen_tf.train --flagfile=flags.cfg"
+    for part in ("## Data", "## Scores", "Seed ", command, "license: mit"):
         assert part in card
+    assert f'from_pretrained("{name}")' in card
+
+
+@pytest.mark.parametrize("name", pretrained.names())
+def test_the_flags_beside_a_card_make_the_model(name, make_reacher):
+    """Of the size that the model has, though presets may have changed since."""
+    flags = pathlib.Path(pretrained.__file__).parent / name / "flags.cfg"
+    chosen = world_models.choose([f"--flagfile={flags}"])
+    env = name.removesuffix("-sen")
+    assert (chosen.environment.env, chosen.preset.preset) == (env, "laptop")
+    world = make_reacher(size=65) if env == "reacher" else envs.make(env)
+    network = chosen.network
+    made = networks.make_model(world, network.model, network.hidden, network.filters)
+    model = sen_tf.from_pretrained(name)
+    assert [x.shape for x in made.get_weights()] == [x.shape for x in model.get_weights()]
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +76,12 @@ def run(tmp_path_factory):
 
 def test_what_is_pushed_into_a_folder_is_found_there_without_an_optimizer(run, tmp_path):
     place = pretrained.push(run, tmp_path / "mine", licence="cc0-1.0")
-    assert {path.name for path in pathlib.Path(place).iterdir()} == {"model.keras", "README.md"}
+    files = {path.name for path in pathlib.Path(place).iterdir()}
+    assert files == {"model.keras", "README.md", "flags.cfg"}
+    assert f'from_pretrained("{place}")' in pretrained.card(place)
+    words = [f"--flagfile={place}/flags.cfg", f"--data_dir={run.parent}/data"]
+    repeated = [vars(each) for each in world_models.choose(words)]
+    assert repeated == [vars(each) for each in world_models.of_run(run)]
     model = sen_tf.from_pretrained(place)
     trained = keras.models.load_model(run / "model.keras")
     for ours, theirs in zip(model.get_weights(), trained.get_weights(), strict=True):
@@ -87,7 +108,24 @@ def test_somebody_else_s_folder_is_left_alone(run, tmp_path):
         pretrained.push(tmp_path, tmp_path / "new")
 
 
-def test_names_that_are_none(tmp_path):
+def test_a_folder_called_as_a_model_of_the_package_is_told_from_it(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=r"received to='shapes-sen'.*'\./shapes-sen'"):
+        pretrained.push(run, "shapes-sen")
+    mine = keras.models.load_model(run / "model.keras").count_params()
+    for place in ("./shapes-sen", pathlib.Path("shapes-sen")):
+        pretrained.push(run, place)
+        assert sen_tf.from_pretrained(place).count_params() == mine
+    with pytest.warns(UserWarning, match="the folder is './shapes-sen'"):
+        assert sen_tf.from_pretrained("shapes-sen").count_params() > mine
+
+
+def test_names_that_are_none(run, tmp_path):
+    with pytest.raises(ValueError, match="to hold README.md, the card, as `push` writes it"):
+        pretrained.card(run)
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match="to be a folder; received .*file, a file"):
+        pretrained.push(run, tmp_path / "file")
     with pytest.raises(ValueError, match="one of cubes-sen, .*Did you mean 'cubes-sen'"):
         sen_tf.from_pretrained("cube-sen")
     with pytest.raises(ValueError, match="to hold model.keras"):
@@ -104,6 +142,7 @@ def test_the_hub_is_asked_by_its_own_package(run, tmp_path, monkeypatch):
     hub.snapshot_download = lambda repository: str(tmp_path)
     monkeypatch.setitem(sys.modules, "huggingface_hub", hub)
     assert pretrained.push(run, "hf://me/shapes") == "hf://me/shapes"
+    assert 'from_pretrained("hf://me/shapes")' in pretrained.card("hf://me/shapes")
     assert sen_tf.from_pretrained("hf://me/shapes").embedding.input_shape == (None, 50, 50, 3)
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(ValueError, match="pip install huggingface_hub"):

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import gymnasium
 
 from sen_tf.datasets.collect import collect, uniform_policy
-from sen_tf.datasets.episodes import Episodes
+from sen_tf.datasets.episodes import Episodes, check_episodes
 from sen_tf.datasets.members import DatasetError, available_memory
 from sen_tf.datasets.minari_format import write_minari
 from sen_tf.datasets.pipeline import Subset
@@ -36,16 +36,15 @@ def environment_settings(place: str | None = None) -> type[Any]:
     A class of the user's own is named twice: by its name, and by where it is found.
 
     Args:
-        place: Where a class is found that the command line names so.
+        place: Where the class of an environment is found, by which it may be called too.
     """
-    places = (place,) if place and ":" in place else ()
     names = setting(
         "cubes",
         "Environment, or package.module:Class for one of your own.",
-        choices=(*ENVS, *places),
+        choices=(*ENVS, *([place] if place else [])),
     )
-    place = setting(None, "Where the class of an environment of your own is; --env sets it.")
-    fields = {"env": ("env", str, names), "env_class": ("env_class", str | None, place)}
+    where = setting(None, "Where the class of an environment of your own is; --env sets it.")
+    fields = {"env": ("env", str, names), "env_class": ("env_class", str | None, where)}
     for name, env in ENVS.items():
         for argument, (text, choices) in env.arguments.items():
             default = inspect.signature(env).parameters[argument].default
@@ -271,9 +270,14 @@ def to_minari(
     environment: EnvironmentSettings, dataset: str | pathlib.Path, name: str
 ) -> pathlib.Path:
     """Writes episodes, of a file or a pattern, as the Minari dataset `name`; returns its folder."""
+    if is_recorded(environment):
+        raise UsageError(
+            f"--to_minari needs an environment that can be made: of {environment.env} there are "
+            "recorded episodes alone"
+        )
     env = gymnasium.make(gym_id(environment.env), **arguments_of(environment))
     episodes = read_episodes(dataset, environment.env)
-    check_episodes(episodes, env.unwrapped, dataset)
+    check_episodes(episodes, make_env(environment), dataset)
     return write_minari(name, episodes, env)
 
 
@@ -358,23 +362,6 @@ def _made_for(environment, training_set, evaluation_set, seed):
     if not path.exists():
         generate(environment, "train", path, episodes, steps, seed, actions, starts)
     return path
-
-
-def check_episodes(episodes: Episodes, env: EnvLike, path: str | pathlib.Path) -> None:
-    """Raises a `DatasetError` unless images and actions are those of the environment."""
-    expected, came = env.observation_space.shape, episodes.observations.shape[2:]
-    if came != expected:
-        raise DatasetError(f"Cannot use {path}: its images are {came}, not {expected}.")
-    space, actions = env.action_space, episodes.actions
-    if isinstance(space, gymnasium.spaces.Discrete):
-        kind, lowest, highest = "i", 0, space.n - 1
-        expected = f"numbers {lowest}..{highest}"
-    else:
-        kind, lowest, highest = "f", space.low, space.high
-        expected = f"of shape {space.shape}, from {lowest.min()} to {highest.max()}"
-    like = actions.dtype.kind == kind and actions.shape[2:] == space.shape
-    if not (like and ((lowest <= actions) & (actions <= highest)).all()):
-        raise DatasetError(f"Cannot use {path}: its actions are not {expected}.")
 
 
 def evaluation_file(

@@ -157,10 +157,9 @@ def parse(
         paths = settings.flagfiles(values["env"], settled["preset"], settled["recipe"])
         return paths, {name: value for name, value in settled.items() if name in values}
 
-    words = settings.glance(arguments, "env", "env_class", "dataset", "run")
-    own = _environment_of(words)
+    own = _environment_of(settings.glance(arguments, "env", "env_class", "dataset", "run"))
     # At once: both have the same dataclass then.
-    known = _as_known_now([*groups, *GROUPS], words.get("env"))
+    known = _as_known_now([*groups, *GROUPS], own.get("env_class"))
     groups, others = known[: len(groups)], known[len(groups) :]
     parsed = settings.parse(arguments, *groups, files=files, others=others)
     values = {name: value for each in parsed for name, value in vars(each).items()}
@@ -235,12 +234,12 @@ def _with_free_names(env):
     return env
 
 
-def _as_known_now(groups, called=None):
+def _as_known_now(groups, place=None):
     """The dataclasses, that of environments with those registered since this was imported.
 
-    Where the command line calls the environment by its place, that is another name of it.
+    The place of an environment of the user's own is another name of it.
     """
-    known = cache.environment_settings(called)
+    known = cache.environment_settings(place)
     return tuple(known if group is Environment else group for group in groups)
 
 

@@ -1,8 +1,8 @@
 """Pretrained world models: loaded by name, from a folder or from the Hugging Face Hub, and pushed.
 
-Such a folder holds `model.keras`, which computes in float32 and has no optimizer, and `README.md`,
-its card: data, scores with the seed, the command that trains it, and the licence. Those beside this
-file are of the laptop preset.
+Such a folder holds `model.keras`, which computes in float32 and has no optimizer, `README.md`, its
+card: data, scores with the seed, the command that trains it, and the licence, and `flags.cfg`, the
+flags of that command. Those beside this file are of the laptop preset.
 """
 
 import difflib
@@ -10,6 +10,7 @@ import json
 import pathlib
 import shutil
 import tempfile
+import warnings
 
 import keras
 
@@ -33,7 +34,8 @@ def from_pretrained(name: str | pathlib.Path) -> keras.Model:
     Args:
         name: One of `names()`, such as `"cubes-sen"`; a folder that `push` wrote, or a run's; or
             `"hf://user/model"`, of the Hugging Face Hub, for which `huggingface_hub` must be
-            installed.
+            installed. A folder that is called as one of `names()` is asked for by a
+            `pathlib.Path`, or as `"./cubes-sen"`.
 
     Returns:
         A `ContrastiveWorldModel`, which is not compiled.
@@ -52,8 +54,18 @@ def from_pretrained(name: str | pathlib.Path) -> keras.Model:
 
 
 def card(name: str | pathlib.Path) -> str:
-    """The card of a model, Markdown: data, scores, command and licence; as `from_pretrained`."""
-    return (_folder(name) / CARD).read_text(encoding="utf-8")
+    """The card of a model, Markdown: data, scores, command and licence.
+
+    Args:
+        name: As for `from_pretrained`, but for a run, whose card `push` writes.
+
+    Raises:
+        ValueError: As `from_pretrained`, and for a folder without a card.
+    """
+    path = _folder(name) / CARD
+    if not path.is_file():
+        raise ValueError(f"Expected {name} to hold {CARD}, the card, as `push` writes it.")
+    return path.read_text(encoding="utf-8")
 
 
 def push(run: str | pathlib.Path, to: str | pathlib.Path, licence: str = "mit") -> str:
@@ -71,8 +83,13 @@ def push(run: str | pathlib.Path, to: str | pathlib.Path, licence: str = "mit") 
 
     Raises:
         UsageError: If the run is not finished.
-        ValueError: If the folder holds something else.
+        ValueError: If the folder holds something else, or is called as one of `names()`.
     """
+    if isinstance(to, str) and to in names():
+        raise ValueError(
+            f"Expected `to` to be no name of a model of the package; received to={to!r}. A folder "
+            f"of that name is './{to}'."
+        )
     run = pathlib.Path(run)
     model, _ = runs.open_model(run)
     summary = json.loads((run / runs.METRICS).read_text(encoding="utf-8"))
@@ -80,8 +97,10 @@ def push(run: str | pathlib.Path, to: str | pathlib.Path, licence: str = "mit") 
     with tempfile.TemporaryDirectory() as place:
         folder = pathlib.Path(place)
         export.for_inference(model).save(folder / runs.MODEL)
-        card = card_of(summary, flags, licence, model.embedding.input_shape[1:])
+        shape = model.embedding.input_shape[1:]
+        card = card_of(summary, flags, licence, shape, _place(to), runs.FLAGS)
         (folder / CARD).write_text(card, encoding="utf-8")
+        (folder / runs.FLAGS).write_text(_lines(flags), encoding="utf-8")
         if not str(to).startswith(HUB):
             return str(_copied(folder, pathlib.Path(to)))
         repository = str(to).removeprefix(HUB)
@@ -91,8 +110,21 @@ def push(run: str | pathlib.Path, to: str | pathlib.Path, licence: str = "mit") 
     return f"{HUB}{repository}"
 
 
+def _place(to):
+    """What `from_pretrained` finds a model by that is pushed there."""
+    comes_with_us = pathlib.Path(to).resolve().parent == HERE
+    return pathlib.Path(to).name if comes_with_us else str(to)
+
+
+def _lines(flags):
+    """A flagfile, without the place of the data on the machine of the run."""
+    return "".join(f"--{name}={value}\n" for name, value in flags.items() if name != "data_dir")
+
+
 def _copied(folder, to):
-    ours = {runs.MODEL, CARD}
+    if to.is_file():
+        raise ValueError(f"Expected `to` to be a folder; received {to}, a file.")
+    ours = {runs.MODEL, CARD, runs.FLAGS}
     others = [path.name for path in to.iterdir() if path.name not in ours] if to.is_dir() else []
     if others:
         raise ValueError(
@@ -106,8 +138,13 @@ def _copied(folder, to):
 
 
 def _folder(name):
-    if str(name) in names():
-        return HERE / str(name)
+    if isinstance(name, str) and name in names():
+        if (pathlib.Path(name) / runs.MODEL).is_file():
+            warnings.warn(
+                f"{name} is a model of the package, which is taken; the folder is './{name}'",
+                stacklevel=3,
+            )
+        return HERE / name
     if str(name).startswith(HUB):
         return pathlib.Path(_hub().snapshot_download(str(name).removeprefix(HUB)))
     if pathlib.Path(name).is_dir():

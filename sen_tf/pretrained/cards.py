@@ -4,12 +4,14 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
-COMMAND = ("env", "env_class", "preset", "model", "seed", "dataset")
-"""Flags that say which run it was; others are those of the preset unless the card says so."""
-
 
 def card_of(
-    summary: dict[str, Any], flags: dict[str, str], licence: str, shape: Sequence[int]
+    summary: dict[str, Any],
+    flags: dict[str, str],
+    licence: str,
+    shape: Sequence[int],
+    place: str,
+    flagfile: str,
 ) -> str:
     """The card of a model.
 
@@ -18,6 +20,8 @@ def card_of(
         flags: The run's flags by name, as text.
         licence: Identifier of the licence.
         shape: Shape of an image.
+        place: What `from_pretrained` finds the model by.
+        flagfile: Name of the file beside the card that holds the run's flags.
     """
     scores = summary["scores"]
     title = f"{summary['env']}-{summary['model']}"
@@ -36,7 +40,7 @@ def card_of(
         "```python",
         "import sen_tf",
         "",
-        f'model = sen_tf.from_pretrained("{title}")  # or the folder of this card',
+        f'model = sen_tf.from_pretrained("{place}")  # or the folder of this card',
         f"state = model.encode(images)  # (n, {', '.join(map(str, shape))}), uint8 or in [0, 1]",
         "states = model.rollout(state, actions)",
         "```",
@@ -59,8 +63,10 @@ def card_of(
         "## Command",
         "",
         "```bash",
-        f"python -m sen_tf.train {_command(flags)}",
+        f"python -m sen_tf.train {_command(flags, flagfile)}",
         "```",
+        "",
+        f"`{flagfile}` holds all flags of the run: {_main_flags(flags)}.",
         "",
         f"Licence: {licence}.",
     ]
@@ -79,9 +85,15 @@ def _data(summary, flags):
     )
 
 
-def _command(flags):
-    words = [f"--{name}={flags[name]}" for name in COMMAND if flags.get(name)]
-    return shlex.join(words)
+def _command(flags, flagfile):
+    # An environment of the user's own is known by its place alone.
+    place = [f"--env={flags['env_class']}"] if flags.get("env_class") else []
+    return shlex.join([*place, f"--flagfile={flagfile}"])
+
+
+def _main_flags(flags):
+    names = ("env", "preset", "recipe", "model", "seed", "epochs", "dataset")
+    return ", ".join(f"`--{name}={flags[name]}`" for name in names if flags.get(name))
 
 
 def _table(scores):

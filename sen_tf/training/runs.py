@@ -21,6 +21,7 @@ import json
 import os
 import pathlib
 import platform
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -139,16 +140,21 @@ def open_model(
         return keras.models.load_model(path), path.parent
     except Exception as error:
         reason = str(error).strip().splitlines()[0]
-        again = f"; make a new one with: {_command_of(run)}" if run else ""
+        command = _command_of(run) if run else None
+        again = f"; make a new one with: {command}" if command else ""
         raise settings.UsageError(f"{path} is not a saved world model: {reason}{again}") from error
 
 
 def _command_of(run):
-    """The command that trains what a run, perhaps of an older version, was to be."""
-    lines = (pathlib.Path(run) / FLAGS).read_text(encoding="utf-8").splitlines()
-    names = ("--env", "--model", "--preset", "--recipe", "--seed")
-    words = [line for line in lines if line.split("=")[0] in names]
-    return " ".join(["python -m sen_tf.train", *words, f"--output={run}-again"])
+    """The command that trains what a run, perhaps of an older version, was to be; or None."""
+    file = pathlib.Path(run) / FLAGS
+    if not file.is_file():
+        return None
+    flags = settings.words_of(file)
+    flags["env"] = flags.get("env_class", flags["env"])
+    names = ("env", "preset", "recipe", "model", "seed", "dataset")
+    words = [f"--{name}={flags[name]}" for name in names if name in flags]
+    return shlex.join(["python", "-m", "sen_tf.train", *words, f"--output={run}-again"])
 
 
 def check_replaced(

@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 
-from sen_tf import datasets
+from sen_tf import datasets, pretrained
 from sen_tf.datasets import Episodes, save_episodes
 from sen_tf.envs import ENVS
 from sen_tf.experiments import training_run, world_models
@@ -104,6 +104,20 @@ def test_it_is_found_however_its_place_is_written(dot, tmp_path, monkeypatch):
         over = world_models.choose([saved, "--env=shapes"]).environment
         assert (over.env, over.env_class) == ("shapes", None)
         repeated = [vars(each) for each in world_models.choose([saved])]
+        assert repeated == [vars(each) for each in world_models.of_run(folder / "run")]
+    finally:
+        ENVS.pop("dot")
+
+
+def test_its_card_says_the_command_that_trains_it(dot, tmp_path, monkeypatch):
+    folder, _ = dot
+    place = pretrained.push(folder / "run", tmp_path / "mine")
+    words = "--env=my_dot:Dot --flagfile=flags.cfg"
+    assert f"python -m sen_tf.train {words}" in pretrained.card(place)
+    monkeypatch.syspath_prepend(folder)
+    monkeypatch.chdir(place)
+    try:
+        repeated = [vars(each) for each in world_models.choose(words.split())]
         assert repeated == [vars(each) for each in world_models.of_run(folder / "run")]
     finally:
         ENVS.pop("dot")

@@ -16,8 +16,9 @@ from collections.abc import Callable
 from sen_tf import datasets, settings
 from sen_tf.datasets import cache
 from sen_tf.datasets.cache import Environment, EvaluationSet
+from sen_tf.datasets.episodes import check_episodes
 from sen_tf.experiments import drawing, training_run, world_models
-from sen_tf.settings import setting
+from sen_tf.settings import UsageError, setting
 from sen_tf.training import runs, scoring
 
 
@@ -42,6 +43,7 @@ GROUPS = (Evaluation, Environment, EvaluationSet)
 
 def main(arguments):
     asked, environment, evaluation_set = world_models.parse(arguments, *GROUPS)
+    _check_episodes_asked_for(asked, environment, evaluation_set, arguments)
     model, directory = runs.open_model(asked.run, asked.model_file)
     begun = time.perf_counter()
     name = pathlib.Path(asked.model_file or runs.MODEL).name
@@ -56,7 +58,7 @@ def main(arguments):
     latents, env = scoring.Latents(model), cache.make_env(environment)
     if asked.dataset:
         read: Callable[..., datasets.Episodes] = functools.partial(
-            datasets.read_episodes, asked.dataset, _name_of(environment)
+            _read, env, asked.dataset, _name_of(environment)
         )
     else:
         trained = world_models.of_run(asked.run).training_set.dataset if asked.run else None
@@ -69,6 +71,28 @@ def main(arguments):
     print(f"evaluated in {time.perf_counter() - begun:.0f} s; wrote {path}")
     for file in drawn:
         print(f"wrote {file}")
+
+
+def _check_episodes_asked_for(asked, environment, evaluation_set, arguments):
+    """Raises a UsageError for flags of other episodes than those that would be scored."""
+    typed = settings.typed(arguments, *GROUPS)
+    sizes = {field.name for field in dataclasses.fields(EvaluationSet)} - {"data_dir"}
+    if asked.dataset and (unheeded := sorted(typed & sizes)):
+        raise UsageError(f"--{unheeded[0]} does nothing beside --dataset, all of which is scored")
+    if asked.run and not asked.dataset and cache.is_recorded(environment):
+        held_out = world_models.of_run(asked.run).evaluation_set.held_out
+        if evaluation_set.held_out > held_out:
+            raise UsageError(
+                f"--held_out is at most {held_out}, which the run held out: it was trained on the "
+                "other episodes"
+            )
+
+
+def _read(env, path, name, **chosen):
+    """Episodes of a dataset, as `read_episodes`, of which each part is checked."""
+    episodes = datasets.read_episodes(path, name, **chosen)
+    check_episodes(episodes, env, path)
+    return episodes
 
 
 def _name_of(environment):

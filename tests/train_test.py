@@ -15,9 +15,9 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from sen_tf import datasets, decode, export, generate, settings
+from sen_tf import datasets, decode, envs, export, generate, settings
 from sen_tf.datasets.cache import SPLITS
-from sen_tf.experiments import drawing, world_models
+from sen_tf.experiments import drawing, training_run, world_models
 from sen_tf.experiments.networks import Network
 from sen_tf.export import __main__ as export_program
 from sen_tf.training import checkpoints, runs
@@ -103,6 +103,16 @@ def test_a_finished_run_is_not_trained_again(workplace, capsys):
     train.main([*TINY, *places(workplace, "run")])
     assert "finished" in capsys.readouterr().out
     assert (workplace / "run" / runs.MODEL).stat().st_mtime_ns == before
+
+
+def test_a_report_that_could_not_be_written_is_written_later(workplace, tmp_path, capsys):
+    """The disk was full, or it was interrupted, after `metrics.json` was there."""
+    run = shutil.copytree(workplace / "run", tmp_path / "run")
+    before = (run / runs.REPORT).read_text()
+    (run / runs.REPORT).unlink()
+    train.main([*TINY, f"--output={run}", f"--data_dir={workplace}/data"])
+    assert f"wrote\n  {run / runs.REPORT}\n" in capsys.readouterr().out
+    assert (run / runs.REPORT).read_text() == before.replace(str(workplace / "run"), str(run))
 
 
 @pytest.fixture
@@ -220,7 +230,38 @@ def test_evaluate_gives_the_scores_of_training(workplace, capsys):
     shutil.copy(workplace / "run" / runs.MODEL, model)
     evaluate.main([f"--model_file={model}", "--env=shapes", f"--dataset={file}"])
     found = json.loads((workplace / runs.EVALUATION).read_text())
-    assert found.pop("made_with")["model"] == "elsewhere.keras" and found == first
+    made = found.pop("made_with")
+    assert made["model"] == "elsewhere.keras" and found == first and "eval_episodes" not in made
+
+
+def test_evaluate_says_what_would_do_nothing_and_what_does_not_fit(workplace, tmp_path):
+    words = [f"--run={workplace / 'run'}", "--overwrite"]
+    file = next((workplace / "data").glob("*evaluation*"))
+    with pytest.raises(settings.UsageError, match="--eval_episodes does nothing beside --dataset"):
+        evaluate.main([*words, f"--dataset={file}", "--eval_episodes=20"])
+    for images, actions in (
+        (np.zeros((8, 2, 9, 9, 3)), [[0]]),
+        (np.zeros((8, 2, 50, 50, 3)), [[99]]),
+    ):
+        np.save(tmp_path / "observations.npy", images.astype(np.uint8))
+        np.save(tmp_path / "actions.npy", np.repeat(actions, 8, axis=0))
+        with pytest.raises(datasets.DatasetError, match=r"its (images are|actions are not)"):
+            evaluate.main([*words, f"--dataset={tmp_path}"])
+
+
+def test_python_scores_episodes_whether_they_have_twins_or_not(workplace, monkeypatch):
+    model = keras.models.load_model(workplace / "run" / runs.MODEL)
+    file = next((workplace / "data").glob("*evaluation*"))
+    whole = training_run.evaluate(model, file)
+    in_memory = training_run.evaluate(model, datasets.read_episodes(file))
+    assert whole.pop("symmetry") and in_memory.pop("symmetry") == {}
+    for row in whole["steps"].values():
+        row.pop("die_model")
+    assert in_memory == whole
+    with pytest.raises(ValueError, match="Did you mean 'shapes'"):
+        training_run.evaluate(model, file, env="shape")
+    monkeypatch.delitem(envs.ENVS, "shapes")  # nobody knows what its twins are
+    assert training_run.evaluate(model, file)["symmetry"] == {}
 
 
 def test_evaluate_replaces_no_scores_of_other_episodes(workplace, tmp_path):

@@ -15,7 +15,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from sen_tf import datasets, export, figures, settings
+from sen_tf import datasets, envs, export, figures, settings
 from sen_tf.datasets import Episodes, cache
 from sen_tf.distribution import devices
 from sen_tf.envs import ENVS, EnvLike
@@ -61,7 +61,7 @@ def train(
     Args:
         env: Name of the environment, or `"package.module:Class"`; with episodes it may be left out.
         episodes: `Episodes` to train on, which are saved beside the run; by default those that the
-            flags ask for.
+            flags ask for. Those that name no environment are taken for some of `env`.
         output: Directory of the run; by default a name in `runs` made of the flags.
         **flags: Any flags of that program, such as `preset="quick", epochs=3, seed=2`.
 
@@ -76,15 +76,31 @@ def train(
         >>> run = train("shapes", preset="quick", hidden=32, output="runs/narrow")
         >>> run.scores["steps"]["10"]["hits@1"]
     """
-    if episodes is not None:
-        if output is None:
-            raise UsageError("give the run an `output`, where its episodes are saved too")
-        flags["dataset"] = pathlib.Path(output).with_name(f"{pathlib.Path(output).name}.h5")
-        datasets.save_episodes(flags["dataset"], episodes)
     words = [_word(name, value) for name, value in flags.items() if value is not None]
     words += [] if env is None else [_word("env", env)]
-    chosen = world_models.choose(words, world_models.default_preset)
-    return run(chosen, pathlib.Path(output or f"runs/{naming.default_name(chosen)}"))
+    if episodes is None:
+        chosen = world_models.choose(words, world_models.default_preset)
+        return run(chosen, pathlib.Path(output or f"runs/{naming.default_name(chosen)}"))
+    if output is None:
+        raise UsageError("give the run an `output`, where its episodes are saved too")
+    with _saved(episodes, pathlib.Path(output), env) as file:
+        words.append(_word("dataset", file))
+        return run(world_models.choose(words, world_models.default_preset), pathlib.Path(output))
+
+
+@contextlib.contextmanager
+def _saved(episodes, output, env):
+    """The file of episodes beside a run; it goes again where no run is begun."""
+    file = output.with_name(f"{output.name}.h5")
+    is_new = not file.exists()
+    own = envs.find(env) if ":" in (env or "") else None
+    name = getattr(own, "name", own.__name__.lower()) if own else env or datasets.RECORDED
+    datasets.save_episodes(file, episodes, name)
+    try:
+        yield file
+    finally:
+        if is_new and not output.exists():
+            file.unlink()
 
 
 def _word(name, value):
@@ -101,19 +117,27 @@ def evaluate(
         episodes: `Episodes` with the frames of all times, or the file or pattern that holds them,
             with twins or without.
         env: The environment, or its name: its group acts on the twins. By default the one that the
-            episodes name.
+            episodes name; where it is not known, twins are left out.
 
     Returns:
         A dict; `training.scoring.table` makes a table of it.
+
+    Raises:
+        ValueError: For the name of no environment.
     """
     if isinstance(episodes, Episodes):
         read, name = episodes.select, episodes.env
     else:
         read = functools.partial(datasets.read_episodes, episodes)
         name = read(episodes=1, steps=(0,)).env
-    env = ENVS.get(name or "", datasets.Recorded) if env is None else env
-    env = ENVS[env]() if isinstance(env, str) else env
+    if env is None and name not in ENVS:
+        read, env = _without_twins(read), datasets.Recorded
+    env = envs.make(env or name) if isinstance(env, str | None) else env
     return scoring.evaluate(scoring.Latents(model), read, env)
+
+
+def _without_twins(read):
+    return lambda **chosen: dataclasses.replace(read(**chosen), twins={})
 
 
 def run(
@@ -144,7 +168,9 @@ def run(
     with opened as known:
         if known and (directory / runs.METRICS).exists():
             summary = json.loads((directory / runs.METRICS).read_text(encoding="utf-8"))
-            return Run(directory, summary, [])
+            # The last of its files may be missing: the disk was full, or it was interrupted there.
+            whole = (directory / runs.REPORT).exists()
+            return Run(directory, summary, [] if whole else [report.write_report(directory)])
         announce(known)
         try:
             return _train(chosen, directory, strategy, begun)
@@ -276,6 +302,5 @@ def made_with(
     model: str = runs.MODEL,
 ) -> dict[str, Any]:
     """The settings that scores and figures depend on: the model's file and the episodes."""
-    sizes = vars(evaluation_set) | vars(environment)
-    del sizes["data_dir"]
-    return {"model": model, "dataset": dataset, **sizes}
+    sizes = {} if dataset else {k: v for k, v in vars(evaluation_set).items() if k != "data_dir"}
+    return {"model": model, "dataset": dataset, **sizes, **vars(environment)}

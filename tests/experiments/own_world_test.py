@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from sen_tf import datasets, pretrained
-from sen_tf.datasets import Episodes, save_episodes
+from sen_tf.datasets import Episodes, collect, save_episodes
 from sen_tf.envs import ENVS
 from sen_tf.experiments import training_run, world_models
 from sen_tf.settings import UsageError
@@ -186,6 +186,8 @@ def test_a_dataset_alone_is_trained_on_and_held_out_episodes_are_scored(kind, tm
     assert "ring, nonequivariant, seed 1" in out and "4 evaluation episodes" in out
     assert "4 evaluation episodes" in run(tmp_path, "evaluate", "--run=run")
     assert run(tmp_path, "train", f"--dataset={name}", *words).startswith("run holds this run")
+    said = run(tmp_path, "evaluate", "--run=run", "--held_out=0.5", "--overwrite", code=2)
+    assert "--held_out is at most 0.1, which the run held out: it was trained on the other" in said
 
 
 def test_what_is_scored_is_never_trained_on(tmp_path, monkeypatch):
@@ -262,6 +264,21 @@ def test_python_trains_and_scores_what_is_in_memory(tmp_path, monkeypatch):
         training_run.train("shapes", epoch=3)
     with pytest.raises(UsageError, match="give the run an `output`"):
         training_run.train(episodes=ours)
+
+
+def test_episodes_in_memory_that_name_no_environment_are_of_the_one_asked_for(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    env = ENVS["shapes"]()
+    (block,) = collect(env, episodes=40, steps=2, seed=5)
+    unnamed = Episodes.from_arrays(block.observations, block.actions)
+    sizes = {"hidden": 8, "filters": 4, "epochs": 1, "batch_size": 32, "eval_episodes": 16}
+    with pytest.raises(UsageError, match="--epoch is not a flag"):
+        training_run.train("shapes", episodes=unnamed, output="run", epoch=1)
+    assert not list(tmp_path.iterdir())  # nothing is in the way of the right call
+    done = training_run.train("shapes", episodes=unnamed, preset="quick", output="run", **sizes)
+    assert done.scores["episodes"] == 16 and done.summary["trained_on"] == "run.h5"
 
 
 def test_the_package_offers_them_when_they_are_asked_for():

@@ -9,7 +9,6 @@ Finished ones are kept, an interrupted one resumes. --table=NAME --help shows th
 """
 
 import dataclasses
-import json
 import pathlib
 import re
 import subprocess
@@ -18,7 +17,7 @@ import time
 
 from sen_tf import experiments, settings
 from sen_tf.experiments import comparison, pages
-from sen_tf.experiments.experiment import RESULT, run_cell
+from sen_tf.experiments.experiment import RESULT, kept, run_cell
 from sen_tf.settings import UsageError, setting
 from sen_tf.training import runs
 
@@ -73,7 +72,7 @@ def run_all(arguments, asked, arms, directory, chosen):
             print(f"run {number + 1} of {len(jobs)}: {arm}, seed {seed}", flush=True)
             _run_apart(arguments, arm, seed, directory)
             done += 1
-        results[arm].append(_kept(folder, chosen))
+        results[arm].append(kept(folder, chosen))
     return results
 
 
@@ -85,24 +84,6 @@ def _run_apart(arguments, arm, seed, directory):
         raise KeyboardInterrupt
     if done.returncode:
         raise UsageError(f"{arm}, seed {seed}, failed; see above")
-
-
-FREE = {"data_dir", "seed"}
-"""Settings in which a run that is kept may differ: the seed is the folder's."""
-
-
-def _kept(folder, chosen):
-    """The result of a run that is there; a UsageError where it was made with other settings."""
-    result = json.loads((folder / RESULT).read_text(encoding="utf-8"))
-    values = {name: value for each in chosen for name, value in vars(each).items()}
-    for name in sorted(values.keys() - FREE):
-        kept = result["settings"].get(name, values[name])
-        if kept != values[name]:
-            raise UsageError(
-                f"{folder} holds a run with --{name}={kept}, not {values[name]}; choose another "
-                "--output"
-            )
-    return result
 
 
 def _check_directory(directory):
@@ -135,7 +116,7 @@ def main(arguments):
         made = not (folder / RESULT).exists()
         if made:
             run_cell(experiment, asked.only, chosen, asked.seed, folder)
-        _kept(folder, chosen)
+        kept(folder, chosen)
         print(f"{'wrote' if made else 'kept'} {folder / RESULT}")
         return
     results = run_all(arguments, asked, arms, directory, chosen)

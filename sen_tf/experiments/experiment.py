@@ -2,11 +2,13 @@
 
 import csv
 import dataclasses
+import json
 import pathlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from sen_tf.experiments import provenance
+from sen_tf.settings import UsageError
 from sen_tf.settings import parse as parse_settings
 from sen_tf.training import runs
 
@@ -81,3 +83,25 @@ def run_cell(
     about = {"arm": arm, "seed": seed, **provenance.describe(), "settings": values}
     found = experiment.run(arm, settings, seed, directory)
     runs.write_json(directory / RESULT, about | {"found": found})
+
+
+FREE = {"data_dir", "seed"}
+"""Settings in which a run that is kept may differ: the seed is the directory's."""
+
+
+def kept(directory: pathlib.Path, settings: Sequence[Any]) -> dict[str, Any]:
+    """The `RESULT` of a run that is there.
+
+    Raises:
+        UsageError: If it was made with other settings.
+    """
+    result = json.loads((directory / RESULT).read_text(encoding="utf-8"))
+    values = {name: value for each in settings for name, value in vars(each).items()}
+    for name in sorted(values.keys() - FREE):
+        before = result["settings"].get(name, values[name])
+        if before != values[name]:
+            raise UsageError(
+                f"{directory} holds a run with --{name}={before}, not {values[name]}; choose "
+                "another --output"
+            )
+    return result

@@ -57,8 +57,9 @@ that `python -m sen_tf.reproduce` writes as `table.json`; a page says so where i
 written down by hand. Printed numbers stand in parentheses. What was found on the way:
 [notes](../notes/index.md).
 
-- Hits@k is the share of predictions whose true state is among the k nearest states of all
-  evaluation episodes, MRR the mean of one over its rank. Ties count against the model.
+- Hits@k is the share of evaluation episodes whose own prediction is among the k, of the predictions
+  of all episodes, that are nearest to the true state; MRR is the mean of one over its rank. Ties
+  count against the model.
 - HH@1 is the share of predictions nearer to the true state than to states that differ little from
   it, TH@1 the share of steps of a turn about an axis that are nearest to the right one of 30 views.
 - EE(S) is mean |g S(o) - S(g o)| / mean |S(o)|: 0 where the embedding commutes with the group.

@@ -90,8 +90,17 @@ def export_model(
         Path of the version, such as `directory/1`.
 
     Raises:
-        ValueError: If the format cannot hold an endpoint, or a package that it needs is missing.
+        ValueError: For an unknown format, or one that cannot hold an endpoint or needs a package
+            that is missing; for a model of another kind.
     """
+    if form not in WRITERS:
+        raise ValueError(f"Expected `form` to be one of {', '.join(WRITERS)}; received {form!r}.")
+    if not isinstance(model, ContrastiveWorldModel):
+        raise ValueError(
+            f"Expected `model` to be a ContrastiveWorldModel; received {type(model).__name__} "
+            f"`{model.name}`. Other models have `export` of Keras, after `sen_tf.to_plain` for "
+            "programs without sen_tf."
+        )
     directory = pathlib.Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     versions = [int(path.name) for path in directory.iterdir() if path.name.isdigit()]

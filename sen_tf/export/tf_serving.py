@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import pathlib
+import shlex
 from collections.abc import Mapping
 
 from sen_tf.export.endpoints import Endpoint
@@ -66,7 +67,6 @@ def docker_command(directory: str | os.PathLike[str]) -> str:
     """The command line that serves a directory of versions: gRPC on port 8500, REST on 8501."""
     directory = pathlib.Path(directory).resolve()
     inside = f"/models/{directory.name}"
-    return (
-        f"docker run --rm -p 8500:8500 -p 8501:8501 -v {directory}:{inside}:ro tensorflow/serving "
-        f"--model_config_file={inside}/{CONFIG}"
-    )
+    words = "docker run --rm -p 8500:8500 -p 8501:8501 -v".split()
+    words += [f"{directory}:{inside}:ro", "tensorflow/serving"]
+    return shlex.join([*words, f"--model_config_file={inside}/{CONFIG}"])

@@ -111,7 +111,7 @@ def push(run: str | pathlib.Path, to: str | pathlib.Path, licence: str = "mit") 
 
 
 def _place(to):
-    """What `from_pretrained` finds a model by that is pushed there."""
+    """The name or place by which `from_pretrained` finds a model that is pushed there."""
     comes_with_us = pathlib.Path(to).resolve().parent == HERE
     return pathlib.Path(to).name if comes_with_us else str(to)
 

@@ -1,6 +1,7 @@
 """Exports are read by programs that know nothing of sen_tf, and agree with Keras."""
 
 import logging
+import shlex
 import sys
 import zipfile
 
@@ -91,6 +92,8 @@ def test_config_names_the_directory(exported):
     assert (config.name, config.base_path) == ("saved_model", "/models/saved_model")
     command = tf_serving.docker_command(folder / "saved_model")
     assert f"{folder}/saved_model:{config.base_path}:ro" in command
+    spaced = shlex.split(tf_serving.docker_command("/models of mine/cubes"))
+    assert "/models of mine/cubes:/models/cubes:ro" in spaced
 
 
 def test_versions_and_what_is_printed(exported, tmp_path, capsys):
@@ -110,6 +113,15 @@ def test_a_missing_package_is_named_and_nothing_is_written(exported, tmp_path, m
     monkeypatch.setitem(sys.modules, "tf2onnx", None)
     with pytest.raises(ValueError, match="needs the package tf2onnx: pip install tf2onnx"):
         export.export_model(exported[0], tmp_path, "onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_cannot_be_exported_is_a_sentence_and_nothing_is_written(exported, tmp_path):
+    with pytest.raises(ValueError, match="one of saved_model, onnx, .*; received 'tflite'"):
+        export.export_model(exported[0], tmp_path / "new", "tflite")
+    classifier = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)], name="digits")
+    with pytest.raises(ValueError, match="received Sequential `digits`.*`export` of Keras"):
+        export.export_model(classifier, tmp_path / "new")
     assert list(tmp_path.iterdir()) == []
 
 

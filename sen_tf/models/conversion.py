@@ -1,36 +1,30 @@
 """The equivariant counterpart of a plain Keras model, layer by layer.
 
 A tensor of the new model is an image `(batch, rows, columns, channels)` up to the first convolution
-and a function on the group `(batch, rows, columns, |group|, channels)` after it; pooling over all
-pixels makes it invariant, and what follows stays as it is.
+and a function on the group `(batch, rows, columns, |group|, channels)` after it. The convolutions
+that make outputs make images again; pooling over all pixels makes what is invariant, and what
+follows stays as it is.
 """
 
 from typing import Any
 
 import keras
+import numpy as np
 
-from sen_tf import layers
 from sen_tf.groups import GroupLike
+from sen_tf.layers import GroupPooling
 from sen_tf.models import network_parts
-from sen_tf.tensors import Tensor
+from sen_tf.models.counterparts import Counterparts, base_arguments, copy, is_per_channel
+from sen_tf.models.output_makers import makers
 
-ELEMENTWISE = {
-    *("Activation", "ReLU", "LeakyReLU", "ELU", "Softmax", "Identity", "Rescaling"),
-    *("Add", "Subtract", "Average", "Maximum", "Minimum", "Multiply"),
-}
-"""Layers of Keras that treat all elements of the group alike."""
+HEADS = ("Conv2D", "Conv2DTranspose", "SeparableConv2D")
+"""Layers of Keras that make outputs of as many channels as they have filters."""
 
-COMMON = (
-    *("activation", "use_bias", "kernel_initializer", "bias_initializer", "kernel_regularizer"),
-    *("bias_regularizer", "activity_regularizer", "kernel_constraint", "bias_constraint"),
-)
-"""Arguments of convolutions that ours share with Keras'."""
+FEATURES = ("BatchNormalization", "LayerNormalization")
+"""Layers of Keras after which outputs are features, with as many channels as our layers have."""
 
-NORMALIZATION = (
-    *("epsilon", "center", "scale", "beta_initializer", "gamma_initializer", "beta_regularizer"),
-    *("gamma_regularizer", "beta_constraint", "gamma_constraint"),
-)
-"""Arguments of normalizations that ours share with Keras'."""
+INVARIANTS, IMAGES, FUNCTIONS = "invariants", "images", "functions"
+"""The kinds of tensors, which their rank tells: images have 4 axes, functions on the group 5."""
 
 
 def convert(model: keras.Model, group: GroupLike, match: str = "compute") -> keras.Model:
@@ -48,14 +42,16 @@ def convert(model: keras.Model, group: GroupLike, match: str = "compute") -> ker
             `"parameters"`: filters / sqrt(|group|), so that it has about as many weights.
 
     Returns:
-        A functional `keras.Model` with inputs and outputs of the same shapes; but an output that
-        no convolution or dense layer makes, such as features after a normalization, has as many
-        channels as our layers have there, filters / |group|.
+        A functional `keras.Model` with inputs and outputs of the same names, structure and shapes;
+        but an output with a normalization after its last convolution or dense layer, as features
+        have, is the maximum over the group, of as many channels as our layers have there, filters /
+        |group|.
 
     Raises:
         ValueError: With the name of the layer at which the symmetry would end, and what to use in
-            its place: `Flatten` and dense layers of pixels, one-sided padding, sizes at which a
-            stride does not commute, and layers that are not known.
+            its place: `Flatten` and dense layers of pixels, images made of invariant numbers,
+            one-sided padding, sizes at which a stride does not commute, arguments that no layer of
+            this package has, an output made by a `DepthwiseConv2D`, and layers that are not known.
 
     Example:
         >>> plain = keras.Sequential([
@@ -64,271 +60,216 @@ def convert(model: keras.Model, group: GroupLike, match: str = "compute") -> ker
         >>> convert(plain, "C4").output_shape
         (None, 10)
     """
+    _check(model)
+    made_by = [list(makers(output)) for output in model.outputs]
+    counterparts = Counterparts(network_parts.FiniteParts(group, match), _heads(made_by))
+    shapes = [x.shape for x in model.inputs]
+    new = _Converter(counterparts).clone(model, shapes, model.name)
+    outputs = [_without_group(x) for x in new.outputs]
+    for output, found, layers in zip(model.outputs, outputs, made_by, strict=True):
+        _check_output(output, found, layers)
+    return _model_like(model, new.inputs, outputs, model.name)
+
+
+def _check(model):
+    """Raises a ValueError for what is no model of images."""
     if not isinstance(model, keras.Model) or not getattr(model, "inputs", None):
         raise ValueError(
             "Expected `model` to be a functional or sequential Keras model that is built, whose "
             f"layers are known; received a {type(model).__name__}."
         )
-    converter = _Converter(network_parts.FiniteParts(group, match))
-    converter.find_heads(model)
-    cloned = converter.clone(model, [keras.Input(x.shape[1:], dtype=x.dtype) for x in model.inputs])
-    outputs = [converter.invariant(x) for x in cloned.outputs]
-    return keras.Model(_single(cloned.inputs), _single(outputs), name=model.name)
+    for x in model.inputs:
+        if len(x.shape) > 4:
+            raise ValueError(
+                "Expected the inputs of `model` to be images (batch, rows, columns, channels) and "
+                f"arrays of fewer axes; received {x.name!r} of shape {x.shape}."
+            )
+
+
+def _without_group(x):
+    return GroupPooling(dtype=x.dtype)(x) if _kind(x) == FUNCTIONS else x
+
+
+def _are_features(layers):
+    """True for an output of which a normalization is among the layers that make it."""
+    return any(type(layer).__name__ in FEATURES for layer in layers)
+
+
+def _heads(made_by):
+    """The identities of the convolutions that make the outputs, but for features."""
+    return {
+        id(layer)
+        for layers in made_by
+        if not _are_features(layers)
+        for layer in layers
+        if type(layer).__name__ in HEADS
+    }
+
+
+def _check_output(output, found, layers):
+    """Raises a ValueError if an output has lost channels, with the layers that made them."""
+    if _are_features(layers) or found.shape == output.shape:
+        return
+    others = [layer for layer in layers if type(layer).__name__ not in HEADS]
+    where = " and ".join(map(_name, others or [output._keras_history.operation]))
+    raise ValueError(
+        f"`convert` stops at {where}: it makes an output, whose shape {output.shape} would become "
+        f"{found.shape}. Let a Conv2D or a Dense go after it."
+    )
 
 
 class _Converter:
     """Applies the counterpart of each layer of a model to the tensors of the new one."""
 
-    def __init__(self, parts: network_parts.FiniteParts) -> None:
-        self.parts, self.group = parts, parts.group
-        self._heads: set[str] = set()
-        self._made: dict[Any, keras.layers.Layer] = {}
+    def __init__(self, counterparts: Counterparts) -> None:
+        self._counterparts = counterparts
+        self._made: dict[int, dict[str, Any]] = {}
 
-    def find_heads(self, model: keras.Model) -> None:
-        """Notes the convolutions from which nothing but activations leads to an output."""
-        for tensor in model.outputs:
-            operation = tensor._keras_history.operation
-            while type(operation).__name__ in ("Activation", "Softmax", "ReLU"):
-                operation = operation._inbound_nodes[0].input_tensors[0]._keras_history.operation
-            if type(operation).__name__ == "Conv2D":
-                self._heads.add(operation.name)
+    def clone(self, model: keras.Model, shapes: list[Any], name: str) -> keras.Model:
+        """A functional model of the counterparts, whose inputs have the shapes that are given.
 
-    def clone(self, model: keras.Model, inputs: list[Tensor]) -> keras.Model:
-        """A functional model of the counterparts, on inputs that may have an axis of the group."""
-        graph = keras.Model(_single(model.inputs), _single(model.outputs), name=model.name)
-        return keras.models.clone_model(
-            graph,
-            input_tensors=_single(inputs),
+        They differ from those of the model where functions on the group are given to it.
+        """
+        inputs = [_input(*each) for each in zip(model.inputs, shapes, strict=True)]
+        new = keras.models.clone_model(
+            keras.Model(model.inputs, model.outputs),
+            input_tensors=inputs,
             clone_function=lambda layer: layer,
             call_function=self._call,
         )
-
-    def invariant(self, x: Tensor) -> Tensor:
-        """Images of invariant numbers, of images."""
-        return layers.GroupPooling()(x) if self.on_group(x) else x
-
-    def on_group(self, x: Tensor) -> bool:
-        """True for images of functions on the group."""
-        return len(x.shape) == 5
+        return _model_like(model, inputs, new.outputs, name)
 
     def _call(self, layer, *inputs, **arguments):
-        kind = type(layer).__name__
+        arguments = {name: value for name, value in arguments.items() if value is not None}
         try:
-            if isinstance(layer, keras.Model):
-                fresh = [keras.Input(x.shape[1:], dtype=x.dtype) for x in _tensors(inputs)]
-                return self._reuse(layer, inputs, lambda: self.clone(layer, fresh))(*inputs)
-            rule = getattr(self, f"_{kind}", None)
-            if rule is not None and isinstance(layer, getattr(keras.layers, kind)):
-                return rule(layer, *inputs)
-            if kind in ELEMENTWISE or not any(map(self._is_image, _tensors(inputs))):
-                return self._kept(layer, *inputs, **arguments)
-        except ValueError as error:
+            return self._applied(layer, inputs, arguments)
+        except (TypeError, ValueError) as error:
             if str(error).startswith("`convert` stops at"):
                 raise
-            raise ValueError(f"`convert` stops at {kind} `{layer.name}`: {error}") from error
-        raise ValueError(
-            f"`convert` stops at {kind} `{layer.name}`, of which it does not know what commutes in "
-            "its place. Give the model a layer of this package there."
-        )
+            raise ValueError(f"`convert` stops at {_name(layer)}: {error}") from error
 
-    def _is_image(self, x):
-        """True for what the group moves: images, of functions on the group or not."""
-        return len(x.shape) in (4, 5)
+    def _applied(self, layer, inputs, arguments):
+        kinds = [_kind(x) for x in _tensors(inputs)]
+        if isinstance(layer, keras.Model):
+            return self._nested(layer, inputs, kinds)(*inputs, **arguments)
+        if {*kinds} <= {INVARIANTS}:
+            new = self._reuse(
+                layer, INVARIANTS, lambda name: copy(layer, base_arguments(layer, name))
+            )
+            return _require_invariants(new(*inputs, **arguments))
+        if not self._counterparts.knows(layer):
+            raise ValueError(
+                f"`convert` stops at {_name(layer)}, of which it does not know what commutes in "
+                "its place. Give the model a layer of this package there."
+            )
+        if not {*arguments} <= {"training"}:
+            raise ValueError(f"it is called with {', '.join(arguments)}. Leave that out.")
+        return self._commuting(layer, _aligned(layer, inputs), arguments)
 
-    def _reuse(self, layer, inputs, make):
-        """The counterpart of a layer, one for all its calls on tensors of the same rank."""
-        key = (id(layer), *(len(x.shape) for x in _tensors(inputs)))
-        if key not in self._made:
-            self._made[key] = make()
-        return self._made[key]
+    def _nested(self, model, inputs, kinds):
+        if not getattr(model, "inputs", None):
+            raise ValueError("it is a model whose layers are not known. Use a functional one.")
+        shapes = [x.shape for x in _tensors(inputs)]
+        return self._reuse(model, " and ".join(kinds), lambda name: self.clone(model, shapes, name))
 
-    def _kept(self, layer, *inputs, **arguments):
-        """Applies a new layer of the same class and arguments."""
-        new = self._reuse(layer, inputs, lambda: type(layer).from_config(layer.get_config()))
-        return new(*inputs, **arguments)
-
-    def _made_of(self, layer, inputs, make, *arguments, **more):
-        """Applies `make(...)`, with the name and the dtype of a layer."""
-        config = layer.get_config()
-        more = {"name": layer.name, "dtype": config["dtype"], **more}
-        more = {name: value for name, value in more.items() if value is not None}
-        return self._reuse(layer, inputs, lambda: make(*arguments, **more))(*inputs)
-
-    def _Conv2D(self, layer, x):
-        config = layer.get_config()
-        if config["groups"] != 1:
-            groups = config["groups"]
-            raise ValueError(f"it has groups={groups}. Use 1, or a DepthwiseConv2D.")
-        make = layers.GroupConv2D if self.on_group(x) else layers.LiftingConv2D
-        filters = self.parts.channels(config["filters"])
-        if layer.name in self._heads:
-            filters = config["filters"]
-            make = layers.ProjectionConv2D if self.on_group(x) else layers.LiftingConv2D
-        return self._convolved(layer, x, make, filters, dilation_rate=config["dilation_rate"])
-
-    def _Conv2DTranspose(self, layer, x):
-        config = layer.get_config()
-        if not self.on_group(x):
-            raise ValueError("it is the first convolution. Let a Conv2D go before it.")
-        if tuple(config["dilation_rate"]) != (1, 1):
-            raise ValueError(f"it has dilation_rate={config['dilation_rate']}. Use 1.")
-        filters, padding = self.parts.channels(config["filters"]), config["output_padding"]
-        make = layers.GroupConvTranspose2D
-        return self._convolved(layer, x, make, filters, output_padding=padding)
-
-    def _convolved(self, layer, x, make, filters, **more):
-        config = layer.get_config()
-        return self._made_of(
+    def _commuting(self, layer, inputs, arguments):
+        on_group = FUNCTIONS in map(_kind, _tensors(inputs))
+        parts = self._reuse(
             layer,
-            (x,),
-            make,
-            self.group,
-            filters,
-            config["kernel_size"],
-            config["strides"],
-            config["padding"],
-            **{name: config[name] for name in COMMON},
-            **more,
+            FUNCTIONS if on_group else IMAGES,
+            lambda name: self._counterparts.of(layer, base_arguments(layer, name), on_group),
         )
+        for part in parts:
+            more = arguments if isinstance(part, keras.layers.Layer) else {}
+            inputs = (part(*inputs, **more),)
+        return inputs[0]
 
-    def _DepthwiseConv2D(self, layer, x):
-        config = layer.get_config()
-        if not self.on_group(x):
-            raise ValueError("it is the first convolution. Let a Conv2D go before it.")
-        if tuple(config["dilation_rate"]) != (1, 1):
-            raise ValueError(f"it has dilation_rate={config['dilation_rate']}. Use 1.")
-        own = {name: config[name] for name in COMMON if not name.startswith("kernel")}
-        kernel = {
-            f"kernel_{name}": config[f"depthwise_{name}"]
-            for name in ("initializer", "regularizer", "constraint")
-        }
-        return self._made_of(
-            layer,
-            (x,),
-            layers.DepthwiseGroupConv2D,
-            self.group,
-            config["kernel_size"],
-            config["strides"],
-            config["padding"],
-            config["depth_multiplier"],
-            **own,
-            **kernel,
-        )
+    def _reuse(self, layer, kind, make):
+        """The counterpart of a layer, one for all its calls on tensors of the same kind."""
+        made = self._made.setdefault(id(layer), {})
+        if kind not in made:
+            if made and getattr(layer, "weights", None):
+                raise ValueError(
+                    f"it is applied to {', to '.join([*made, kind])}, which cannot share weights. "
+                    "Make a layer for each."
+                )
+            made[kind] = make(f"{layer.name}_of_{kind.replace(' ', '_')}" if made else layer.name)
+        return made[kind]
 
-    def _SeparableConv2D(self, layer, x):
-        config = layer.get_config()
-        depthwise = keras.layers.DepthwiseConv2D(
-            config["kernel_size"],
-            config["strides"],
-            config["padding"],
-            config["depth_multiplier"],
-            dilation_rate=config["dilation_rate"],
-            use_bias=False,
-            depthwise_initializer=config["depthwise_initializer"],
-            name=f"{layer.name}_depthwise",
-        )
-        pointwise = keras.layers.Conv2D(
-            config["filters"],
-            1,
-            activation=config["activation"],
-            use_bias=config["use_bias"],
-            kernel_initializer=config["pointwise_initializer"],
-            name=f"{layer.name}_pointwise",
-        )
-        return self._Conv2D(pointwise, self._DepthwiseConv2D(depthwise, x))
 
-    def _pooled(self, layer, x, mode):
-        config = layer.get_config()
-        sizes = config["pool_size"], config["strides"], config["padding"]
-        make = layers.SpatialPooling2D
-        return self._made_of(layer, (x,), make, self.group, *sizes, mode=mode)
+def _aligned(layer, inputs):
+    """The inputs of a layer, where some are functions on the group all images as such.
 
-    def _MaxPooling2D(self, layer, x):
-        return self._pooled(layer, x, "max")
+    Raises:
+        ValueError: For numbers that do not turn with an image, and for tensors that were of equally
+            many channels and are no longer, which would be broadcast.
+    """
+    tensors = _tensors(inputs)
+    kinds = [_kind(x) for x in tensors]
+    on_group = FUNCTIONS in kinds
+    for each in keras.tree.flatten(inputs):
+        if not isinstance(each, keras.KerasTensor) and not is_per_channel(each, on_group):
+            raise ValueError(f"it takes numbers of shape {np.shape(each)}. Use one number.")
+    if any(len(x.shape) == 3 for x in tensors):
+        raise ValueError("it joins images and sequences. Use vectors in place of sequences.")
+    if type(layer).__name__ != "Concatenate":
+        _check_channels(layer, tensors)
+    if not on_group:
+        return inputs
+    order = next(x.shape[3] for x in tensors if _kind(x) == FUNCTIONS)
+    return keras.tree.map_structure(lambda x: _as_function(x, order), inputs)
 
-    def _AveragePooling2D(self, layer, x):
-        return self._pooled(layer, x, "mean")
 
-    def _globally_pooled(self, layer, x, mode):
-        if layer.get_config()["keepdims"]:
-            raise ValueError("it has keepdims=True. Use keepdims=False.")
-        on_group = self.on_group(x)
-        x = self._made_of(layer, (x,), layers.GlobalPooling2D, mode)
-        return layers.GroupPooling()(x) if on_group else x
-
-    def _GlobalAveragePooling2D(self, layer, x):
-        return self._globally_pooled(layer, x, "mean")
-
-    def _GlobalMaxPooling2D(self, layer, x):
-        return self._globally_pooled(layer, x, "max")
-
-    def _UpSampling2D(self, layer, x):
-        config = layer.get_config()
-        kind = config["interpolation"]
-        return self._made_of(
-            layer, (x,), layers.SpatialUpSampling2D, self.group, config["size"], kind
-        )
-
-    def _ZeroPadding2D(self, layer, x):
-        (top, bottom), (left, right) = layer.get_config()["padding"]
-        if (top, left) != (bottom, right):
-            raise ValueError(
-                f"it adds {top} and {bottom} rows, {left} and {right} columns, more on one side. "
-                "Pad both sides alike, or use padding='same'."
-            )
-        axes = [(0, 0), (top, bottom), (left, right), *[(0, 0)] * (len(x.shape) - 3)]
-        return keras.ops.pad(x, axes)
-
-    def _BatchNormalization(self, layer, x):
-        names = ("momentum", *NORMALIZATION)
-        return self._normalized(layer, x, layers.FieldBatchNormalization, names)
-
-    def _LayerNormalization(self, layer, x):
-        return self._normalized(layer, x, layers.FieldLayerNormalization, NORMALIZATION)
-
-    def _normalized(self, layer, x, make, names):
-        config = layer.get_config()
-        axis = config["axis"] if isinstance(config["axis"], int) else tuple(config["axis"])
-        if axis not in (-1, 3, (-1,), (3,)):
-            raise ValueError(f"it has axis={axis}. Use the last one.")
-        if not self._is_image(x):
-            return self._made_of(layer, (x,), type(layer), **{n: config[n] for n in names})
-        return self._made_of(layer, (x,), make, **{name: config[name] for name in names})
-
-    def _Dropout(self, layer, x):
-        if not self.on_group(x):
-            return self._made_of(layer, (x,), keras.layers.Dropout, layer.rate)
-        return self._made_of(layer, (x,), layers.FieldDropout, layer.rate, per_pixel=True)
-
-    def _SpatialDropout2D(self, layer, x):
-        return self._made_of(layer, (x,), layers.FieldDropout, layer.rate)
-
-    def _Concatenate(self, layer, xs):
-        if layer.axis not in (-1, 3) and self._is_image(xs[0]):
-            raise ValueError(f"it has axis={layer.axis}. Use -1, the channels.")
-        return self._made_of(layer, (xs,), keras.layers.Concatenate, -1)
-
-    def _Dense(self, layer, x):
-        if self._is_image(x):
-            raise ValueError(
-                "its inputs are pixels, which it would mix. Let a GlobalAveragePooling2D go "
-                "before it."
-            )
-        return self._kept(layer, x)
-
-    def _Flatten(self, layer, x):
-        if self._is_image(x):
-            raise ValueError(
-                "it makes channels of pixels, which no group moves. Use GlobalAveragePooling2D, or "
-                "GroupFlatten in a model of this package."
-            )
+def _as_function(x, order):
+    """An image as the function on the group that is the same at each element."""
+    if not isinstance(x, keras.KerasTensor) or _kind(x) != IMAGES:
         return x
+    return keras.ops.repeat(keras.ops.expand_dims(x, -2), order, axis=-2)
+
+
+def _check_channels(layer, tensors):
+    found = [x.shape[-1] for x in tensors]
+    plain = [{x.shape[-1] for x in node.input_tensors} for node in layer._inbound_nodes]
+    if len({*found}) > 1 and any(len(channels) == 1 for channels in plain):
+        raise ValueError(
+            f"its inputs have equally many channels, and their counterparts {found}, which would "
+            "be broadcast. Let a Conv2D make each of them."
+        )
+
+
+def _require_invariants(outputs):
+    """The outputs of a layer of invariants; a ValueError if they are images of several pixels."""
+    for x in _tensors([outputs]):
+        if _kind(x) != INVARIANTS and x.shape[1:-1] != (1, 1):
+            raise ValueError(
+                f"it makes an image of shape {x.shape} of numbers that do not turn with the "
+                "inputs. Keep the pixels: let no pooling over all of them go before it."
+            )
+    return outputs
+
+
+def _kind(x):
+    return {4: IMAGES, 5: FUNCTIONS}.get(len(x.shape), INVARIANTS)
 
 
 def _tensors(inputs):
-    """The tensors among the inputs of a layer, of which some take a list."""
-    return [x for each in inputs for x in (each if isinstance(each, list | tuple) else [each])]
+    """The tensors among the inputs of a layer, of which some take a list, a dict or numbers."""
+    return [x for x in keras.tree.flatten(inputs) if isinstance(x, keras.KerasTensor)]
 
 
-def _single(tensors):
-    return tensors[0] if len(tensors) == 1 else tensors
+def _input(tensor, shape):
+    """A new input of another shape, and otherwise like that of a model."""
+    config = tensor._keras_history.operation.get_config()
+    return keras.layers.InputLayer.from_config({**config, "batch_shape": shape}).output
+
+
+def _model_like(model, inputs, outputs, name):
+    """A functional model that takes and returns tensors in the same lists and dicts."""
+    if isinstance(model, keras.Sequential):
+        return keras.Model(inputs[0], outputs[0], name=name)
+    pack = keras.tree.pack_sequence_as
+    return keras.Model(pack(model.input, inputs), pack(model.output, outputs), name=name)
+
+
+def _name(layer):
+    return f"{type(layer).__name__} `{layer.name}`"

@@ -135,7 +135,7 @@ def test_applications_of_keras(name):
         (lambda: stack(layers.Permute((2, 1, 3))), "stops at Permute"),
         (
             lambda: keras.Sequential([keras.Input((9, 9, 3)), layers.DepthwiseConv2D(3)]),
-            "first convolution. Let a Conv2D",
+            "its input is an image.*Let a Conv2D",
         ),
     ],
 )
@@ -181,3 +181,159 @@ def test_features_have_the_channels_of_our_layers():
         (None, 7, 7, 8),
         (None, 7, 7, 2),
     )
+
+
+def of_image_and_vector(structure):
+    """A model of an image and two numbers, which are given in a structure."""
+    image = keras.Input((8, 8, 3), batch_size=2, dtype="uint8", name="image")
+    meta = keras.Input((2,), batch_size=2, name="meta")
+    x = layers.Conv2D(8, 3, padding="same")(layers.Rescaling(1 / 255)(image))
+    mask = layers.Conv2D(2, 1, name="mask")(x)
+    x = layers.Concatenate()([layers.GlobalAveragePooling2D()(x), meta])
+    return keras.Model(structure(image, meta), {"mask": mask, "score": layers.Dense(1)(x)})
+
+
+STRUCTURES = {
+    "dict": lambda image, meta: {"image": image, "meta": meta},
+    "list": lambda image, meta: [meta, image],
+    "nested": lambda image, meta: {"a": [image], "b": {"meta": meta}},
+}
+
+
+@pytest.mark.parametrize("name", STRUCTURES)
+def test_inputs_and_outputs_keep_names_dtypes_and_structure(name):
+    structure = STRUCTURES[name]
+    plain = of_image_and_vector(structure)
+    found = convert(plain, "C4")
+    inputs = structure(np.ones((2, 8, 8, 3), "uint8"), np.ones((2, 2), "float32"))
+    outputs = found(inputs)
+    assert {key: tuple(y.shape) for key, y in outputs.items()} == {
+        "mask": (2, 8, 8, 2),
+        "score": (2, 1),
+    }
+    assert found.output_names == plain.output_names
+    for x, expected in zip(found.inputs, plain.inputs, strict=True):
+        assert (x.name, x.dtype, x.shape) == (expected.name, expected.dtype, expected.shape)
+
+
+def test_named_inputs_are_fitted_by_their_names_after_saving(tmp_path):
+    model = convert(of_image_and_vector(STRUCTURES["list"]), "C4")
+    model.save(tmp_path / "model.keras")
+    model = keras.models.load_model(tmp_path / "model.keras")
+    model.compile("sgd", {"mask": "mse", "score": "mse"})
+    inputs = {"image": np.ones((2, 8, 8, 3)), "meta": np.ones((2, 2))}
+    history = model.fit(
+        inputs, {"mask": np.ones((2, 8, 8, 2)), "score": np.ones((2, 1))}, verbose=0
+    )
+    assert np.isfinite(history.history["loss"]).all()
+
+
+def test_nested_models_keep_their_structure():
+    inner = of_image_and_vector(STRUCTURES["dict"])
+    image, meta = keras.Input((8, 8, 3), batch_size=2), keras.Input((2,), batch_size=2)
+    found = inner({"image": image, "meta": meta})
+    plain = keras.Model([image, meta], [found["score"], found["mask"]])
+    assert convert(plain, "C4").output_shape == [(2, 1), (2, 8, 8, 2)]
+
+
+def graph(*shapes):
+    """A decorator: a function of tensors becomes one without arguments that makes a model."""
+
+    def decorate(function):
+        def make():
+            inputs = [keras.Input(shape) for shape in shapes]
+            return keras.Model(inputs, function(*inputs))
+
+        return make
+
+    return decorate
+
+
+def convolved(x, filters=8):
+    return layers.Conv2D(filters, 3, padding="same")(x)
+
+
+@graph((8, 8, 3), (16,))
+def gated(x, numbers):
+    return convolved(layers.Multiply()([convolved(x, 16), layers.Reshape((1, 1, 16))(numbers)]))
+
+
+@graph((8, 8, 3))
+def added_to_an_image(x):
+    return convolved(layers.Add()([convolved(x, 3), x]))
+
+
+@graph((8, 8, 3), (8, 8))
+def added_to_a_sequence(x, sequence):
+    return convolved(layers.Add()([convolved(x, 8), sequence]))
+
+
+@graph((8, 8, 3))
+def plus_numbers_of_channels(x):
+    return convolved(convolved(x) + np.ones(8, "float32"))
+
+
+@graph((8, 8, 3))
+def plus_numbers_of_pixels(x):
+    return convolved(x + np.ones((8, 8, 1), "float32"))
+
+
+@graph((8, 8, 3), (8, 8, 8))
+def masked(x, mask):
+    return convolved(layers.Softmax()(convolved(x), mask=mask))
+
+
+@graph((8, 8, 3))
+def through_a_bottleneck(x):
+    x = layers.Dense(64)(layers.GlobalAveragePooling2D()(convolved(x)))
+    return convolved(layers.Reshape((8, 8, 1), name="mine")(x))
+
+
+@graph((8, 8, 3))
+def averaged_by_an_operation(x):
+    return keras.ops.average(convolved(x), axis=1)
+
+
+class OfCode(keras.Model):
+    """A model whose layers are not known."""
+
+    def call(self, x):
+        return x
+
+
+@graph((8, 8, 3))
+def through_code(x):
+    return convolved(OfCode(name="mine")(convolved(x)))
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (gated, r"Multiply.*counterparts \[4, 16\], which would be broadcast"),
+        (added_to_an_image, r"Add.*counterparts \[1, 3\], which would be broadcast"),
+        (added_to_a_sequence, "Add.*images and sequences"),
+        (plus_numbers_of_channels, r"Add.*numbers of shape \(8,\). Use one"),
+        (plus_numbers_of_pixels, r"Add.*numbers of shape \(8, 8, 1\). Use one"),
+        (masked, "Softmax.*called with mask. Leave that out"),
+        (through_a_bottleneck, r"`mine`: it makes an image of shape \(None, 8, 8, 1\) of numbers"),
+        (averaged_by_an_operation, "stops at Average.*of which it does not know"),
+        (through_code, "stops at OfCode `mine`: it is a model whose layers are not known"),
+    ],
+)
+def test_what_would_break_the_symmetry_in_silence_is_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        convert(make(), "C4")
+
+
+def test_inputs_of_five_axes_are_refused():
+    x = keras.Input((4, 8, 8, 3), name="video")
+    with pytest.raises(ValueError, match="inputs of `model` to be images.*'video' of shape"):
+        convert(keras.Model(x, layers.ReLU()(x)), "C4")
+
+
+def test_numbers_of_channels_may_multiply_an_image():
+    x = inputs = keras.Input((8, 8, 3))
+    x = layers.Rescaling([1.0, 2.0, 3.0])(x) * np.array([1.0, 1 / 2, 1 / 3], "float32")
+    found = convert(keras.Model(inputs, [x, convolved(x)]), "C4")
+    image = np.random.default_rng(0).standard_normal((1, 8, 8, 3)).astype("float32")
+    np.testing.assert_allclose(found(image)[0], image, rtol=1e-6)

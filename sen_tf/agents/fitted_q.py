@@ -48,16 +48,15 @@ def fit(
         target: Another one like it, whose weights are overwritten.
         transitions: Where actions led.
         rng: Generator.
-        discount: Discount of rewards.
+        discount: Discount of rewards, at least 0 and below 1.
         steps: Steps of Adam.
-        batch_size: Transitions per step.
+        batch_size: Transitions per step, at least 1.
         learning_rate: Learning rate of Adam.
 
     Raises:
-        ValueError: If there are no transitions.
+        ValueError: If there are no transitions, or other shapes or numbers than said.
     """
-    if not len(transitions.actions):
-        raise ValueError("Expected `transitions` to hold some; received none.")
+    _check(transitions, discount, batch_size)
     target.set_weights(values.get_weights())
     optimizer = keras.optimizers.Adam(learning_rate)
     optimizer.build(values.trainable_variables)
@@ -81,3 +80,25 @@ def fit(
     for _ in range(steps):
         rows = rng.integers(0, len(states), batch_size)
         improve(states[rows], transitions.actions[rows], rewards[rows], next_states[rows])
+
+
+def _check(transitions, discount, batch_size):
+    count = len(transitions.actions)
+    if not count:
+        raise ValueError("Expected `transitions` to hold some; received none.")
+    size = np.shape(transitions.states)[1:]
+    shapes = {"states": size, "actions": (), "rewards": (), "next_states": size}
+    for name, shape in shapes.items():  # a column of rewards would be spread over all of a batch
+        given = np.asarray(getattr(transitions, name))
+        if given.shape != (count, *shape):
+            raise ValueError(
+                f"Expected `{name}` to have shape {(count, *shape)}; received shape {given.shape}."
+            )
+        if not np.isfinite(given).all():
+            raise ValueError(f"Expected `{name}` to be finite; received NaN or infinity.")
+    if not 0 <= discount < 1:
+        raise ValueError(f"Expected `discount` to be in [0, 1); received discount={discount!r}.")
+    if not batch_size >= 1:
+        raise ValueError(
+            f"Expected `batch_size` to be at least 1; received batch_size={batch_size!r}."
+        )

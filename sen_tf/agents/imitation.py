@@ -21,6 +21,7 @@ from keras import ops
 
 from sen_tf import groups
 from sen_tf.agents.networks import vector_network
+from sen_tf.groups import representations
 
 HIDDEN = (128, 128)
 LEAST = 1e-3
@@ -99,7 +100,8 @@ class Gaussian:
         learning_rate: float = 1e-3,
     ) -> None:
         self.scale = 1.0
-        self.network = vector_network(group, inputs, f"{output} + trivial", HIDDEN)
+        parts = [representations.get(part, group) for part in (output, "trivial")]
+        self.network = vector_network(group, inputs, parts[0] + parts[1], HIDDEN)
         self.network.compile(
             keras.optimizers.Adam(learning_rate), loss=_surprise, steps_per_execution=EXECUTED
         )

@@ -87,8 +87,6 @@ def learn(
         return drawn / max(1.0, float(np.linalg.norm(drawn)))
 
     env.reset(seed=int(rng.integers(2**31)))
-    # Before the first update, which else would be traced twice, 8 s each.
-    planner.agent.optimizer.build(planner.agent.learned())
     for step in range(0, learning.steps, learning.longest):
         planner.forget()
         explores = learning.explores_at(step)

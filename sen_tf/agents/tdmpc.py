@@ -35,7 +35,8 @@ class TDMPC(keras.Model):
     """The networks of TD-MPC; called on observations, it gives the policy's actions.
 
     Actions are vectors no longer than 1. After `compile(optimizer)` it is trained, on one device,
-    with `train_on_batch(pieces._asdict())`, pieces as `Replay.sample` draws them.
+    with `train_on_batch(pieces._asdict())`, pieces as `Replay.sample` draws them; `fit` and
+    `evaluate` take them too, alone: their losses are the agent's own.
 
     Args:
         group: Group that acts, such as `"D4"`; `"C1"` for plain networks.
@@ -98,6 +99,10 @@ class TDMPC(keras.Model):
         for slow, fast in self._targets():
             slow.trainable = False
             slow.set_weights(fast.get_weights())
+        self._means = {
+            name: keras.metrics.Mean(name=name, dtype="float32")
+            for name in ("loss", *WEIGHTS, "regret")
+        }
         self.built = True
 
     def _targets(self):
@@ -143,34 +148,104 @@ class TDMPC(keras.Model):
         predicting = [self.encoder, self.dynamics, self.reward, *self.values]
         return [w for part in [*predicting, self.policy] for w in part.trainable_weights]
 
+    def compile(
+        self,
+        optimizer: str | keras.Optimizer = "rmsprop",
+        loss: None = None,
+        loss_weights: None = None,
+        metrics: None = None,
+        weighted_metrics: None = None,
+        **arguments: Any,
+    ) -> None:
+        """As in Keras, without losses and metrics, of which the agent has its own.
+
+        Raises:
+            ValueError: If there are others.
+        """
+        _refuse(
+            "for losses and metrics are the agent's own",
+            loss=loss,
+            loss_weights=loss_weights,
+            metrics=metrics,
+            weighted_metrics=weighted_metrics,
+        )
+        super().compile(optimizer, **arguments)
+        self.optimizer.build(self.learned())  # or the first step is traced twice, 8 s each
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compiles a loaded agent as it was when it was saved."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+
+    @property
+    def metrics(self) -> list[keras.Metric]:
+        return list(self._means.values())
+
     def train_step(self, data: Any) -> dict[str, Any]:
         """One step of gradient descent on pieces of episodes, and of the target networks."""
-        given = keras.utils.unpack_x_y_sample_weight(data)[0]
-        pieces = Pieces(**{name: ops.cast(x, self.variable_dtype) for name, x in given.items()})
-        count, steps = ops.shape(pieces.rewards)[0], pieces.rewards.shape[1]
-        weights = tf.repeat(ops.cast(LATER ** np.arange(steps), self.variable_dtype), count)
-
-        def weighted(errors):
-            """The sum over steps, later ones weighing less, of means over pieces."""
-            return ops.sum(weights * errors) / ops.cast(count, errors.dtype)
-
+        pieces = self._pieces(data)
         with tf.GradientTape() as tape:
-            errors, states = self._errors(pieces)
-            terms = {name: weighted(error) for name, error in errors.items()}
-            loss = sum(WEIGHTS[name] * term for name, term in terms.items())
-            scaled = self.optimizer.scale_loss(loss)
+            terms, states = self._terms(pieces)
+            scaled = self.optimizer.scale_loss(terms["loss"])
         with tf.GradientTape() as second:
-            regret = -weighted(self.value(states, self.act(states), self.values))
+            regret = self._regret(pieces, states)
             scaled_regret = self.optimizer.scale_loss(regret)
         learned, actor = self.learned(), self.policy.trainable_weights
-        predicting = learned[: -len(actor)]
+        predicting = learned[: len(learned) - len(actor)]
         gradients = tape.gradient(scaled, [w.value for w in predicting])
         gradients += second.gradient(scaled_regret, [w.value for w in actor])
         self.optimizer.apply(gradients, learned)
         for slow, fast in self._targets():
             for old, new in zip(slow.weights, fast.weights, strict=True):
                 old.assign(self.kept * old + (1 - self.kept) * new)
-        return {"loss": loss, **terms, "regret": regret}
+        return self._results(pieces, {**terms, "regret": regret})
+
+    def test_step(self, data: Any) -> dict[str, Any]:
+        """The numbers of a training step, without learning."""
+        pieces = self._pieces(data)
+        terms, states = self._terms(pieces)
+        return self._results(pieces, {**terms, "regret": self._regret(pieces, states)})
+
+    def _pieces(self, data):
+        """The pieces of episodes that a step is given, in the dtype of the weights."""
+        given, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        _refuse(
+            "for the agent learns from pieces of episodes alone", y=y, sample_weight=sample_weight
+        )
+        if not isinstance(given, dict) or set(given) != set(Pieces._fields):
+            raise ValueError(
+                f"Expected `x` to be a dict of {', '.join(Pieces._fields)}; received "
+                f"{list(given) if isinstance(given, dict) else type(given).__name__}."
+            )
+        pieces = Pieces(**{name: ops.cast(x, self.variable_dtype) for name, x in given.items()})
+        steps = [x.shape[1] for x in pieces]
+        if steps != [steps[1] + 1, steps[1], steps[1]]:
+            raise ValueError(
+                "Expected `observations` to be of one step more than `actions` and `rewards`; "
+                f"received {steps} steps."
+            )
+        return pieces
+
+    def _terms(self, pieces):
+        """The loss and the terms that it is made of, and states to act at."""
+        errors, states = self._errors(pieces)
+        terms = {name: self._weighted(pieces, error) for name, error in errors.items()}
+        return {"loss": sum(WEIGHTS[name] * term for name, term in terms.items()), **terms}, states
+
+    def _regret(self, pieces, states):
+        """The loss of the policy: the negative values of its actions."""
+        return -self._weighted(pieces, self.value(states, self.act(states), self.values))
+
+    def _weighted(self, pieces, errors):
+        """The sum over steps, later ones weighing less, of means over pieces."""
+        count, steps = ops.shape(pieces.rewards)[0], pieces.rewards.shape[1]
+        weights = tf.repeat(ops.cast(LATER ** np.arange(steps), errors.dtype), count)
+        return ops.sum(weights * errors) / ops.cast(count, errors.dtype)
+
+    def _results(self, pieces, numbers):
+        """The means, over pieces, of all batches since the last reset."""
+        for name, value in numbers.items():
+            self._means[name].update_state(value, sample_weight=ops.shape(pieces.rewards)[0])
+        return self.get_metrics_result()
 
     def _errors(self, pieces):
         """Squared errors (steps * n,), step by step, and predicted states, cut off from them."""
@@ -207,6 +282,13 @@ class TDMPC(keras.Model):
             "discount": self.discount,
             "kept": self.kept,
         }
+
+
+def _refuse(reason, **arguments):
+    """Raises a ValueError for arguments that are given and would not be heeded."""
+    for name, value in arguments.items():
+        if value is not None:
+            raise ValueError(f"Expected `{name}` to be None, {reason}; received {name}={value!r}.")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -80,13 +80,14 @@ def deviation(transformed_output: npt.ArrayLike, output_of_transformed: npt.Arra
     with np.errstate(invalid="ignore"):
         of_samples = _distances(expected, actual) / np.maximum(norms, norms.mean() / 10)
     sample = int(np.argmax(of_samples))
-    differences = np.abs(expected - actual)
+    # In float64: booleans have no difference, and those of unsigned integers wrap around.
+    differences = np.abs(np.subtract(expected, actual, dtype=np.float64))
     place = tuple(int(i) for i in np.unravel_index(np.argmax(differences), differences.shape))
     return Deviation(
         mean,
         float(of_samples[sample]),
         sample,
-        _ratio(differences[place], np.abs(expected).max()),
+        _ratio(differences[place], np.abs(expected, dtype=np.float64).max()),
         place,
         float(expected[place]),
         float(actual[place]),

@@ -44,14 +44,14 @@ def mdp_symmetry(
         discount: Discount of rewards, at least 0 and below 1.
 
     Raises:
-        ValueError: For shapes that do not fit, rows that are no probabilities, elements that are no
-            permutations, or another discount.
+        ValueError: For shapes that do not fit, rows that are no probabilities, rewards or values
+            that are not finite, elements that are no permutations, or another discount.
 
     Reference: Park et al. (2025, arXiv 2411.04225), on approximately invariant processes.
     """
-    transitions, rewards = np.asarray(transitions, float), np.asarray(rewards, float)
+    transitions, rewards = _process(transitions, rewards, discount)
     on_states, on_actions = np.asarray(on_states), np.asarray(on_actions)
-    _check(transitions, rewards, on_states, on_actions, discount)
+    _check_elements(on_states, on_actions, *rewards.shape)
     q = optimal_values(transitions, rewards, discount)
     errors = []
     for states, actions in zip(on_states, on_actions, strict=True):
@@ -75,7 +75,11 @@ def optimal_values(transitions: np.ndarray, rewards: np.ndarray, discount: float
 
     Args:
         transitions, rewards, discount: As in `mdp_symmetry`.
+
+    Raises:
+        ValueError: As `mdp_symmetry`.
     """
+    transitions, rewards = _process(transitions, rewards, discount)
     q = np.zeros_like(rewards)
     while True:
         improved = rewards + discount * transitions @ q.max(axis=1)
@@ -85,7 +89,13 @@ def optimal_values(transitions: np.ndarray, rewards: np.ndarray, discount: float
             return q
 
 
-def _check(transitions, rewards, on_states, on_actions, discount):
+def _process(transitions, rewards, discount):
+    """The two tables as floats, of a process that has optimal values."""
+    transitions, rewards = np.asarray(transitions, float), np.asarray(rewards, float)
+    if rewards.ndim != 2 or not rewards.size:
+        raise ValueError(
+            f"Expected `rewards` to have shape (states, actions); received shape {rewards.shape}."
+        )
     states, actions = rewards.shape
     if transitions.shape != (states, actions, states):
         raise ValueError(
@@ -94,12 +104,29 @@ def _check(transitions, rewards, on_states, on_actions, discount):
         )
     if not (np.allclose(transitions.sum(axis=-1), 1) and (transitions >= 0).all()):
         raise ValueError("Expected `transitions` to be probabilities of next states.")
-    elements = (("on_states", on_states, states), ("on_actions", on_actions, actions))
-    for name, given, count in elements:
-        if not np.array_equal(np.sort(given), np.tile(np.arange(count), (len(given), 1))):
-            raise ValueError(
-                f"Expected `{name}` to be permutations of {count} numbers, a row per element; "
-                f"received shape {given.shape}."
-            )
     if not 0 <= discount < 1:
         raise ValueError(f"Expected `discount` to be in [0, 1); received discount={discount!r}.")
+    if not np.abs(rewards).max() <= (1 - discount) * np.finfo(float).max:
+        raise ValueError(
+            "Expected `rewards` to be finite, and their discounted sums; received NaN, infinity or "
+            "numbers as large."
+        )
+    return transitions, rewards
+
+
+def _check_elements(on_states, on_actions, states, actions):
+    for name, given, count in (
+        ("on_states", on_states, states),
+        ("on_actions", on_actions, actions),
+    ):
+        right = given.ndim == 2 and np.issubdtype(given.dtype, np.integer)
+        if not right or not np.array_equal(np.sort(given), np.tile(range(count), (len(given), 1))):
+            raise ValueError(
+                f"Expected `{name}` to be permutations of {count} numbers, integers, a row per "
+                f"element; received shape {given.shape}, {given.dtype}."
+            )
+    if not len(on_states) == len(on_actions) > 0:
+        raise ValueError(
+            "Expected `on_states` and `on_actions` to have a row for each element; received "
+            f"{len(on_states)} and {len(on_actions)} rows."
+        )

@@ -70,7 +70,8 @@ class GoalPolicy:
         step: Function from states and actions to predicted states.
         places: What tells whether a state is the goal.
         goals: Goal images, one per world.
-        actions: The actions that `plan` chooses from, `(actions, ...)`; empty where it makes them.
+        actions: The actions that `plan` chooses from, `(actions, ...)`; where it makes them, none,
+            `(0, ...)`, which say of what shape one is.
         looks: Whether plans are made again from what is seen; else the first one is followed to its
             end with closed eyes.
         executed: Actions of a plan that are taken before the next is made.
@@ -93,6 +94,7 @@ class GoalPolicy:
     ) -> None:
         self.plan, self.encode, self.step, self.places = plan, encode, step, places
         self.actions, self.looks, self.executed = np.asarray(actions), looks, executed
+        self._idle = np.zeros(self.actions.shape[1:], self.actions.dtype)
         self.image_rank = np.ndim(goals) - 1
         self.goals = places.nearest(np.asarray(encode(goals)))
 
@@ -112,7 +114,7 @@ class GoalPolicy:
             deterministic: Heeded by no planner; as others have it.
 
         Returns:
-            Actions, one per world, zero where the memory says `stopped`; and the memory.
+            Actions, one per world, zeros where the memory says `stopped`; and the memory.
         """
         images = np.asarray(observation)
         single = images.ndim == self.image_rank
@@ -133,8 +135,7 @@ class GoalPolicy:
             self._learn(looked, images, states, memory)
             self._plan(looked, states, memory)
         actions = [self._take(row, image, memory) for row, image in enumerate(images)]
-        zero = next((0 * action for action in actions if action is not None), 0)
-        actions = [zero if action is None else action for action in actions]
+        actions = [self._idle if action is None else action for action in actions]
         return np.asarray(actions[0] if single else actions), memory
 
     def _learn(self, rows, images, states, memory):
@@ -170,6 +171,8 @@ class GoalPolicy:
             memory.queues[row] = list(plan.actions[: self.executed if self.looks else None])
             memory.planned[row] = True
             memory.stopped[row] = not memory.queues[row]
+            if not len(self.actions):
+                self._idle = np.zeros_like(plan.actions, shape=np.shape(plan.actions)[1:])
 
     def _take(self, row, image, memory):
         """The next action of a world; None where it stopped."""

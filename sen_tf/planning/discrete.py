@@ -56,10 +56,12 @@ def beam_search(
         empty where no action is worth it.
 
     Raises:
-        ValueError: For a horizon or a width below 1, or states that are not finite.
+        ValueError: For a horizon or a width below 1, no actions, goals of another shape than
+            states, or states that are not finite.
     """
-    _check(horizon=horizon, width=width)
+    check_sizes(horizon=horizon, width=width)
     best = _Best(places, states, goals, actions)
+    states, actions = best.starts, best.choices
     tasks, histories = np.arange(len(states)), np.zeros((len(states), 0), np.int64)
     seen = _with_task(places.keys(states), tasks)
     for _ in range(horizon):
@@ -70,7 +72,7 @@ def beam_search(
         parents = np.repeat(np.arange(len(tasks)), len(actions))
         tried = np.tile(np.arange(len(actions)), len(tasks))
         if forbidden is not None:
-            allowed = ~forbidden(states, tasks)[parents, tried]
+            allowed = ~np.asarray(forbidden(states, tasks), bool)[parents, tried]
             parents, tried = parents[allowed], tried[allowed]
         if not len(parents):
             break
@@ -122,12 +124,17 @@ def categorical_cem(
         A plan per task: the best beginning of any sequence drawn.
 
     Raises:
-        ValueError: For a size below 1, or states that are not finite.
+        ValueError: For a size below 1, smoothing that is no share, and as `beam_search`.
 
     Reference: Rubinstein (1999).
     """
-    _check(horizon=horizon, samples=samples, iterations=iterations, elites=elites)
+    check_sizes(horizon=horizon, samples=samples, iterations=iterations, elites=elites)
+    if not 0 <= smoothing <= 1:
+        raise ValueError(
+            f"Expected `smoothing` to be from 0 to 1; received smoothing={smoothing!r}."
+        )
     best, count = _Best(places, states, goals, actions), len(states)
+    states, actions = best.starts, best.choices
     chances = np.full((count, horizon, len(actions)), 1.0 / len(actions))
     tasks = np.repeat(np.arange(count), samples)
     for _ in range(iterations):
@@ -158,7 +165,8 @@ def _roll_out(step, places, states, tasks, sequences, best, forbidden):
     for length in range(1, sequences.shape[1] + 1):
         actions = sequences[:, length - 1]
         if forbidden is not None:
-            useless |= forbidden(states, tasks)[np.arange(len(tasks)), actions]
+            known = np.asarray(forbidden(states, tasks), bool)
+            useless |= known[np.arange(len(tasks)), actions]
         states = places.nearest(step(states, best.choices[actions]))
         costs = np.where(useless, np.inf, best.of(states, tasks) + PER_ACTION * length)
         there = places.near(states, best.goals[tasks]) & ~useless
@@ -173,10 +181,18 @@ class _Best:
     """The best sequence so far of each task: one that reaches the goal, else the cheapest."""
 
     def __init__(self, places, states, goals, choices):
+        states, goals, choices = (np.asarray(each) for each in (states, goals, choices))
         for name, given in (("states", states), ("goals", goals)):
             if not np.isfinite(given).all():
                 raise ValueError(f"Expected `{name}` to be finite; received NaN or infinity.")
-        self.places, self.goals, self.choices = places, goals, np.asarray(choices)
+        if states.shape != goals.shape:
+            raise ValueError(
+                f"Expected `goals` to have the shape of `states`, {states.shape}; received "
+                f"{goals.shape}."
+            )
+        if not choices.size:
+            raise ValueError("Expected `actions` to hold some to choose from; received none.")
+        self.places, self.starts, self.goals, self.choices = places, states, goals, choices
         self.reached = places.near(states, goals)
         self.cost = self.of(states, np.arange(len(goals)))
         self.sequences = [np.zeros(0, np.int64)] * len(goals)
@@ -202,9 +218,10 @@ class _Best:
         return [Plan(*each) for each in zip(actions, map(bool, self.reached), strict=True)]
 
 
-def _check(**sizes):
+def check_sizes(**sizes: int) -> None:
+    """Raises a ValueError for a size below 1."""
     for name, size in sizes.items():
-        if size < 1:
+        if not size >= 1:
             raise ValueError(f"Expected `{name}` to be at least 1; received {name}={size}.")
 
 

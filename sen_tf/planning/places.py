@@ -80,6 +80,7 @@ class Places:
         One that is farther from all of them than `REACHED` stays where it is: not every place need
         have been seen.
         """
+        states = np.asarray(states)
         if not self.known:
             return states
         moved = _by_object(states, self.objects).copy()
@@ -111,6 +112,8 @@ def _by_object(states, objects):
 
 def _nearest(vectors, places):
     """The number `(n,)` of the place nearest to each vector `(n, size)`."""
+    centre = places.mean(axis=0)  # far from 0, squares in float32 tell near places not apart
+    vectors, places = vectors - centre, places - centre
     half_squares = np.square(places).sum(axis=1) / 2
     return np.concatenate(
         [

@@ -11,6 +11,8 @@ from typing import TypeAlias
 
 import numpy as np
 
+from sen_tf.planning.discrete import check_sizes
+
 Values: TypeAlias = Callable[[np.ndarray], np.ndarray]
 """Values `(n,)`, more is better, of action sequences `(n, horizon, size)`."""
 SPREADS = ("isotropic", "coordinates", "full")
@@ -54,29 +56,34 @@ def mppi(
         values: See `Values`.
         mean: What it begins with, `(horizon, size)`: zeros, or the last plan, a step further.
         rng: Generator.
-        samples: Sequences drawn per iteration, those of the group's orbits counted.
-        iterations: How often the mean is set anew.
-        elites: The best samples, of which the next mean is made.
-        temperature: Weights are `exp((value - best) / (temperature * range))`; None weighs all
-            elites alike, which is CEM.
+        samples: Sequences drawn per iteration, those of the group's orbits counted, at least 1.
+        iterations: How often the mean is set anew, at least 1.
+        elites: The best samples, of which the next mean is made, at least 1.
+        temperature: Weights are `exp((value - best) / (temperature * range))`, so it is above 0;
+            None weighs all elites alike, which is CEM.
         matrices: The group's matrices on actions `(order, size, size)`, orthogonal; None for noise
             that is not turned.
         spread: How the covariance is made of the elites: "isotropic" (a number per time step),
             "coordinates" (one per coordinate) or "full".
         limit: Where actions are kept: in a "ball" or a "box" about 0.
-        radius: Radius of the ball, half the side of the box.
-        deviations: The standard deviation of the first iteration, and the least of all.
+        radius: Radius of the ball, half the side of the box, above 0.
+        deviations: The standard deviation of the first iteration, and the least of all; not below
+            0.
         proposals: Sequences `(n, horizon, size)` that join the samples of each iteration, such as
             those of a policy; plans commute with the group if they do.
 
     Raises:
-        ValueError: For a spread or a limit that the group does not keep, an unknown one, samples
-            that are not orbits, or values that are not finite.
+        ValueError: For numbers out of their range, a spread or a limit that the group does not
+            keep, an unknown one, samples that are not orbits, or values that are not finite.
 
     Reference: Williams et al. (2017); Hansen et al. (2022) for the elites; Park et al. (2024,
     arXiv 2412.12237) for equivariant samples.
     """
-    horizon, size = np.shape(mean)
+    check_sizes(samples=samples)
+    if not radius > 0:
+        raise ValueError(f"Expected `radius` to be above 0; received radius={radius!r}.")
+    mean = _as_plan(mean)
+    horizon, size = mean.shape
     matrices = np.eye(size)[None] if matrices is None else np.asarray(matrices)
     check_exact(matrices, spread, limit)
     if samples % len(matrices):
@@ -123,15 +130,22 @@ def improve(
             sequences `(n, horizon, size)`.
 
     Raises:
-        ValueError: For values that are not finite.
+        ValueError: For numbers out of their range, or values that are not finite.
     """
-    horizon, size = np.shape(mean)
-    first, least = deviations
-    mean, covariance = np.array(mean, float), np.tile(first**2 * np.eye(size), (horizon, 1, 1))
+    check_sizes(iterations=iterations, elites=elites)
+    _check_numbers(temperature, deviations)
+    mean, (first, least) = _as_plan(mean), deviations
+    horizon, size = mean.shape
+    covariance = np.tile(first**2 * np.eye(size), (horizon, 1, 1))
     best = -np.inf
     for _ in range(iterations):
         drawn = draw(mean, covariance)
         found = np.asarray(values(drawn), float)
+        if found.shape != (len(drawn),):
+            raise ValueError(
+                f"Expected `values` to return a number per sequence, {(len(drawn),)}; received "
+                f"shape {found.shape}."
+            )
         if not np.isfinite(found).all():
             raise ValueError(
                 "Expected `values` to return finite numbers; received NaN or infinity."
@@ -182,7 +196,7 @@ def check_exact(matrices: np.ndarray, spread: str, limit: str) -> None:
                 f"Expected `{name}` to be one of {', '.join(known)}; received {name}={value!r}."
             )
     products = np.einsum("gij,gkj->gik", matrices, matrices)
-    if np.abs(products - np.eye(matrices.shape[-1])).max() > 1e-6:
+    if not np.abs(products - np.eye(matrices.shape[-1])).max() <= 1e-6:  # NaN is refused too
         raise ValueError("Expected `matrices` to be orthogonal; turned noise would change its law.")
     permutes = (np.abs(np.abs(matrices) - np.rint(np.abs(matrices))) < 1e-6).all()
     if permutes:
@@ -196,6 +210,30 @@ def check_exact(matrices: np.ndarray, spread: str, limit: str) -> None:
         raise ValueError(
             "Expected `spread` to be kept by the group; received spread='coordinates', which some "
             "element mixes. Use 'isotropic' or 'full'."
+        )
+
+
+def _as_plan(mean):
+    """A mean `(horizon, size)` as floats, of its own."""
+    mean = np.array(mean, float)
+    if mean.ndim != 2 or not mean.size:
+        raise ValueError(
+            f"Expected `mean` to have shape (horizon, size); received shape {mean.shape}."
+        )
+    if not np.isfinite(mean).all():
+        raise ValueError("Expected `mean` to be finite; received NaN or infinity.")
+    return mean
+
+
+def _check_numbers(temperature, deviations):
+    if temperature is not None and not temperature > 0:
+        raise ValueError(
+            f"Expected `temperature` to be None or above 0; received temperature={temperature!r}."
+        )
+    if not all(0 <= each < np.inf for each in deviations):
+        raise ValueError(
+            "Expected `deviations` to be finite and at least 0; received "
+            f"deviations={deviations!r}."
         )
 
 

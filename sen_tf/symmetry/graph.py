@@ -40,10 +40,7 @@ class Step:
     def run(self, values: dict[int, Tensor]) -> list[Tensor]:
         """The outputs at inference, as arrays; no variable, seed or statistic of it changes."""
         tensors = zip(self._node.input_tensors, self.inputs, strict=True)
-        filled = {
-            id(symbol): keras.ops.convert_to_tensor(values[key], symbol.dtype)
-            for symbol, key in tensors
-        }
+        filled = {id(symbol): _tensor(values[key], symbol.dtype) for symbol, key in tensors}
         args, kwargs = self._node.arguments.fill_in(filled)
         if _has_training(self.layer):
             kwargs = {**kwargs, "training": False}
@@ -173,6 +170,13 @@ def _numbered(steps):
     for step in steps:
         seen[step.name] = count = seen.get(step.name, 0) + 1
         yield step if count == 1 else dataclasses.replace(step, name=f"{step.name} ({count})")
+
+
+def _tensor(array, dtype):
+    """An array as a tensor of a dtype; where that is of integers, fractions stay what they are."""
+    own = keras.backend.standardize_dtype(array.dtype)
+    is_float = keras.backend.is_float_dtype
+    return keras.ops.convert_to_tensor(array, own if is_float(own) > is_float(dtype) else dtype)
 
 
 def _has_training(layer):

@@ -32,8 +32,13 @@ class Move:
 def elements(group: FiniteGroup, known: Mapping[int, Field]) -> list[Move]:
     """A move for each element of a group but the identity."""
 
+    def act(key, x, g):
+        field = known[key]
+        mixes = not np.isin(field.representation.matrices, (0, 1)).all()
+        return np.ascontiguousarray(field.act(_as_floats(x) if mixes else x, g))
+
     def move(g):
-        return Move(str(g), lambda key, x: np.ascontiguousarray(known[key].act(x, g)))
+        return Move(str(g), lambda key, x: act(key, x, g))
 
     return [move(g) for g in group.elements[1:]]
 
@@ -63,10 +68,12 @@ def shift(x: np.ndarray, field: Field, axis: int, pixels: float) -> np.ndarray:
     has no phase: it becomes the cosine that its samples are.
 
     Returns:
-        An array of the dtype of x; x itself if its places have no such axis.
+        An array of the dtype of x, of integers float32, for they fall between; x itself if its
+        places have no such axis.
     """
     if axis > field.space_dimensions:
         return x
+    x = _as_floats(x)
     image = x.reshape(len(x), *field.tokens, *x.shape[2:]) if field.tokens else x
     size = image.shape[axis]
     frequencies = np.fft.fftfreq(size)
@@ -76,6 +83,11 @@ def shift(x: np.ndarray, field: Field, axis: int, pixels: float) -> np.ndarray:
     phases = np.expand_dims(phases, tuple(range(1, image.ndim - axis)))
     shifted = np.fft.ifft(np.fft.fft(image.astype(np.float64), axis=axis) * phases, axis=axis)
     return shifted.real.astype(x.dtype).reshape(x.shape)
+
+
+def _as_floats(x):
+    """Integers in float32, where what is made of them falls between; floats as they are."""
+    return x.astype("float32") if x.dtype.kind in "biu" else x
 
 
 def _pixel_sizes(graph, known):

@@ -6,6 +6,8 @@ it keeps the symmetry, which is measured. For all others the field is not known,
 guessed.
 """
 
+import functools
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -109,8 +111,10 @@ def _joined(layer, inputs, shapes, shape):
         several = inputs[0].axis == -1 and not inputs[0].is_trivial and len(inputs) > 1
         return None if several else _merged(layer, inputs, shapes, shape)
     if axis == len(shape) - 2 and not any(f.is_trivial or f.axis == -1 for f in inputs):
-        name = " + ".join(field.representation.name for field in inputs)
-        return inputs[0].replace(representation=name)
+        if len({field.group for field in inputs}) > 1:
+            return None
+        parts = [field.representation for field in inputs]
+        return inputs[0].replace(representation=functools.reduce(operator.add, parts))
     # Along an axis of pixels none is left; along another one the group does not act on it.
     on_places = axis <= inputs[0].space_axes
     return inputs[0] if on_places else _merged(layer, inputs, shapes, shape)

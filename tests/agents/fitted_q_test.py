@@ -39,3 +39,27 @@ def test_no_transitions_are_refused():
     nothing = Transitions(np.zeros((0, 3)), np.zeros(0, int), np.zeros(0), np.zeros((0, 3)))
     with pytest.raises(ValueError, match="`transitions` to hold some; received none"):
         fitted_q.fit(table(), table(), nothing, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("rewards", {"rewards": np.zeros((4, 1))}),  # else spread over the batch
+        ("actions", {"actions": np.zeros((4, 1), int)}),
+        ("states", {"states": np.zeros((5, 3))}),
+        ("next_states", {"next_states": np.zeros((4, 2))}),
+        ("rewards", {"rewards": np.full(4, np.nan)}),
+        ("discount", {"discount": 1.0}),
+        ("batch_size", {"batch_size": 0}),
+    ],
+)
+def test_what_would_teach_nonsense_is_refused(name, change):
+    right = Transitions(np.zeros((4, 3)), np.zeros(4, int), np.zeros(4), np.zeros((4, 3)))
+    given = {key: change.get(key, value) for key, value in right._asdict().items()}
+    options = {key: value for key, value in change.items() if key not in given}
+    values = table()
+    before = values.get_weights()[0]
+    with pytest.raises(ValueError, match=f"Expected `{name}` to"):
+        rng = np.random.default_rng(0)
+        fitted_q.fit(values, table(), Transitions(**given), rng, steps=1, **options)
+    np.testing.assert_array_equal(values.get_weights()[0], before)

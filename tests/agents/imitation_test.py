@@ -7,7 +7,7 @@ import pytest
 from sen_tf.agents import imitation
 from sen_tf.agents.imitation import BackwardModel, ForwardModel, Gaussian, Schedule, Steps, World
 from sen_tf.envs.maze import STEP, Maze
-from sen_tf.groups import actions
+from sen_tf.groups import Representation, actions
 
 PLAIN = World("C1", "2 trivial", "2 trivial")
 TURNING = World("C4", "standard", "standard")
@@ -61,6 +61,22 @@ def test_policies_and_gaussians_turn_with_their_inputs(backward, g):
     made, turned = network.predict_on_batch(places), network.predict_on_batch(places @ turn)
     np.testing.assert_allclose(turned[:, :2], made[:, :2] @ turn, atol=1e-4)
     np.testing.assert_allclose(turned[:, 2], made[:, 2], atol=1e-4)
+
+
+def test_a_representation_of_ones_own_is_one_of_the_models():
+    basis = np.array([[1.0, 1.0], [0.0, 1.0]])  # quarter turns, in slanted coordinates
+    turns = np.stack([actions.vector_matrix("C4", g) for g in range(4)])
+    own = Representation("C4", "slanted", basis @ turns @ np.linalg.inv(basis))
+    model = BackwardModel(World("C4", own, own))
+    for weight in model.actions.network.weights:
+        weight.assign(np.random.default_rng(0).normal(0, 0.3, weight.shape))
+    places = np.random.default_rng(0).normal(size=(50, 2))
+    made = model.actions.network.predict_on_batch(places)
+    assert made.shape == (50, 3) and np.abs(made).max() > 0.1
+    for matrix in own.matrices:
+        turned = model.actions.network.predict_on_batch(places @ matrix.T)
+        np.testing.assert_allclose(turned[:, :2], made[:, :2] @ matrix.T, atol=1e-4)
+        np.testing.assert_allclose(turned[:, 2], made[:, 2], atol=1e-4)
 
 
 def test_steps_of_the_backward_model_lead_back(env, demonstrations, backward):

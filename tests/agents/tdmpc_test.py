@@ -20,8 +20,17 @@ def make(dimensions=2, **arguments):
     env = PointMass(dimensions)
     agent = TDMPC(env.group, env.representation, env.action_representation, 16, 24, **arguments)
     agent.compile(keras.optimizers.Adam(1e-3), jit_compile=False)
-    agent.optimizer.build(agent.learned())
     return env, agent
+
+
+def small(rate=0.1, **arguments):
+    """An agent that is not traced, and pieces for it."""
+    keras.utils.set_random_seed(0)
+    agent = TDMPC("C4", "2 standard", "standard", 8, 8, **arguments)
+    agent.compile(keras.optimizers.SGD(rate), run_eagerly=True)
+    rng = np.random.default_rng(0)
+    shapes = {"observations": (8, 4, 4), "actions": (8, 3, 2), "rewards": (8, 3)}
+    return agent, {name: rng.normal(size=shape) for name, shape in shapes.items()}
 
 
 def experience(env, episodes=4, steps=20):
@@ -138,6 +147,59 @@ def test_a_saved_agent_acts_as_before(tmp_path):
         np.testing.assert_array_equal(new, old)
 
 
+def test_training_goes_on_after_loading_as_it_would_have(tmp_path):
+    agent, pieces = small()
+    agent.compile(keras.optimizers.Adam(1e-2), run_eagerly=True)
+    agent.train_on_batch(pieces)
+    agent.save(tmp_path / "agent.keras")
+    loaded = keras.models.load_model(tmp_path / "agent.keras")
+    for each in (agent, loaded):
+        each.train_on_batch(pieces)
+    assert loaded.optimizer.iterations == 2
+    for old, new in zip(agent.get_weights(), loaded.get_weights(), strict=True):
+        np.testing.assert_array_equal(new, old)
+
+
+def test_losses_are_means_over_all_pieces_and_evaluation_learns_nothing():
+    agent, pieces = small(rate=0.0, kept=1.0)  # training leaves it as it is
+    once = agent.train_on_batch(pieces, return_dict=True)
+    parts = [
+        agent.test_on_batch({name: x[rows] for name, x in pieces.items()}, return_dict=True)
+        for rows in (slice(0, 5), slice(5, 8))
+    ]
+    assert np.ptp([part["loss"] for part in parts]) > 0.1
+    by_hand = {name: np.average([p[name] for p in parts], weights=[5, 3]) for name in once}
+    history = agent.fit(pieces, batch_size=5, verbose=0, validation_data=pieces).history
+    moving, _ = small(kept=0.5)
+    before = moving.get_weights()
+    evaluated = moving.evaluate(pieces, batch_size=5, return_dict=True, verbose=0)
+    for name in ("loss", "consistency", "reward", "value", "regret"):
+        for found in (by_hand, evaluated):
+            assert found[name] == pytest.approx(once[name], rel=1e-5)
+        assert [*history[name], *history[f"val_{name}"]] == pytest.approx(
+            [once[name]] * 2, rel=1e-5
+        )
+    for old, new in zip(before, moving.get_weights(), strict=True):
+        np.testing.assert_array_equal(new, old)
+    assert once["loss"] == pytest.approx(
+        2 * once["consistency"] + 0.5 * once["reward"] + 0.1 * once["value"], rel=1e-5
+    )
+
+
+def test_a_frozen_policy_stays_and_all_else_learns():
+    agent, pieces = small()
+    agent.policy.trainable = False
+    agent.compile("sgd", run_eagerly=True)
+    networks = [agent.policy, agent.encoder, agent.dynamics, agent.reward, *agent.values]
+    before = [network.get_weights() for network in networks]
+    agent.train_on_batch(pieces)
+    changed = [
+        not any(np.array_equal(a, b) for a, b in zip(old, network.get_weights(), strict=True))
+        for old, network in zip(before, networks, strict=True)
+    ]
+    assert changed == [False, *[True] * 5]
+
+
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 def test_it_learns_in_mixed_precision(policy):
     """Halves leave out some steps, until their loss is scaled so that no gradient overflows.
@@ -146,7 +208,6 @@ def test_it_learns_in_mixed_precision(policy):
     """
     env, agent = make(dtype=policy)
     agent.compile(keras.optimizers.SGD(1e-2, global_clipnorm=1.0), jit_compile=False)
-    agent.optimizer.build(agent.learned())
     pieces = experience(env).sample(np.random.default_rng(0), 16, 3)._asdict()
     losses = [float(agent.train_on_batch(pieces, return_dict=True)["loss"]) for _ in range(40)]
     assert 0 < losses[-1] < 0.7 * losses[0]
@@ -169,6 +230,32 @@ def test_what_cannot_be_is_refused():
         TDMPC("C1", "4 trivial", "2 trivial", discount=1)
     with pytest.raises(ValueError, match="an integer of at least 1; received width=0"):
         TDMPC("C1", "4 trivial", "2 trivial", latent=0)
+    for name, value in (("loss", "mse"), ("loss_weights", [3.0]), ("metrics", ["mae"])):
+        with pytest.raises(ValueError, match=f"Expected `{name}` to be None.*the agent's own"):
+            agent.compile("sgd", **{name: value})
     own = groups.Representation("C2", "mine", [[[1.0]], [[-1.0]]])
     with pytest.raises(ValueError, match="received 'mine'"):
         TDMPC("C2", own, "sign").get_config()
+
+
+def test_what_a_step_would_not_heed_is_refused():
+    agent, pieces = small()
+    before, zeros = agent.get_weights(), np.zeros(8)
+    for call, message in (
+        (lambda: agent.train_on_batch(pieces, sample_weight=zeros), "`sample_weight` to be None"),
+        (lambda: agent.fit(pieces, zeros, verbose=0), "`y` to be None, for the agent learns from"),
+        (lambda: agent.evaluate(pieces, zeros, verbose=0), "`y` to be None"),
+        (lambda: agent.test_step((pieces, None, zeros)), "`sample_weight` to be None"),
+        (
+            lambda: agent.train_step({"actions": zeros}),
+            r"`x` to be a dict .*received \['actions'\]",
+        ),
+        (
+            lambda: agent.train_step(pieces | {"observations": np.zeros((8, 3, 4))}),
+            r"one step more than `actions` and `rewards`; received \[3, 3, 3\] steps",
+        ),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()
+    for old, new in zip(before, agent.get_weights(), strict=True):
+        np.testing.assert_array_equal(new, old)

@@ -3,7 +3,13 @@ import pathlib
 import numpy as np
 import pytest
 
-from sen_tf.metrics import distance_invariance_error, equivariance_error, is_collapsed, spread
+from sen_tf.metrics import (
+    deviation,
+    distance_invariance_error,
+    equivariance_error,
+    is_collapsed,
+    spread,
+)
 
 VECTORS = np.load(pathlib.Path(__file__).parents[1] / "parity" / "v_metrics.npz")
 
@@ -24,6 +30,22 @@ def test_equivariance_error_on_the_group_axis(name, shift):
     np.testing.assert_array_equal(rotated, VECTORS[f"ee/z3_rolled_{name}"])
     error = equivariance_error(rotated, VECTORS["ee/rot_z3"])
     np.testing.assert_allclose(error, VECTORS[f"ee/roll_{name}_value"], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "expected", "actual", "largest"),
+    [
+        (bool, [[True, False], [True, True]], [[True, False], [False, True]], 1.0),
+        ("uint8", [[0, 10], [5, 7]], [[0, 10], [6, 7]], 0.1),  # 5 - 6 would be 255
+        ("int8", [[0, -128], [0, 0]], [[0, -128], [64, 0]], 0.5),
+        ("float32", [[0, 10], [5, 7]], [[0, 10], [6, 7]], 0.1),
+    ],
+)
+def test_the_number_that_is_farthest_off_is_told_of_any_dtype(dtype, expected, actual, largest):
+    found = deviation(np.array(expected, dtype), np.array(actual, dtype))
+    assert found.sample == 1 and found.place == (1, 0)
+    assert found.of_number == pytest.approx(largest)
+    assert (found.expected, found.actual) == (expected[1][0], actual[1][0])
 
 
 def test_distance_invariance_error_equals_the_published_one():

@@ -5,7 +5,7 @@ import pytest
 
 from sen_tf.experiments import symmetry_bounds
 from sen_tf.experiments.symmetry_bounds import SymmetryBounds
-from sen_tf.metrics import mdp_symmetry
+from sen_tf.metrics import mdp_symmetry, optimal_values
 
 SWAP = np.array([[0, 1], [1, 0]])
 
@@ -38,6 +38,18 @@ def test_the_gap_is_never_above_its_bound(arm, seed):
         assert found["gap"] < 1e-9
 
 
+OF_VALUES = [
+    ("discount", {"discount": 1.0}),
+    ("discount", {"discount": np.nan}),
+    ("rewards", {"rewards": np.zeros(2)}),
+    ("rewards", {"rewards": np.zeros((0, 1))}),
+    ("rewards", {"rewards": np.array([[0.0], [np.nan]])}),
+    ("rewards", {"rewards": np.array([[0.0], [-np.inf]])}),
+    ("rewards", {"rewards": np.full((2, 1), 1e308)}),  # finite, but what they add up to is not
+    ("transitions", {"transitions": np.full((2, 1, 2), np.nan)}),
+]
+
+
 @pytest.mark.parametrize(
     ("name", "change"),
     [
@@ -45,7 +57,10 @@ def test_the_gap_is_never_above_its_bound(arm, seed):
         ("transitions", {"transitions": np.full((2, 2, 2), 0.5)}),
         ("on_states", {"on_states": np.zeros((2, 2), int)}),
         ("on_actions", {"on_actions": np.ones((2, 1), int)}),
-        ("discount", {"discount": 1.0}),
+        ("on_states", {"on_states": np.eye(2)[1]}),
+        ("on_states", {"on_states": SWAP.astype(float)}),
+        ("on_states` and `on_actions", {"on_actions": np.zeros((3, 1), int)}),
+        *OF_VALUES,
     ],
 )
 def test_what_is_no_process_is_refused(name, change):
@@ -59,3 +74,18 @@ def test_what_is_no_process_is_refused(name, change):
     mdp_symmetry(**right)
     with pytest.raises(ValueError, match=f"Expected `{name}`"):
         mdp_symmetry(**(right | change))
+
+
+@pytest.mark.parametrize(("name", "change"), OF_VALUES)
+def test_what_has_no_optimal_values_is_refused(name, change):
+    right = {"transitions": np.full((2, 1, 2), 0.5), "rewards": np.ones((2, 1)), "discount": 0.5}
+    np.testing.assert_allclose(optimal_values(**right), [[2.0], [2.0]])
+    with pytest.raises(ValueError, match=f"Expected `{name}`"):
+        optimal_values(**(right | change))
+
+
+def test_optimal_values_are_those_of_the_best_way_of_lists_too():
+    # From state 0, action 1 earns 1 and leads to state 1, where each action earns 3 and stays.
+    transitions = [[[1, 0], [0, 1]], [[0, 1], [0, 1]]]
+    found = optimal_values(transitions, [[2, 1], [3, 3]], 0.5)
+    np.testing.assert_allclose(found, [[2 + 0.5 * 4, 1 + 0.5 * 6], [6, 6]])

@@ -3,9 +3,10 @@
 import functools
 
 import numpy as np
+import pytest
 
 from sen_tf import planning
-from sen_tf.planning import GoalPolicy, Places
+from sen_tf.planning import GoalPolicy, Places, Plan
 
 PLACES = Places.of(np.arange(8.0)[:, None], np.arange(1.0, 9.0)[:, None], objects=1)
 ACTIONS = np.array([-1, 1, 2])
@@ -77,3 +78,49 @@ def test_so_many_actions_of_a_plan_are_taken_before_the_next_is_made():
     for executed, left in ((1, 0), (2, 1), (9, 3)):
         _, memory = policy_to([0], executed=executed).predict(image_of([4]))
         assert len(memory.queues[0]) == left
+
+
+def policy_of_vectors(goals, actions, dtype="float64"):
+    """It makes the vector that leads straight to the goal."""
+
+    def plan(states, wanted, forbidden):
+        return [
+            Plan((b - a)[None].astype(dtype), True) for a, b in zip(states, wanted, strict=True)
+        ]
+
+    def places_of(images):
+        return images.reshape(len(images), 2).astype(float)
+
+    def step(states, actions):
+        return states + actions
+
+    return GoalPolicy(plan, places_of, step, Places(1.0, (), 1), np.array(goals), actions)
+
+
+@pytest.mark.parametrize(
+    ("actions", "dtype"),
+    [(np.zeros((0, 2)), "float64"), (np.eye(2, dtype="float32"), "float32")],
+)
+def test_where_the_goal_is_reached_actions_are_zeros_of_the_shape_of_one(actions, dtype):
+    goals, there = [[0.0, 0.0], [1.0, 0.0]], np.array([[0.0, 0.0], [1.0, 0.0]])
+    made, memory = policy_of_vectors(goals, actions).predict(there)
+    assert memory.arrived.all() and made.dtype == dtype
+    np.testing.assert_array_equal(made, np.zeros((2, 2)))
+    made, _ = policy_of_vectors(goals[:1], actions).predict(there[0])
+    assert made.dtype == dtype
+    np.testing.assert_array_equal(made, np.zeros(2))
+
+
+def test_a_plan_tells_the_shape_of_an_action_where_none_is_given():
+    policy = policy_of_vectors([[0.0, 0.0], [1.0, 0.0]], np.zeros(0), "float32")
+    made, memory = policy.predict(np.array([[3.0, 0.0], [1.0, 0.0]]))
+    np.testing.assert_array_equal(made, [[-3.0, 0.0], [0.0, 0.0]])
+    made, memory = policy.predict(np.array([[0.0, 0.0], [1.0, 0.0]]), memory)
+    assert memory.stopped.all() and made.dtype == "float32"
+    np.testing.assert_array_equal(made, np.zeros((2, 2)))
+
+
+def test_numbers_of_actions_are_zero_where_the_goal_is_reached():
+    made, _ = policy_to([4, 5]).predict(image_of([4, 5]))
+    assert made.dtype == ACTIONS.dtype
+    np.testing.assert_array_equal(made, [0, 0])

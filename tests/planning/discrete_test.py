@@ -2,6 +2,7 @@
 
 import functools
 
+import keras
 import numpy as np
 import pytest
 
@@ -67,5 +68,25 @@ def test_sizes_and_states_that_mean_nothing_are_refused():
             plan(step, LINE, start, goal, ACTIONS, horizon=0)
         with pytest.raises(ValueError, match="Expected `goals` to be finite"):
             plan(step, LINE, start, np.nan * goal, ACTIONS)
+        with pytest.raises(ValueError, match="Expected `goals` to have the shape of `states`"):
+            plan(step, LINE, np.tile(start, (3, 1)), goal, ACTIONS)
+        with pytest.raises(ValueError, match="Expected `actions` to hold some"):
+            plan(step, LINE, start, goal, np.zeros(0))
     with pytest.raises(ValueError, match="Expected `width` to be at least 1"):
         planning.beam_search(step, LINE, start, goal, ACTIONS, width=0)
+    with pytest.raises(ValueError, match="Expected `smoothing` to be from 0 to 1"):
+        PLANNERS["cem"](step, LINE, start, goal, ACTIONS, smoothing=1.5)
+
+
+@pytest.mark.parametrize("places", [LINE, Places(1.0, (), 1)], ids=["known", "unknown"])
+@pytest.mark.parametrize("plan", PLANNERS.values(), ids=PLANNERS)
+def test_lists_and_steps_that_return_tensors_are_taken(plan, places):
+    def exact(states, actions):
+        return keras.ops.convert_to_tensor(np.clip(states + actions[:, None], 0, 8), "float32")
+
+    def forbidden(states, tasks):
+        return [[0, 0]] * len(states)
+
+    (found,) = plan(exact, places, [[3.0]], [[1.0]], [-1.0, 1.0], horizon=3, forbidden=forbidden)
+    assert found.reaches
+    np.testing.assert_array_equal(found.actions, [-1.0, -1.0])

@@ -68,6 +68,68 @@ def test_feedback_is_that_of_scipy_and_none_is_better():
     assert all(spent(feedback + d) > spent(feedback) for d in ([[0.1, 0]], [[0, -0.1]]))
 
 
-def test_what_cannot_be_held_is_refused():
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [(0.1, [0.91707456, 1.63559619]), (1e-3, [0.99913435, 1.73105117])],  # those of scipy
+)
+def test_a_double_integrator_is_held_however_often_it_is_looked_at(seconds, expected):
+    a, b = np.array([[1, seconds], [0, 1]]), np.array([[seconds**2 / 2], [seconds]])
+    cost, feedback = lqr.riccati(a, b, np.eye(2), np.eye(1))
+    np.testing.assert_allclose(feedback, [expected], rtol=1e-8)
+    assert np.abs(np.linalg.eigvals(a - b @ feedback)).max() < 1
+
+
+def test_what_decays_slowly_by_itself_has_its_cost():
+    kept = 0.999999
+    cost, feedback = lqr.riccati([[kept]], [[0.0]], np.eye(1), np.eye(1))
+    np.testing.assert_allclose(cost, [[1 / (1 - kept**2)]], rtol=1e-9)
+    np.testing.assert_array_equal(feedback, [[0.0]])
+
+
+@pytest.mark.parametrize("place", [0.0, 1.0, 100.0])
+@pytest.mark.parametrize(("dtype", "error"), [("float32", 1e-2), ("float64", 1e-8)])
+def test_slopes_are_right_in_the_precision_of_the_step(dtype, error, place):
+    a, b = np.array([[1, 0.1], [0, 1]], dtype), np.array([[0], [0.1]], dtype)
+
+    def step(states, actions):
+        return states.astype(dtype) @ a.T + actions.astype(dtype) @ b.T
+
+    found = lqr.linearise(step, np.array([place, place]), np.zeros(1))
+    np.testing.assert_allclose(found[0], a, atol=error * 1e-2)
+    np.testing.assert_allclose(found[1], b, atol=error)
+    assert found[0][1, 1] == 1  # to the last bit, by the difference that was really made
+
+
+def test_a_step_in_float32_that_is_not_linear_has_its_slopes():
+    def step(states, actions):
+        return (np.sin(states) + np.square(actions)).astype("float32")
+
+    a, b = lqr.linearise(step, np.array([0.5]), np.array([3.0]))
+    np.testing.assert_allclose([a[0, 0], b[0, 0]], [np.cos(0.5), 6.0], rtol=1e-4)
+
+
+@pytest.mark.parametrize("grows", [1.5, 1.0])
+def test_what_cannot_be_held_is_refused(grows):
     with pytest.raises(ValueError, match="the cost to go has no limit"):
-        lqr.riccati(np.array([[1.5]]), np.zeros((1, 1)), np.eye(1), np.eye(1))
+        lqr.riccati(np.array([[grows]]), np.zeros((1, 1)), np.eye(1), np.eye(1))
+
+
+@pytest.mark.parametrize(
+    ("message", "change"),
+    [
+        ("`a` to be a matrix that fits `b`", {"a": np.eye(3)}),
+        ("`a` to be finite", {"a": np.full((2, 2), np.nan)}),
+        ("`state_cost` to be a matrix", {"state_cost": np.ones(2)}),
+        ("`state_cost` to be symmetric", {"state_cost": np.triu(np.ones((2, 2)))}),
+        ("`action_cost` to be positive definite", {"action_cost": np.zeros((1, 1))}),
+    ],
+)
+def test_matrices_that_are_no_problem_are_refused(message, change):
+    right = {
+        "a": np.eye(2),
+        "b": np.ones((2, 1)),
+        "state_cost": np.eye(2),
+        "action_cost": np.eye(1),
+    }
+    with pytest.raises(ValueError, match=f"Expected {message}"):
+        lqr.riccati(**(right | change))

@@ -72,3 +72,50 @@ def test_values_that_are_no_numbers_are_refused():
             np.zeros((2, 2)),
             rng=np.random.default_rng(0),
         )
+
+
+@pytest.mark.parametrize("planner", [planning.mppi, planning.cem])
+@pytest.mark.parametrize(
+    ("message", "options"),
+    [
+        ("`samples` to be at least 1; received samples=0", {"samples": 0}),
+        ("`elites` to be at least 1", {"elites": 0}),
+        ("`iterations` to be at least 1", {"iterations": 0}),
+        ("`radius` to be above 0", {"radius": -1.0}),
+        ("`deviations` to be finite and at least 0", {"deviations": (np.nan, 0.05)}),
+        ("`deviations` to be finite and at least 0", {"deviations": (1.0, -0.05)}),
+        ("`mean` to be finite", {"mean": np.full((3, 2), np.nan)}),
+        ("`mean` to have shape", {"mean": np.zeros(2)}),
+        ("`mean` to have shape", {"mean": np.zeros((0, 2))}),
+        ("`matrices` to be orthogonal", {"matrices": np.full((1, 2, 2), np.nan)}),
+        ("`values` to return a number per sequence", {"values": lambda drawn: drawn[:, 0, :1]}),
+    ],
+)
+def test_numbers_that_mean_nothing_are_refused(planner, message, options):
+    right = {"values": lambda drawn: -np.square(drawn).sum(axis=(1, 2)), "mean": np.zeros((3, 2))}
+    with pytest.raises(ValueError, match=f"Expected {message}"):
+        planner(**(right | options), rng=np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("temperature", [0.0, -1.0, np.nan])
+def test_a_temperature_is_above_0(temperature):
+    with pytest.raises(ValueError, match="Expected `temperature` to be None or above 0"):
+        plan_of(np.zeros(2), temperature=temperature)
+
+
+def test_the_colder_the_nearer_to_the_best_sequence_alone():
+    drawn = np.random.default_rng(0).uniform(-0.5, 0.5, (32, 1, 2))
+
+    def mean(temperature):
+        return planning.sampling.improve(
+            lambda sequences: sequences[:, 0, 0],
+            np.zeros((1, 2)),
+            lambda mean, covariance: drawn,
+            iterations=1,
+            temperature=temperature,
+        ).mean[0]
+
+    best = drawn[np.argmax(drawn[:, 0, 0]), 0]
+    np.testing.assert_allclose(mean(1e-3), best, atol=1e-6)
+    elites = drawn[np.argsort(-drawn[:, 0, 0])[:16], 0]
+    np.testing.assert_allclose(mean(None), elites.mean(axis=0), atol=1e-12)

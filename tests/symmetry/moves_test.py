@@ -97,3 +97,28 @@ def test_maps_of_fewer_pixels_are_shifted_by_fewer():
         model = keras.Sequential([keras.Input((16, 16, 1)), layer])
         (record,) = explain(model, x, "C4", moves="translation").layers
         assert record.own < 1e-5
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int32", "bool"])
+def test_images_of_integers_are_shifted_as_those_of_floats(dtype):
+    x = np.random.default_rng(0).integers(0, 2 if dtype == "bool" else 256, (2, 16, 16, 3))
+
+    def own(dtype):
+        keras.utils.set_random_seed(0)
+        conv = layers.Conv2D(4, 3, padding="same", name="conv")
+        image = keras.Input((16, 16, 3), dtype=dtype)
+        model = keras.Model(image, conv(layers.Rescaling(1 / 255, name="rescaled")(image)))
+        report = explain(model, x.astype(dtype), "C4", moves="translation")
+        return {record.layer: record.own for record in report.layers}
+
+    found, expected = own(dtype), own("float32")
+    assert found["rescaled"] < 1e-5 and expected["conv"] > 0.1
+    assert found["conv"] == pytest.approx(expected["conv"], rel=1e-4)
+
+
+def test_vectors_of_integers_are_turned_as_those_of_floats():
+    vectors = keras.Input((2, 5), dtype="uint8", name="vectors")
+    model = keras.Model(vectors, layers.Dense(3, use_bias=False)(vectors))
+    x = np.random.default_rng(0).integers(0, 9, (4, 2, 5))
+    report = explain(model, x, "C8", {"vectors": Field("C8", "standard")})
+    assert report.is_exact and report.layers[0].field == "standard C8"

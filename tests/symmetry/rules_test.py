@@ -6,8 +6,8 @@ import keras
 import numpy as np
 import pytest
 
-from sen_tf import layers
-from sen_tf.groups import Field, actions, fields
+from sen_tf import groups, layers
+from sen_tf.groups import Field, actions, fields, representations
 from sen_tf.layers import output_fields
 from sen_tf.symmetry import axes, graph, rules
 from tests.conformance_actions import on_pixels, on_voxels
@@ -200,3 +200,20 @@ def test_every_rule_is_of_something_that_keras_has():
     modules = (keras.layers, keras.src.ops.numpy, keras.src.ops.nn, keras.src.ops.core)
     modules += (keras.src.ops.math,)
     assert not {name for name in names if not any(hasattr(module, name) for module in modules)}
+
+
+def test_joined_vectors_have_the_sum_of_representations_whose_names_are_their_owners():
+    slanted = np.array([[1.0, 1.0], [0.0, 1.0]])
+    matrices = slanted @ representations.get("standard", "C4").matrices @ np.linalg.inv(slanted)
+    own = representations.Representation("C4", "slanted", matrices)
+    inputs = [keras.Input((2, 3)), keras.Input((4, 3))]
+    joined = graph.of(keras.Model(inputs, keras.layers.Concatenate(axis=1)(inputs)))
+    names = [symbol.name for symbol in joined.symbols]
+
+    def field_of(*given):
+        found = rules.all_fields(joined, groups.get("C4"), dict(zip(names, given, strict=True)))
+        return found[joined.outputs[0]]
+
+    regular = Field("C4", "regular")
+    assert field_of(Field("C4", own), regular).representation == own + regular.representation
+    assert field_of(Field("C2", "2 sign"), regular) is None

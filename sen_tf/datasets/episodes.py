@@ -1,12 +1,15 @@
 """Episodes in memory: read from files, or made of arrays."""
 
 import dataclasses
+import pathlib
 from collections.abc import Sequence
 
+import gymnasium
 import numpy as np
 
-from sen_tf.datasets.members import Problem
+from sen_tf.datasets.members import DatasetError, Problem
 from sen_tf.datasets.source import as_actions
+from sen_tf.envs import EnvLike
 
 ALIGNMENT = 64
 """Bytes: memory that starts on a multiple of it TensorFlow uses without a copy."""
@@ -18,7 +21,8 @@ class Episodes:
 
     observations: (E, len(steps), H, W, C) uint8, the frames at the times `steps`.
     actions: (E, T) int64, or (E, T, ...) float32; finite.
-    twins: the group element of each twin in the file, counted from 1: its number, or a matrix.
+    twins: the group element of each twin in the file, counted from 1: its number, or a matrix; none
+        of what is chosen in memory, since twins can be read of the file alone.
     env: name of the environment; None if the file does not say.
     attrs: the file's attributes, `settings` decoded; none of a file that is not ours.
     steps: the times of the frames, all of 0, ..., T unless some were chosen on reading.
@@ -81,24 +85,35 @@ class Episodes:
     ) -> "Episodes":
         """The first `episodes` with the frames at the times `steps`, as `read_episodes` of a file.
 
+        Args:
+            steps: times of the frames, out of those that are in memory; None for all of these.
+            episodes: how many to keep; None, or more than there are, for all.
+            twin: None, since twins lie in files alone.
+
         Raises:
-            ValueError: `twin` is given, since twins lie in files alone, or there is no such step.
+            ValueError: `twin` is given, or the frames of a time are not in memory.
         """
         if twin is not None:
             raise ValueError(f"Expected `twin` to be None, of episodes in memory; received {twin}.")
-        times = checked_steps(steps, self.actions.shape[1] + 1)
+        times = self.steps if steps is None else tuple(steps)
+        if not set(times) <= set(self.steps):
+            raise ValueError(
+                f"Expected `steps` to be of the times in memory, {self.steps}; received "
+                f"steps={times}."
+            )
         places = [self.steps.index(time) for time in times]
         return dataclasses.replace(
             self,
             observations=self.observations[:episodes][:, places],
             actions=self.actions[:episodes],
+            twins={},
             steps=times,
         )
 
     def take(self, index: np.ndarray) -> "Episodes":
         """A copy of the episodes of these numbers, (n,) int."""
         return dataclasses.replace(
-            self, observations=self.observations[index], actions=self.actions[index]
+            self, observations=self.observations[index], actions=self.actions[index], twins={}
         )
 
 
@@ -128,3 +143,20 @@ def checked_steps(steps: Sequence[int] | None, times: int) -> tuple[int, ...]:
             f"(generate with --steps={max(steps)})"
         )
     return tuple(steps)
+
+
+def check_episodes(episodes: Episodes, env: EnvLike, path: str | pathlib.Path) -> None:
+    """Raises a `DatasetError` unless images and actions are those of the environment."""
+    expected, came = env.observation_space.shape, episodes.observations.shape[2:]
+    if came != expected:
+        raise DatasetError(f"Cannot use {path}: its images are {came}, not {expected}.")
+    space, actions = env.action_space, episodes.actions
+    if isinstance(space, gymnasium.spaces.Discrete):
+        kind, lowest, highest = "i", 0, space.n - 1
+        expected = f"numbers {lowest}..{highest}"
+    else:
+        kind, lowest, highest = "f", space.low, space.high
+        expected = f"of shape {space.shape}, from {lowest.min()} to {highest.max()}"
+    like = actions.dtype.kind == kind and actions.shape[2:] == space.shape
+    if not (like and ((lowest <= actions) & (actions <= highest)).all()):
+        raise DatasetError(f"Cannot use {path}: its actions are not {expected}.")

@@ -18,6 +18,7 @@ if typing.TYPE_CHECKING:
 
 PREFETCHED_BATCHES = 2
 ENDLESS = np.iinfo(np.int64).max
+LEAST_SCORED = 2  # episodes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,9 +60,8 @@ class Subset:
         return split(self, fraction, seed)
 
     def divided(self, fraction: float) -> Iterator["Subset"]:
-        """The first episodes, and the last ones, which are this share of all."""
-        last = held_out_of(len(self), fraction)
-        first = len(self) - last
+        """The first episodes, and the last ones, which are this share of all; see `last_of`."""
+        first = len(self) - last_of(len(self), fraction)
         return (Subset(self.episodes, part) for part in (self.index[:first], self.index[first:]))
 
     def load(self, most: int) -> Episodes:
@@ -130,9 +130,25 @@ def split_numbers(
     return np.sort(order[held_out:]), np.sort(order[:held_out])
 
 
-def held_out_of(count: int, fraction: float) -> int:
-    """The number that a share of `count` is: one at least, and not all."""
-    return min(max(round(fraction * count), 1), count - 1)
+def held_out_of(count: int, fraction: float, least: int = 1) -> int:
+    """The number that a share of `count` is: so many at least, and so many are left."""
+    return min(max(round(fraction * count), least), count - least)
+
+
+def last_of(count: int, fraction: float) -> int:
+    """The number of episodes that are scored on, a share of `count`: as `held_out_of`.
+
+    A score ranks each of them among all, and of a single one it would say nothing.
+
+    Raises:
+        ValueError: there are too few.
+    """
+    if count < 2 * LEAST_SCORED:
+        raise ValueError(
+            f"Expected the dataset to hold at least {2 * LEAST_SCORED} episodes, {LEAST_SCORED} "
+            f"to train on and {LEAST_SCORED} to score on; received {count}."
+        )
+    return held_out_of(count, fraction, LEAST_SCORED)
 
 
 def steps_per_epoch(

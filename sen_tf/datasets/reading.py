@@ -37,8 +37,9 @@ def read_episodes(
 
     Args:
         path: an HDF5 file, in our format or one of `foreign`; a pattern such as "cubes-*.h5" of
-            shards, which are read in the order of their names; a folder of NumPy files, see
-            `arrays`; or "minari:" and the name of a Minari dataset on this machine.
+            shards, which are read in the order of their names, and what else it matches is not; a
+            folder of NumPy files, see `arrays`; or "minari:" and the name of a Minari dataset on
+            this machine.
         env: name of the environment it must be of; a published file does not say its environment
             and is taken as it is.
         steps: times of the frames to keep, such as (0, 1, 5, 10); None for all.
@@ -136,7 +137,7 @@ class Files:
 
 def open_files(path: str | pathlib.Path, env: str | None = None, twin: int | None = None) -> Files:
     """Reads the headers of a dataset's files; arguments and errors as in `read_episodes`."""
-    paths = shards.matching_files(path)
+    paths = shards.dataset_files(path)
     headers = [_header(each, env) for each in paths]
     with named(path, env, headers[0].attrs):
         if paths != [path]:
@@ -154,7 +155,7 @@ def read_actions(path: str | pathlib.Path, env: str | None = None) -> np.ndarray
     are not compared.
     """
     actions = []
-    for each in shards.matching_files(path):
+    for each in shards.dataset_files(path):
         with _opened(each, env) as contents:
             source = contents.part(None)
             if source.actions is not None:

@@ -20,12 +20,13 @@ import numpy as np
 
 from sen_tf.datasets.pipeline import (
     ENDLESS,
+    LEAST_SCORED,
     PREFETCHED_BATCHES,
     Subset,
     check_run,
     check_shares,
     device_actions,
-    held_out_of,
+    last_of,
     plain_options,
     split_numbers,
     whole_batches,
@@ -146,19 +147,19 @@ class EpisodeStream:
         return training, validation
 
     def divided(self, fraction: float) -> Iterator["EpisodeStream"]:
-        """The first episodes, and the last ones, which are this share of all.
+        """The first episodes, and the last ones, which are this share of all; see `last_of`.
 
         A block that holds some of both is left out, so that what is first or last does not depend
         on whether episodes are streamed.
         """
         offsets = np.cumsum([0, *self.files.counts])[self.blocks[:, 0]]
-        boundary = len(self) - held_out_of(len(self), fraction)
+        boundary = len(self) - last_of(len(self), fraction)
         first = self.blocks[offsets + self.blocks[:, 2] <= boundary]
         last = self.blocks[offsets + self.blocks[:, 1] >= boundary]
-        if not (len(first) and len(last)):
+        if min(map(episodes_in, (first, last))) < LEAST_SCORED:
             raise ValueError(
-                f"Expected `fraction` to leave a block of {self._largest} episodes on each side; "
-                f"received fraction={fraction}, of {len(self)}."
+                f"Expected `fraction` to leave {LEAST_SCORED} episodes on each side, in whole "
+                f"blocks of up to {self._largest}; received fraction={fraction}, of {len(self)}."
             )
         return (dataclasses.replace(self, blocks=blocks) for blocks in (first, last))
 

@@ -55,12 +55,16 @@ It is `Any`, for `gymnasium.Env` declares neither the methods on batches nor the
 ENVS: dict[str, type[EnvLike]] = {}
 """The environments by name: classes."""
 
+PLACES: dict[str, str] = {}
+"""Those of the user's own by name: where their classes are, as "package.module:Class"."""
 
-def register(env: type[EnvLike]) -> type[EnvLike]:
+
+def register(env: type[EnvLike], place: str | None = None) -> type[EnvLike]:
     """Makes an environment known by its `name`, here and to Gymnasium; returns its class.
 
     Args:
         env: A class of environments that states all `FACTS`.
+        place: The place of the class that `env` completes; None if it is complete where it is.
 
     Raises:
         ValueError: For a fact that is not stated, or a name, its own or of an argument, that is
@@ -81,8 +85,12 @@ def register(env: type[EnvLike]) -> type[EnvLike]:
             )
     ENVS[env.name] = env
     identifier = gym_id(env.name)
+    entry, arguments = f"{env.__module__}:{env.__qualname__}", {}
+    if place is not None:
+        PLACES[env.name] = place
+        entry, arguments = f"{__name__}:{make_loaded.__name__}", {"place": place}
     if issubclass(env, gymnasium.Env):
-        gymnasium.register(identifier, entry_point=f"{env.__module__}:{env.__qualname__}")
+        gymnasium.register(identifier, entry_point=entry, kwargs=arguments)
     return env
 
 
@@ -96,7 +104,15 @@ def load(place: str) -> type[EnvLike]:
     """
     env = find(place)
     known = ENVS.get(getattr(env, "name", env.__name__.lower()))
-    return known if known and issubclass(known, env) else register(own.completed(env))
+    return known if known and issubclass(known, env) else register(own.completed(env), place)
+
+
+def make_loaded(place: str, **arguments: Any) -> EnvLike:
+    """An environment of the class that `load` returns; Gymnasium makes those of the user's own so.
+
+    Another process can do it too, which is told no more than the words in `gymnasium.spec`.
+    """
+    return load(place)(**arguments)
 
 
 def find(place: str) -> type[EnvLike]:
@@ -158,4 +174,15 @@ for _class, _longest in ((maze.Maze, maze.LONGEST), (point_mass.PointMass, point
         max_episode_steps=_longest,
     )
 
-__all__ = ["ENVS", "FACTS", "EnvLike", "find", "gym_id", "load", "make", "register"]
+__all__ = [
+    "ENVS",
+    "FACTS",
+    "PLACES",
+    "EnvLike",
+    "find",
+    "gym_id",
+    "load",
+    "make",
+    "make_loaded",
+    "register",
+]

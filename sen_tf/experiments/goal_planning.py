@@ -198,7 +198,7 @@ def choices_of(env: EnvLike) -> np.ndarray:
     """The actions of an environment that has a few; else none."""
     if isinstance(env.action_space, gymnasium.spaces.Discrete):
         return np.arange(env.action_space.n)
-    return getattr(env, "choices", np.zeros(0))
+    return getattr(env, "choices", np.zeros((0, *env.action_space.shape)))
 
 
 def moves_of(

@@ -21,7 +21,8 @@ UNIFORM = 200
 MOST = 40
 """Actions that such goals allow; others allow two per move, and four."""
 TRIES = 100
-"""Random actions, one after the other, of which one must change the image."""
+"""Random actions, one after the other, of which one must change the image; and as many starts, of
+which one must lead to a goal before the episode ends."""
 PARTS = {
     "success_needing_unseen": "that need an unseen move",
     "success_needing_seen": "that need none",
@@ -81,17 +82,32 @@ def make_tasks(make_env: MakeEnv, moves: int, count: int, seed: int) -> list[Tas
         seed: Seed; another number of moves has other starts.
 
     Raises:
-        ValueError: If no action changes an image.
+        ValueError: If no action changes an image, or episodes end before as many moves.
     """
     env, rng = make_env(), np.random.default_rng([seed, moves])
     env.action_space.seed(int(rng.integers(2**31)))
-    return [_make_task(env, moves, int(rng.integers(2**31))) for _ in range(count)]
+    return [_make_task(env, moves, rng) for _ in range(count)]
 
 
-def _make_task(env, moves, seed):
+def _make_task(env, moves, rng):
+    """The task of the first start from which the episode lasts until the goal."""
+    for _ in range(TRIES):
+        if task := _task_from(env, moves, int(rng.integers(2**31))):
+            return task
+    raise ValueError(
+        f"Expected `moves` to be as few as an episode of {type(env).__name__} lasts; received "
+        f"moves={moves}, and each of {TRIES} episodes ended before."
+    )
+
+
+def _task_from(env, moves, seed):
+    """The task of a start; None if the episode ends before its goal."""
     image, info = start, begun = env.reset(seed=seed)
-    for _ in range(moves):
-        image, info = _move(env, image)
+    for left in reversed(range(moves)):
+        before = image
+        image, info, ended = _move(env, before)
+        if ended and (left or np.array_equal(image, before)):
+            return None
     states = begun.get("state"), info.get("state")
     needs = None
     if hasattr(env, "needed_moves"):
@@ -106,11 +122,14 @@ def at_rest(images: np.ndarray, env: EnvLike) -> np.ndarray:
 
 
 def _move(env, image):
-    """The image after an action that changes it, and what else the environment tells."""
+    """The image after an action that changes it or ends the episode, what else the environment
+    tells, and whether the episode ended.
+    """
     for _ in range(TRIES):
-        after, *_, info = env.step(env.action_space.sample())
-        if not np.array_equal(after, image):
-            return after, info
+        after, _, terminated, truncated, info = env.step(env.action_space.sample())
+        ended = terminated or truncated
+        if ended or not np.array_equal(after, image):
+            return after, info, ended
     raise ValueError(f"{TRIES} random actions of {type(env).__name__} did not change the image")
 
 
@@ -118,7 +137,7 @@ class Worlds:
     """Worlds in which tasks are worked on: images come out, actions go in.
 
     Environments that work on batches of states are asked for all tasks at once; of others each task
-    has one of its own.
+    has one of its own. A world whose episode ended stays as it is, whatever is done.
 
     Args:
         make_env: Makes the environment.
@@ -134,6 +153,7 @@ class Worlds:
         self._tasks = tasks
         self._states: np.ndarray | None = None
         self._envs: list[gymnasium.Env] = []
+        self._ended = np.zeros(len(tasks), bool)
         if hasattr(self._env, "step_states"):
             self._states = np.stack([task.start_state for task in tasks])
         else:
@@ -150,7 +170,9 @@ class Worlds:
             self.images[rows] = self._env.render_states(self._states[rows])
         else:
             for row, action in zip(rows, actions, strict=True):
-                self.images[row] = self._envs[row].step(action)[0]
+                if not self._ended[row]:
+                    self.images[row], _, *ends, _ = self._envs[row].step(action)
+                    self._ended[row] = any(ends)
         return self.images[rows]
 
     def errors(self) -> np.ndarray:

@@ -53,6 +53,8 @@ SMALLEST = 10
 """Pixels of the longer side at which images that show no objects are not halved any more."""
 WHOLE_LATENT = 32
 """Numbers in the state of an image that shows no objects."""
+OF_RECTANGLES, OF_SQUARES = ("C1", "C2", "D1", "D2"), ("C4", "D4")
+"""Groups whose elements all move the pixels of an image onto pixels; the last ones, of a square."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,10 +109,28 @@ class Widths:
         self.hidden = hidden if ARMS[arm][1] else round(hidden * root)
 
 
+def check_arm(env: EnvLike, arm: str) -> None:
+    """Raises a ValueError unless an arm's networks can commute with the group on such images.
+
+    Args:
+        env: An environment of the user's own, which has the usual networks; see `networks_of`.
+        arm: A name of `ARMS`.
+    """
+    rows, columns = env.observation_space.shape[:2]
+    takes = OF_RECTANGLES + (OF_SQUARES if rows == columns else ())
+    if ARMS.get(arm, (False, False))[1] and env.group.config not in takes:
+        raise ValueError(
+            f"Expected `group` of `{env.name}` to be one of {', '.join(takes)}, which move the "
+            f"pixels of its {rows} x {columns} images onto pixels, for the model {arm}; received "
+            f"group={env.group}. The model nonequivariant takes any group."
+        )
+
+
 def objects_in_perspective(
     env: EnvLike, arm: str, hidden: int, filters: int, dtype: DTypePolicy
 ) -> Networks:
     """Embedding, encoder and transition for objects seen in perspective, such as 3D Blocks."""
+    check_arm(env, arm)
     width = Widths(env, arm, hidden, filters)
     shape = env.observation_space.shape
     embedding = embeddings.conv_embedding(
@@ -182,7 +202,11 @@ def whole_image(env: EnvLike, arm: str, hidden: int, filters: int, dtype: DTypeP
 
     The image is halved until no side is longer than `SMALLEST` pixels. States have about as many
     numbers whatever the group is.
+
+    Raises:
+        ValueError: As `check_arm`.
     """
+    check_arm(env, arm)
     width = Widths(env, arm, hidden, filters)
     embedding = embeddings.pooled_embedding(
         width.embedding,

@@ -118,7 +118,8 @@ def pooled_embedding(
     """3x3 convolutions, each before a pooling that halves the image, down to a small one.
 
     Args:
-        group, image_shape, dtype, name: As in `conv_embedding`.
+        group, dtype, name: As in `conv_embedding`.
+        image_shape: `(rows, columns, channels)`, of any size that the group moves onto itself.
         filters: Regular fields of the first convolutions; further ones have as many as the last.
         channels: Maps that come out, trivial ones.
         smallest: Pixels of the longer side from which on images are not halved any more.
@@ -126,7 +127,7 @@ def pooled_embedding(
     Returns:
         Model to features `(batch, rows, columns, channels)` of at most `smallest` pixels a side.
     """
-    layers, size = [keras.Input(image_shape, dtype=state_dtype(dtype))], image_shape[:2]
+    layers, size = [keras.Input(image_shape, dtype=state_dtype(dtype))], tuple(image_shape[:2])
     while True:
         conv = GroupConv2D if len(layers) > 1 else LiftingConv2D
         width, *others = filters
@@ -134,16 +135,31 @@ def pooled_embedding(
         layers += [conv(group, width, 3, padding="same", dtype=dtype), *norm_relu(dtype)]
         if max(size) <= smallest:
             break
-        layers.append(_halving(group, size, dtype))
-        size = tuple((side + 1) // 2 for side in size)
+        layers += _halving(group, size, width, dtype)
+        size = _half(size)
     layers.append(ProjectionConv2D(group, channels, 3, padding="same", dtype=dtype))
     return keras.Sequential(layers, name=name)
 
 
-def _halving(group, size, dtype):
-    """A pooling that commutes with the group on an image of any size: to half, rounded up."""
+def _halving(group, size, width, dtype):
+    """Layers that commute with the group and halve features of so many fields, of any size."""
+    # Windows of 2 pixels sit symmetrically on an even side, those of 3 on an odd one.
     window = tuple(2 + side % 2 for side in size)
-    return SpatialPooling2D(group, window, strides=2, padding="same", dtype=dtype)
+    same: dict[str, Any] = {"strides": 2, "padding": "same", "dtype": dtype}
+    if window[0] == window[1]:
+        return [SpatialPooling2D(group, window, **same)]
+    # Windows of that layer are square, so that quarter turns keep them; those of a rectangle need
+    # not be. Keras' own layer wants the group among the channels.
+    order = groups.get(group).order
+    return [
+        keras.layers.Reshape((*size, order * width), dtype=dtype),
+        keras.layers.MaxPooling2D(window, data_format="channels_last", **same),
+        keras.layers.Reshape((*_half(size), order, width), dtype=dtype),
+    ]
+
+
+def _half(size):
+    return tuple((side + 1) // 2 for side in size)
 
 
 def dilated_embedding(

@@ -136,7 +136,7 @@ def fit(
         verbose=0,
         # What is recorded of an epoch is there before its checkpoint is.
         callbacks=[*watching, *(recording if writes else []), checkpoint],
-        **_validation(strategy, held_out, size, seed, run),
+        **_validation(strategy, held_out, training, run),
     )
     return checkpoint
 
@@ -161,15 +161,23 @@ def _fit(model, failures, batches, **arguments):
         raise
 
 
-def _validation(strategy, held_out, size, seed, run):
+def _validation(strategy, held_out, training, run):
     """The arguments of `fit` for the episodes held out; none where there are none."""
     if held_out is None:
         return {}
+    # Of each episode, the steps that runs leave over are in no batch.
+    count = held_out.count // held_out.steps * (held_out.steps // run) * run
     least = strategy.num_replicas_in_sync * run
-    size = min(size, held_out.count // least * least)
+    if count < least:
+        raise ValueError(
+            f"Expected `validation` to hold out at least {least} transitions, {run} for each of "
+            f"{least // run} replicas; received validation={training.validation}, which holds out "
+            f"{count}."
+        )
+    size = min(training.batch_size, count // least * least)
     # Shuffled once and for all, or neighbours that share a frame would be each other's negatives.
     order = {"stop_epoch": 1, "run": run}
-    batches, steps = _share_batches(strategy, held_out, size, seed, **order)
+    batches, steps = _share_batches(strategy, held_out, size, training.seed, **order)
     return {"validation_data": batches, "validation_steps": steps}
 
 

@@ -1,8 +1,11 @@
 """Episodes of arrays, in memory and as folders of NumPy files."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
+from sen_tf import generate
 from sen_tf.datasets import (
     DatasetError,
     Episodes,
@@ -11,6 +14,7 @@ from sen_tf.datasets import (
     save_episodes,
     verify_episodes,
 )
+from sen_tf.experiments import networks, training_run
 
 RNG = np.random.default_rng(0)
 FRAMES = RNG.integers(0, 256, (70, 4, 6, 5, 3), dtype=np.uint8)
@@ -64,6 +68,28 @@ def test_some_are_taken_and_some_times_selected():
     np.testing.assert_array_equal(last.select(steps=(3,)).observations, FRAMES[:2, 3:])
     with pytest.raises(ValueError, match="`twin` to be None"):
         ours.select(twin=1)
+    np.testing.assert_array_equal(last.select().observations, FRAMES[:2, 3:])
+    with pytest.raises(ValueError, match=r"in memory, \(3,\); received steps=\(0, 3\)"):
+        last.select(steps=(0, 3))
+
+
+def test_what_is_chosen_in_memory_has_no_twins_which_lie_in_the_file():
+    read = dataclasses.replace(Episodes.from_arrays(FRAMES, MOVES), twins={1: 1, 2: 2})
+    assert read.select(steps=(0,)).twins == read.take(np.array([3])).twins == {}
+    assert read.twins == {1: 1, 2: 2}
+
+
+def test_episodes_with_twins_are_scored_in_memory_as_in_their_file_but_for_the_twins(tmp_path):
+    words = ["--env=shapes", "--split=evaluation", "--episodes=8", "--steps=1"]
+    generate.main([*words, f"--output={tmp_path}/twins.h5"])
+    model = networks.make_model("shapes", "sen", hidden=4, filters=4)
+    in_file = training_run.evaluate(model, tmp_path / "twins.h5")
+    in_memory = training_run.evaluate(model, read_episodes(tmp_path / "twins.h5"))
+    assert list(in_file["symmetry"]["by_element"]) == ["1", "2", "3"]
+    assert in_memory["symmetry"] == {} and "die_model" not in in_memory["steps"]["1"]
+    del in_file["steps"]["1"]["die_model"]
+    for name in ("episodes", "steps", "z_norm", "z_spread"):
+        assert in_memory[name] == in_file[name]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,17 @@ import h5py
 import numpy as np
 import pytest
 
-from sen_tf.datasets import DatasetError, Episodes, read_episodes, verify_episodes, write_minari
+from sen_tf import generate
+from sen_tf.datasets import (
+    DatasetError,
+    Episodes,
+    read_episodes,
+    save_episodes,
+    verify_episodes,
+    write_minari,
+)
+from sen_tf.envs import ENVS
+from sen_tf.settings import UsageError
 
 minari = pytest.importorskip("minari")
 
@@ -72,6 +82,57 @@ def test_minari_itself_reads_it(folder, written):
     np.testing.assert_array_equal(episode.actions, written.actions[4])
     assert episode.truncations.tolist() == [False, False, True] and not episode.terminations.any()
     assert dataset.recover_environment().spec.id == "sen_tf/Cubes-v0"
+
+
+class Wrapped(gymnasium.Wrapper):
+    """An environment of the user's own, whose innermost one observes something else."""
+
+    def __init__(self, render_mode=None):
+        super().__init__(Numbers(render_mode))
+
+
+class Numbers(gymnasium.Env):
+    metadata = {"render_modes": ["rgb_array"]}
+    observation_space = gymnasium.spaces.Box(0, 1, (1,))
+    action_space = gymnasium.spaces.Discrete(2)
+
+    def __init__(self, render_mode):
+        self.render_mode = render_mode
+
+    def reset(self, *, seed=None, options=None):
+        return np.zeros(1, np.float32), {}
+
+    def step(self, action):
+        return np.zeros(1, np.float32), 0.0, False, False, {}
+
+    def render(self):
+        return np.full((8, 12, 3), 7, np.uint8)
+
+
+def test_one_of_the_users_own_is_written_with_the_images_that_it_draws(folder, tmp_path):
+    place = f"{__name__}:Wrapped"
+    try:
+        sizes = ["--episodes=3", "--steps=2"]
+        generate.main([f"--env={place}", *sizes, f"--output={tmp_path}/own.h5"])
+        generate.main([f"--env={place}", f"--dataset={tmp_path}/own.h5", "--to_minari=own-v0"])
+        read = read_episodes("minari:own-v0", "wrapped")
+        assert read.env == "wrapped" and read.observations.shape == (3, 3, 8, 12, 3)
+        assert (read.observations == 7).all()
+        made = minari.load_dataset("own-v0").recover_environment()
+        assert made.observation_space.shape == (8, 12, 3)
+    finally:
+        ENVS.pop("wrapped", None)
+
+
+def test_of_recorded_episodes_no_environment_can_be_made(folder, tmp_path):
+    frames = np.zeros((4, 2, 5, 5, 3), np.uint8)
+    episodes = Episodes.from_arrays(frames, np.zeros((4, 1), int), env="seen")
+    save_episodes(tmp_path / "seen.h5", episodes)
+    try:
+        with pytest.raises(UsageError, match="of seen there are recorded episodes alone"):
+            generate.main([f"--dataset={tmp_path}/seen.h5", "--to_minari=seen-v0"])
+    finally:
+        ENVS.pop("seen", None)
 
 
 def test_a_name_is_not_taken_twice(folder, written):

@@ -10,7 +10,9 @@ from sen_tf.datasets import (
     EpisodeBlock,
     Episodes,
     Subset,
+    open_episodes,
     read_episodes,
+    save_episodes,
     split,
     transitions,
     write_episodes,
@@ -196,6 +198,35 @@ def test_split_by_episode_shares_the_frames():
 def test_every_part_of_a_split_has_an_episode():
     train, validation = split(make(episodes=2), 0.01, seed=0)
     assert len(train) == len(validation) == 1
+
+
+@pytest.mark.parametrize(
+    ("episodes", "fraction", "scored"), [(12, 0.1, 2), (4, 0.1, 2), (30, 0.1, 3), (10, 0.9, 8)]
+)
+def test_at_least_two_episodes_are_scored_on_and_two_are_left(episodes, fraction, scored):
+    """Of one Hits@1 is 100 %, and the spread 0, as if the states had collapsed."""
+    first, last = Subset.of_all(make(episodes=episodes)).divided(fraction)
+    assert list(first.index) == list(range(episodes - scored))
+    assert list(last.index) == list(range(episodes - scored, episodes))
+
+
+def test_too_few_episodes_to_be_scored_on_are_one_sentence():
+    said = "at least 4 episodes, 2 to train on and 2 to score on; received 3"
+    with pytest.raises(ValueError, match=said):
+        Subset.of_all(make(episodes=3)).divided(0.5)
+
+
+@pytest.mark.parametrize(("episodes", "scored"), [(9, None), (10, 2)])
+def test_a_streamed_episode_is_not_scored_on_alone(episodes, scored, tmp_path, monkeypatch):
+    """Of nine episodes in blocks of two, the last two do not fill a block, and one does."""
+    monkeypatch.setattr("sen_tf.datasets.store.CHUNK_FRAMES", 10)
+    save_episodes(tmp_path / "set.h5", make(episodes=episodes))
+    stream = open_episodes(tmp_path / "set.h5", None, lambda _: None, memory=8 * 5 * 4)
+    if scored is None:
+        with pytest.raises(ValueError, match="`fraction` to leave 2 episodes on each side"):
+            stream.divided(0.1)
+    else:
+        assert [len(part) for part in stream.divided(0.1)] == [episodes - scored, scored]
 
 
 def test_frames_are_as_many_as_memory_allows():

@@ -1,12 +1,23 @@
 """Shards of one dataset: the same episodes as in one file, and none missing, twice or foreign."""
 
 import concurrent.futures
+import shlex
 
 import h5py
 import numpy as np
 import pytest
 
-from sen_tf.datasets import DatasetError, collect, read_episodes, shard_paths, write_episodes
+from sen_tf import generate
+from sen_tf.datasets import (
+    RUNNERS,
+    DatasetError,
+    collect,
+    open_episodes,
+    read_actions,
+    read_episodes,
+    shard_paths,
+    write_episodes,
+)
 
 
 class Moves:
@@ -79,18 +90,69 @@ def test_a_missing_shard(tmp_path, board):
     expect(tmp_path / "set-*.h5", "of 4 shards it lacks number 2.*--shards=4")
 
 
-def test_a_shard_twice(tmp_path, board):
+def test_a_pattern_takes_the_shards_out_of_the_files_that_it_matches(tmp_path, board):
+    """What a run is scored on is written beside them, and the next run uses the same pattern."""
     paths = write_shards(tmp_path, board, 2)
+    before = read_episodes(tmp_path / "set-*.h5")
+    write(tmp_path / "set-evaluation-10x1-seed4.h5", board, 0, 10, split="evaluation")
     (tmp_path / "set-copy.h5").write_bytes(paths[0].read_bytes())
-    expect(tmp_path / "set-*.h5", r"its shards are \[0, 1, 0\], in order of name")
+    after = read_episodes(tmp_path / "set-*.h5")
+    np.testing.assert_array_equal(after.observations, before.observations)
+    actions = read_actions(tmp_path / "set-*.h5")
+    np.testing.assert_array_equal(actions, before.actions)
+    assert len(open_episodes(tmp_path / "set-*.h5", "board", lambda _: None)) == EPISODES
+
+
+def test_files_of_which_none_is_named_as_a_shard(tmp_path, board):
+    for name in ("one.h5", "two.h5"):
+        write(tmp_path / name, board)
+    with pytest.raises(DatasetError, match="2 files, not all of which are shards.$"):
+        read_episodes(tmp_path / "*.h5")
 
 
 def test_shards_of_two_datasets(tmp_path, board):
     write_shards(tmp_path, board, 2)
     write_shards(tmp_path, board, 3)
-    expect(tmp_path / "set-*.h5", "its files differ in shards: 2, 3")
+    expect(
+        tmp_path / "set-*.h5",
+        r"2 sets of shards, .*/set-\*-of-00002.h5, .*/set-\*-of-00003.h5. Use the pattern of one",
+    )
+    assert len(read_episodes(tmp_path / "set-*-of-00003.h5")) == EPISODES
     write(shard_paths(tmp_path / "set.h5", 2)[0], board, seed=8)
-    expect(tmp_path / "set-*-of-00002.h5", "2 files, not all of which are shards")
+    expect(tmp_path / "set-*-of-00002.h5", "2 files, not all of which are shards.$")
+
+
+def test_shards_in_another_order_than_their_names(tmp_path, board):
+    one, other = write_shards(tmp_path, board, 2)
+    one.rename(tmp_path / "aside")
+    other.rename(one)
+    (tmp_path / "aside").rename(other)
+    expect(tmp_path / "set-*.h5", r"its shards are \[1, 0\], in order of name")
+
+
+def test_the_remedy_makes_what_a_pattern_lacks(tmp_path, monkeypatch):
+    """The program does it, given the words of the error."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")  # as those set it that make shards
+    monkeypatch.setitem(RUNNERS, "local", lambda make, tasks, *_: list(map(make, tasks)))
+    words = ["--env=shapes", "--episodes=6", "--steps=2", "--shards=3"]
+    generate.main([*words, f"--output={tmp_path}/set.h5"])
+    paths = shard_paths(tmp_path / "set.h5", 3)
+    whole = read_episodes(tmp_path / "set-*.h5")
+    paths[1].unlink()
+    with pytest.raises(DatasetError, match="lacks number 1") as caught:
+        read_episodes(tmp_path / "set-*.h5", "shapes")
+    _, command = str(caught.value).split("python -m sen_tf.generate ")
+    generate.main(shlex.split(command))
+    assert sorted(tmp_path.iterdir()) == paths
+    again = read_episodes(tmp_path / "set-*.h5", "shapes")
+    np.testing.assert_array_equal(again.observations, whole.observations)
+
+
+def test_the_remedy_of_a_shard_that_is_not_there_makes_shards(tmp_path):
+    with pytest.raises(DatasetError, match="no such file") as caught:
+        read_episodes(tmp_path / "set-00001-of-00003.h5", "shapes")
+    words = str(caught.value).split("sen_tf.generate ")[1]
+    assert shlex.split(words) == ["--env=shapes", "--shards=3", f"--output={tmp_path}/set.h5"]
 
 
 @pytest.mark.parametrize("name, value", [("seed", 8), ("split", "evaluation"), ("env", "other")])

@@ -1,10 +1,12 @@
 """Environments of the user's own: what is taken for granted of them, and what they must draw."""
 
+import sys
+
 import gymnasium
 import numpy as np
 import pytest
 
-from sen_tf import envs, groups
+from sen_tf import datasets, envs, groups
 from sen_tf.envs import own
 
 
@@ -61,6 +63,42 @@ def test_what_is_stated_stays():
     made = own.completed(Stated)
     assert (made.name, made.version, made.group) == ("mine", 7, groups.get("D4"))
     assert own.completed(envs.ENVS["cubes"]) is envs.ENVS["cubes"]
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """The place of a class of the user's own, in a module of this test alone."""
+    lines = ["from tests.envs.own_test import Drawn", "class Lamp(Drawn):", "    pass"]
+    (tmp_path / "lamps.py").write_text("\n".join(lines))
+    monkeypatch.syspath_prepend(tmp_path)
+    yield "lamps:Lamp"
+    forget()
+    sys.modules.pop("lamps", None)
+
+
+def forget():
+    """As in a process that has not heard of it."""
+    envs.ENVS.pop("lamp", None)
+    envs.PLACES.pop("lamp", None)
+    gymnasium.registry.pop("sen_tf/Lamp-v0", None)
+
+
+def test_gymnasium_makes_what_was_loaded_also_from_its_spec_alone(place):
+    made = envs.load(place)
+    env = gymnasium.make("sen_tf/Lamp-v0", disable_env_checker=True)
+    assert type(env.unwrapped) is made
+    assert env.reset(seed=0)[0].shape == (43, 64, 3)
+    words = env.spec.to_json()
+    forget()
+    again = gymnasium.make(gymnasium.envs.registration.EnvSpec.from_json(words))
+    assert again.observation_space.shape == (43, 64, 3)
+    assert again.unwrapped.name == "lamp" and "lamp" in envs.ENVS
+
+
+def test_the_command_that_makes_data_anew_names_the_place(place, tmp_path):
+    envs.load(place)
+    with pytest.raises(datasets.DatasetError, match=f"generate --env={place} --output"):
+        datasets.read_episodes(tmp_path / "none.h5", "lamp")
 
 
 @pytest.mark.parametrize(

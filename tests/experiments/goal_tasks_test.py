@@ -105,6 +105,64 @@ def test_worlds_that_only_step_are_told_apart_by_their_images():
     assert (worlds.errors() == 0).all() and worlds.tolerance == 0
 
 
+class Ending(Counter):
+    """A counter whose episode ends at 5, by one flag or the other; nobody may step on."""
+
+    flags = True, False
+
+    def reset(self, *, seed=None, options=None):
+        image, info = super().reset(seed=seed)
+        self.at, self.ended = min(self.at, 4), False
+        return np.full_like(image, self.at), info
+
+    def step(self, action):
+        assert not self.ended, "a step after the end"
+        image, reward, *_ = super().step(action)
+        self.ended = self.at == 5
+        return image, reward, *(flag and self.ended for flag in self.flags), {}
+
+
+class Truncated(Ending):
+    flags = False, True
+
+
+@pytest.mark.parametrize("make_env", [Ending, Truncated])
+def test_no_task_goes_on_after_the_end_of_an_episode(make_env):
+    """Goals are three moves away, and at the end only where the last of them leads there."""
+    tasks = goal_tasks.make_tasks(make_env, 3, 40, seed=0)
+    starts, goals = (
+        np.array([image.item() for image in images])
+        for images in zip(*((task.start, task.goal) for task in tasks), strict=True)
+    )
+    assert set(np.abs(goals - starts)) == {1, 3} and 5 in goals
+    worlds = goal_tasks.Worlds(make_env, tasks[:1])
+    for _ in range(8):
+        up = worlds.act(np.array([0]), np.array([1]))
+    assert up.item() == 5
+    assert worlds.act(np.array([0]), np.array([0])).item() == 5
+
+
+def test_episodes_that_are_too_short_for_a_goal_are_one_sentence():
+    class Short(Ending):
+        def step(self, action):
+            self.at = 4
+            return super().step(1)
+
+    assert goal_tasks.make_tasks(Short, 1, 2, seed=0)[0].goal.item() == 5
+    with pytest.raises(ValueError, match="`moves` to be as few as an episode of Short lasts.*=2"):
+        goal_tasks.make_tasks(Short, 2, 1, seed=0)
+
+
+def test_an_end_that_changes_nothing_is_no_goal():
+    class Frozen(Ending):
+        def step(self, action):
+            image = np.full((1, 1, 1), self.at, np.uint8)
+            return image, 0.0, True, False, {}
+
+    with pytest.raises(ValueError, match="each of 100 episodes ended before"):
+        goal_tasks.make_tasks(Frozen, 1, 1, seed=0)
+
+
 def test_a_world_in_which_nothing_moves_has_no_tasks():
     class Still(Counter):
         def step(self, action):

@@ -1,5 +1,7 @@
 """Networks of environments that are not ours: images as a whole, and one object."""
 
+import math
+
 import gymnasium
 import keras
 import numpy as np
@@ -10,19 +12,20 @@ from sen_tf.envs import ENVS
 from sen_tf.experiments import networks
 from sen_tf.groups import actions
 from sen_tf.losses import ContrastiveLoss
-from sen_tf.models import ContrastiveWorldModel
+from sen_tf.models import ContrastiveWorldModel, embeddings
 from sen_tf.testing import assert_equivariant, randomize_weights
 
 
 def world(group="C4", side=18, objects=None, space=None, representation="permutation(3,0,1,2)"):
-    """The class of an environment with these facts, which nobody runs."""
+    """The class of an environment with these facts, which nobody runs; `side` may be both sides."""
+    size = side if isinstance(side, tuple) else (side, side)
 
     class World:
         name, frames = "world", 1
         action_representation = representation
 
         def __init__(self):
-            self.observation_space = gymnasium.spaces.Box(0, 255, (side, side, 3), np.uint8)
+            self.observation_space = gymnasium.spaces.Box(0, 255, (*size, 3), np.uint8)
             self.action_space = space or gymnasium.spaces.Discrete(4)
 
     World.group, World.objects = groups.get(group), objects
@@ -136,14 +139,48 @@ def test_the_arms_have_about_as_many_weights():
     assert sizes[0] < sizes[1] < 2 * sizes[0]  # at most: dense layers after pixels
 
 
-def test_a_rectangle_has_no_quarter_turns():
-    env = world()
-    env.__init__ = lambda self: vars(self).update(
-        observation_space=gymnasium.spaces.Box(0, 255, (16, 20, 3), np.uint8),
-        action_space=gymnasium.spaces.Discrete(4),
-    )
-    with pytest.raises(ValueError, match="square"):
-        make(env, "fully_equivariant")
+@pytest.mark.parametrize("size", [(43, 64), (36, 64), (64, 43), (21, 14), (1, 17)])
+@pytest.mark.parametrize("arm", ["sen", "nonequivariant", "fully_equivariant"])
+def test_images_of_any_size_have_networks_that_commute(size, arm):
+    for group in ("C2", "D1", "D2") if arm != "nonequivariant" else ("C1",):
+        env = world(group, size, representation=None if group == "C1" else "4 trivial")
+        model = make(env, arm)
+        rows, columns = model.embedding.output_shape[1:3]
+        assert max(rows, columns) == -(-max(size) // 2 ** math.ceil(math.log2(max(size) / 10)))
+        images = np.random.default_rng(0).integers(0, 256, (2, *size, 3), np.uint8)
+        assert np.isfinite(model.encode(images)).all()
+        if arm != "nonequivariant":
+            check(model, env, arm == "fully_equivariant")
+
+
+def test_windows_are_of_two_pixels_on_an_even_side_and_of_three_on_an_odd_one():
+    layers = embeddings._halving("C2", (4, 5), 1, "float32")
+    x = np.random.default_rng(0).random((1, 4, 5, 2, 1), dtype=np.float32)
+    halved = np.array(keras.Sequential([keras.Input(x.shape[1:]), *layers])(x))
+    assert halved.shape == (1, 2, 3, 2, 1)
+    for row in range(2):
+        for column in range(3):
+            window = x[:, 2 * row : 2 * row + 2, max(2 * column - 1, 0) : 2 * column + 2]
+            np.testing.assert_array_equal(halved[:, row, column], window.max((1, 2)))
+
+
+@pytest.mark.parametrize(
+    ("group", "side", "objects", "takes"),
+    [
+        ("C8", 18, None, "C1, C2, D1, D2, C4, D4, which move the pixels of its 18 x 18 images"),
+        ("O", 18, None, "C1, C2, D1, D2, C4, D4"),
+        ("C3", 9, 2, "C1, C2, D1, D2, C4, D4"),
+        ("C4", (16, 20), None, "C1, C2, D1, D2, which move the pixels of its 16 x 20 images"),
+        ("D4", (43, 64), 2, "C1, C2, D1, D2"),
+    ],
+)
+def test_a_group_that_does_not_move_pixels_onto_pixels_is_refused(group, side, objects, takes):
+    env = world(group, side, objects, representation="4 trivial")
+    for arm in ("sen", "fully_equivariant"):
+        said = f"`group` of `world` to be one of {takes}.* for the model {arm}; received group="
+        with pytest.raises(ValueError, match=said + group):
+            networks.make_model(env(), arm, 8, 4)
+    networks.make_model(env(), "nonequivariant", 8, 4)
 
 
 def test_objects_need_numbered_moves():

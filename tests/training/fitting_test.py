@@ -8,11 +8,12 @@ import sys
 import h5py
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from sen_tf import decode, export
-from sen_tf.datasets import EpisodeStream
+from sen_tf.datasets import Episodes, EpisodeStream, Subset
 from sen_tf.experiments import decoding, training_run, world_models
-from sen_tf.training import checkpoints, runs
+from sen_tf.training import checkpoints, fitting, runs
 
 train = importlib.import_module("sen_tf.train")
 ROOT = pathlib.Path(__file__).parents[2]
@@ -96,3 +97,51 @@ def test_damage_that_training_comes_upon_is_one_line(tmp_path):
     line = done.stderr.strip().splitlines()[-1]
     assert line.startswith(f"error: Cannot use {file}: block 30 of / (episodes 30..30) does not ")
     assert not (tmp_path / "run" / runs.MODEL).exists()
+
+
+@pytest.mark.parametrize(
+    ("held_out", "length", "run", "batch", "replicas", "steps"),
+    [
+        (3, 7, 4, 64, 1, 1),  # of 21 transitions, 12 are in runs
+        (3, 7, 4, 8, 1, 1),
+        (5, 7, 3, 12, 2, 2),  # 30 in runs, of which a batch for both replicas holds 12
+        (3, 7, 1, 64, 1, 1),
+    ],
+)
+def test_batches_of_what_is_held_out_count_the_steps_of_runs(
+    held_out, length, run, batch, replicas, steps
+):
+    arguments = fitting._validation(
+        Strategy(replicas),
+        held(held_out, length),
+        fitting.Training(batch_size=batch, run_length=run),
+        run,
+    )
+    assert arguments["validation_steps"] == steps
+    used = held_out * (length // run) * run
+    least = replicas * run
+    size = min(batch, used // least * least)
+    frames = [share["obs"].shape[0] for share in arguments["validation_data"]]
+    assert sum(frames) == steps * size // run and used - steps * size < size
+
+
+def test_too_little_held_out_is_one_sentence_on_what_was_given():
+    said = "`validation` to hold out at least 8 transitions, 4 for each of 2 replicas; received "
+    with pytest.raises(ValueError, match=f"{said}validation=0.05, which holds out 4"):
+        fitting._validation(Strategy(2), held(1, 7), fitting.Training(run_length=4), 4)
+
+
+def held(episodes, length):
+    frames = np.zeros((episodes, length + 1, 2, 2, 1), np.uint8)
+    return Subset.of_all(Episodes.from_arrays(frames, np.zeros((episodes, length), int)))
+
+
+class Strategy:
+    """A `tf.distribute` strategy of so many replicas on this machine."""
+
+    def __init__(self, replicas):
+        self.num_replicas_in_sync = replicas
+
+    def distribute_datasets_from_function(self, feed):
+        context = tf.distribute.InputContext(1, 0, self.num_replicas_in_sync)
+        return feed(context)

@@ -4,8 +4,8 @@ Run with: python -m benchmarks.serving [--env=cubes --model=sen]
           python -m benchmarks.serving --requests=10000
 
 Prints how long the exported encoder takes for batches of 1, 32 and 256 images, called in this
-process and through gRPC (the service of benchmarks/prediction_service.py, not the real server), beside
-Keras, in turn. With --requests it sends random good and bad requests instead, compares every
+process and through gRPC (the service of benchmarks/prediction_service.py, not the real server),
+beside Keras, in turn. With --requests it sends random good and bad requests instead, compares every
 answer and prints the memory of this process, service and client.
 """
 

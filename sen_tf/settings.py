@@ -218,7 +218,7 @@ def glance(arguments: Sequence[str], *names: str) -> dict[str, str]:
     for name in names:
         flags.DEFINE_string(name, None, "", flag_values=values)
     _read(values, arguments, names, known_only=True)
-    return {name: values[name].value for name in names if values[name].value is not None}
+    return {name: str(values[name].value) for name in names if values[name].present}
 
 
 def _check(values):

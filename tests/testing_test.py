@@ -136,6 +136,12 @@ class MisstatesItsShapeToKeras(Scale):
         return keras.KerasTensor((*inputs.shape[:-1], 7), dtype=self.compute_dtype)
 
 
+class MakesASample(Scale):
+    def call(self, inputs):
+        outputs = super().call(inputs)
+        return ops.zeros((1, *inputs.shape[1:])) if inputs.shape[0] == 0 else outputs
+
+
 class StaysInFloat32(Scale):
     def call(self, inputs):
         return ops.cast(super().call(inputs), "float32")
@@ -173,6 +179,11 @@ FAULTS = [
     (LosesAWeight, "saving", "model saved and loaded, weight .*weight: numbers differ"),
     (MisstatesItsShape, "shapes", r"gives \(3, 4, 7\), the output has shape \(3, 4, 2\)"),
     (MisstatesItsShapeToKeras, "shapes", r"symbolic call gives shape \(None, 4, 7\)"),
+    (
+        MakesASample,
+        "shapes",
+        r"of no sample the output has shape \(1, 4, 2\), expected \(0, 4, 2\)",
+    ),
     (CannotBeCompiled, "compilation", None),
     (DiffersWhenCompiled, "compilation", "compiled layer: outputs have relative error 0.5"),
     (StaysInFloat32, "mixed_precision", "have dtype float32, expected bfloat16"),
@@ -221,7 +232,7 @@ def on_pixels(x, group, g):
     return actions.rotate_grid(x, group, g, axes=(1, 2))
 
 
-@pytest.mark.parametrize("call", ["__call__", "call"])
+@pytest.mark.parametrize("call", ["__call__", "call", "predict", "predict_on_batch"])
 def test_what_training_would_break_is_found_before(call):
     model = slopes_at_every_pixel()
     before = model.get_weights()

@@ -67,6 +67,6 @@ def docker_command(directory: str | os.PathLike[str]) -> str:
     """The command line that serves a directory of versions: gRPC on port 8500, REST on 8501."""
     directory = pathlib.Path(directory).resolve()
     inside = f"/models/{directory.name}"
-    words = "docker run --rm -p 8500:8500 -p 8501:8501 -v".split()
-    words += [f"{directory}:{inside}:ro", "tensorflow/serving"]
-    return shlex.join([*words, f"--model_config_file={inside}/{CONFIG}"])
+    mounted = shlex.quote(f"{directory}:{inside}:ro")
+    config = shlex.quote(f"--model_config_file={inside}/{CONFIG}")
+    return f"docker run --rm -p 8500:8500 -p 8501:8501 -v {mounted} tensorflow/serving {config}"

@@ -12,7 +12,7 @@ from keras import ops
 from sen_tf.groups import FiniteGroup, GroupLike, actions, get
 from sen_tf.layers import arguments, output_fields
 from sen_tf.layers.group_dense import GroupDense
-from sen_tf.layers.inputs import settle
+from sen_tf.layers.inputs import precise, settle
 from sen_tf.layers.plain import constant, plain_call
 from sen_tf.tensors import Shape, Tensor
 
@@ -119,7 +119,10 @@ class GroupAttention2D(keras.layers.Layer):
             dense.build((*input_shape[:-1], self._channels if name != "output" else fields))
             setattr(self, f"{name}_dense", dense)
         self.positions = self.add_weight(
-            name="positions", shape=(self._positions(), self.num_heads), initializer="zeros"
+            name="positions",
+            shape=(self._positions(), self.num_heads),
+            initializer="zeros",
+            autocast=False,
         )
 
     def _check_grid(self, grid):
@@ -148,7 +151,7 @@ class GroupAttention2D(keras.layers.Layer):
         # Sizes that are unknown while a function is traced are taken to be those of `build`.
         free = {axis: self._grid[axis - 1] for axis in (1, 2) if inputs.shape[axis] is None}
         inputs = settle(self, inputs, free)
-        return self._attend(inputs, operator.call, ops.cast(self.positions, "float32"))
+        return self._attend(inputs, operator.call, precise(self, self.positions))
 
     def plain(self, inputs: Tensor) -> Tensor:
         """The same with its dense layers written out; see `layers.plain`."""
@@ -169,8 +172,9 @@ class GroupAttention2D(keras.layers.Layer):
             self._tokens(apply(dense, x), grid, window)
             for dense in (self.query_dense, self.key_dense, self.value_dense)
         )
+        # In float32 at least: of long queries and keys the product overflows in float16.
+        query, key = (precise(self, x) for x in (query / math.sqrt(query.shape[-1]), key))
         logits = ops.matmul(query, ops.transpose(key, (0, 1, 2, 4, 3)))
-        logits = ops.cast(logits, "float32") / math.sqrt(query.shape[-1])
         index = _relative_positions(self.group, window, self._side, self.mode)
         logits += ops.transpose(ops.take(positions, index, axis=0), (2, 0, 1))
         if shift:

@@ -138,11 +138,12 @@ class CircleConv2D(Windowed, KernelAndBias):
         inputs = settle(self, inputs, sizes, ranks=(4 if self._components_in is None else 5,))
         inputs = self.on_grid(self._on_pixels, inputs)
         # Convolutions want a number of channels that is known.
-        shape = (*ops.shape(inputs)[:3], math.prod(inputs.shape[3:]))
-        x = blurred(ops.reshape(inputs, shape), self.strides)
+        shape = ops.shape(inputs)
+        x = ops.reshape(inputs, (*shape[:3], math.prod(inputs.shape[3:])))
+        x = blurred(x, self.strides)
         x = conv2d(x, self.expanded_kernel(), self.strides, self.padding, self.dilation_rate)
         x = x if self.bias is None else ops.add(x, self._padded(self.bias))
-        return ops.reshape(x, (*ops.shape(x)[:3], self.components, self.filters))
+        return ops.reshape(x, self.compute_output_shape(shape))
 
     def plain(self, inputs: Tensor) -> Tensor:
         """A `Conv2D` with the components among the channels; see `layers.plain`."""

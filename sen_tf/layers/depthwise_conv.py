@@ -10,6 +10,7 @@ from keras import ops
 
 from sen_tf.groups import GroupLike
 from sen_tf.layers import arguments, output_fields
+from sen_tf.layers.dilated_conv import of_any_batch
 from sen_tf.layers.expanded_kernel import GroupKernel
 from sen_tf.layers.plain import reshape, with_weights
 from sen_tf.layers.turned_kernel import WithTurnedKernel
@@ -94,16 +95,18 @@ class DepthwiseGroupConv2D(WithTurnedKernel, GroupKernel):
         inputs = self.on_grid(self.group, self.settle_on_group(inputs, ranks=(5,)))
         shape, fields = ops.shape(inputs), math.prod(inputs.shape[3:])
         x = ops.reshape(inputs, (*shape[:3], fields))
-        x = ops.depthwise_conv(
-            self.turned.prepared(x, self.strides),
+        x = of_any_batch(self._convolve, self.turned.prepared(x, self.strides))
+        x = ops.reshape(self.add_bias(x), self.compute_output_shape(shape))
+        return self.activation(x)
+
+    def _convolve(self, images):
+        return ops.depthwise_conv(
+            images,
             self.expanded_kernel(),
             strides=self.strides,
             padding=self.padding,
             data_format="channels_last",
         )
-        x = self.add_bias(x)
-        outputs = inputs.shape[-1] * self.depth_multiplier
-        return self.activation(ops.reshape(x, (*ops.shape(x)[:3], self.group.order, outputs)))
 
     def plain(self, inputs: Tensor) -> Tensor:
         """A `DepthwiseConv2D` with the group among the channels; see `layers.plain`."""

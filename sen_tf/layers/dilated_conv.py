@@ -1,11 +1,24 @@
-"""Convolution of images whose kernel may be dilated."""
+"""Convolution of images whose kernel may be dilated, and of batches without an image."""
 
 import functools
+from collections.abc import Callable
 
 import keras
 from keras import ops
 
 from sen_tf.tensors import Tensor
+
+
+def of_any_batch(convolution: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """`convolution(x)`, also of no images: of one of zeros then, which is left out again.
+
+    On CPUs TensorFlow 2.21 gives no images the shape of the input, to which no bias can be added.
+    """
+    if x.shape[0] != 0:
+        return convolution(x)
+    # Not by `pad`, which TensorFlow's graphs make a part of the convolution.
+    zeros = ops.zeros((1, *ops.shape(x)[1:]), x.dtype)
+    return convolution(ops.concatenate([x, zeros]))[:0]
 
 
 def conv2d(x: Tensor, kernel: Tensor, strides: int, padding: str, dilation_rate: int) -> Tensor:
@@ -22,6 +35,10 @@ def conv2d(x: Tensor, kernel: Tensor, strides: int, padding: str, dilation_rate:
         padding: `"valid"` or `"same"`.
         dilation_rate: Distance between the kernel's samples in pixels.
     """
+    return of_any_batch(lambda x: _conv2d(x, kernel, strides, padding, dilation_rate), x)
+
+
+def _conv2d(x, kernel, strides, padding, dilation_rate):
     dtype = keras.backend.standardize_dtype(x.dtype)
     tensorflow = keras.backend.backend() == "tensorflow"
     if dilation_rate > 1 and tensorflow and _has_gradients(dtype):

@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from sen_tf.layers import output_fields
-from sen_tf.layers.inputs import settle
+from sen_tf.layers.inputs import precise, settle
 from sen_tf.tensors import Shape, Tensor
 
 SOFTENING = 1e-6
@@ -55,7 +55,7 @@ class GramSchmidt(keras.layers.Layer):
             )
 
     def call(self, inputs: Tensor) -> Tensor:
-        vectors = settle(self, ops.cast(inputs, self.variable_dtype), {-2: 2, -1: 3})
+        vectors = settle(self, precise(self, inputs), {-2: 2, -1: 3})
         first, second = _unit(vectors[..., 0, :]), _unit(vectors[..., 1, :])
         for _ in range(2):  # the second time removes the rounding errors of the first
             second = second - ops.sum(second * first, axis=-1, keepdims=True) * first

@@ -114,10 +114,7 @@ class _GridConv2D(WithTurnedKernel, ExpandedKernel):
             inputs = ops.reshape(inputs, (*shape[:3], math.prod(inputs.shape[3:])))
         inputs = self.turned.prepared(inputs, self.strides)
         x = conv2d(inputs, self.expanded_kernel(), self.strides, self.padding, self.dilation_rate)
-        x = self.add_bias(x)
-        if self.regular_output:
-            x = ops.reshape(x, (*ops.shape(x)[:3], self.group.order, self.filters))
-        return x
+        return ops.reshape(self.add_bias(x), self.compute_output_shape(shape))
 
     def plain(self, inputs: Tensor) -> Tensor:
         """A `Conv2D` with the group among the channels; see `layers.plain`."""

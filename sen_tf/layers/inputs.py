@@ -94,6 +94,20 @@ def assert_all(x: Tensor, conditions: Tensor, message: str) -> Tensor:
         return tf.identity(x)
 
 
+def precise(layer: keras.layers.Layer, x: Tensor) -> Tensor:
+    """`x` in the dtype of the layer's variables, float32 at least.
+
+    In float16 the square of 256 is infinite.
+    """
+    return ops.cast(x, keras.backend.result_type(layer.variable_dtype, "float32"))
+
+
+def in_int32(x: Tensor, otherwise: int) -> Tensor:
+    """`x` in int32, and `otherwise` where that cannot hold its number: 1.5, or 2^32."""
+    whole = ops.cast(x, "int32")
+    return ops.where(ops.equal(ops.cast(whole, x.dtype), x), whole, otherwise)
+
+
 def numbers_in(x: Tensor) -> np.ndarray | None:
     """The array of numbers that a tensor holds, or None while a function is traced."""
     if isinstance(x, keras.KerasTensor):

@@ -9,7 +9,7 @@ import keras
 from keras import ops
 
 from sen_tf.layers import arguments
-from sen_tf.layers.inputs import settle
+from sen_tf.layers.inputs import precise, settle
 from sen_tf.layers.normalization import FieldNormalization
 from sen_tf.layers.plain import with_weights
 from sen_tf.tensors import Shape, Tensor
@@ -41,7 +41,7 @@ class _SampleNormalization(FieldNormalization):
         self._check_rank(inputs.shape)
         gamma, beta = self._scale_and_offset()
         shape = ops.shape(inputs)
-        x = self._precise(inputs)
+        x = precise(self, inputs)
         x = ops.reshape(x, (*shape[:-1], self.blocks, self._channels // self.blocks))
         axes = (*range(1, len(shape) - 1), -1)
         x = x - ops.mean(x, axis=axes, keepdims=True)

@@ -9,8 +9,9 @@ from keras import ops
 from sen_tf.distribution import replicas
 from sen_tf.groups import circle
 from sen_tf.layers import arguments, output_fields
-from sen_tf.layers.inputs import settle
+from sen_tf.layers.inputs import precise, settle
 from sen_tf.layers.irreps_parts import group_name, parts
+from sen_tf.layers.normalization import move_average
 from sen_tf.layers.plain import constant
 from sen_tf.tensors import Shape, Tensor
 
@@ -43,10 +44,7 @@ class _IrrepsNormalization(keras.layers.Layer):
     def _settled(self, inputs):
         """The input, of the shape it was built for, and its numbers in float32 at least."""
         inputs = settle(self, inputs, {-2: len(self._part_of), -1: self._channels})
-        return inputs, self._precise(inputs)
-
-    def _precise(self, x):
-        return ops.cast(x, keras.backend.result_type(self.variable_dtype, "float32"))
+        return inputs, precise(self, inputs)
 
     def _power(self, squares):
         """The mean over the components of each part, from (..., components, channels)."""
@@ -118,23 +116,21 @@ class IrrepsBatchNormalization(_IrrepsNormalization):
 
     def call(self, inputs: Tensor, training: bool | None = False) -> Tensor:
         inputs, x = self._settled(inputs)
-        gamma, beta = self._precise(self.gamma), self._precise(self.beta)
+        gamma, beta = precise(self, self.gamma), precise(self, self.beta)
         if training and self.trainable:
             # Each replica counts by its rows, which may be none.
             rows = ops.cast(ops.size(x) // (len(self._part_of) * self._channels), x.dtype)
-            rows, axes = ops.maximum(replicas.total(rows), 1), tuple(range(len(x.shape) - 2))
-            mean = replicas.total(ops.sum(x[..., 0, :], axis=axes)) / rows
+            rows, axes = replicas.total(rows), tuple(range(len(x.shape) - 2))
+            count = ops.maximum(rows, 1)
+            mean = replicas.total(ops.sum(x[..., 0, :], axis=axes)) / count
             x = self._centred(x, mean)
-            power = self._power(replicas.total(ops.sum(ops.square(x), axis=axes)) / rows)
-            self._update(self.moving_mean, mean)
-            self._update(self.moving_power, power)
+            power = self._power(replicas.total(ops.sum(ops.square(x), axis=axes)) / count)
+            move_average(self.moving_mean, mean, self.momentum, rows)
+            move_average(self.moving_power, power, self.momentum, rows)
         else:
-            mean, power = map(self._precise, (self.moving_mean, self.moving_power))
+            mean, power = (precise(self, w) for w in (self.moving_mean, self.moving_power))
             x = self._centred(x, mean)
         return ops.cast(self._scaled(x, power, gamma, beta), inputs.dtype)
-
-    def _update(self, moving, batch):
-        moving.assign(moving * self.momentum + ops.cast(batch, moving.dtype) * (1 - self.momentum))
 
     def plain(self, inputs: Tensor) -> Tensor:
         """The operations of inference, with the statistics as constants; see `layers.plain`."""
@@ -142,8 +138,9 @@ class IrrepsBatchNormalization(_IrrepsNormalization):
         gamma, beta, mean, power = map(ops.convert_to_numpy, weights)
         # In NumPy: what Keras computed of arrays alone would be an input of the graph.
         scale = (gamma / np.sqrt(power + self.epsilon))[self._part_of]
-        x = self._centred(inputs, constant(mean, inputs)) * constant(scale, inputs)
-        return self._offset(x, constant(beta, inputs))
+        x = precise(self, inputs)
+        x = self._centred(x, constant(mean, x)) * constant(scale, x)
+        return ops.cast(self._offset(x, constant(beta, x)), inputs.dtype)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "momentum": self.momentum}
@@ -172,15 +169,14 @@ class IrrepsLayerNormalization(_IrrepsNormalization):
 
     def call(self, inputs: Tensor) -> Tensor:
         inputs, x = self._settled(inputs)
-        gamma, beta = self._precise(self.gamma), self._precise(self.beta)
+        gamma, beta = precise(self, self.gamma), precise(self, self.beta)
         return ops.cast(self._normalized(x, gamma, beta), inputs.dtype)
 
     def plain(self, inputs: Tensor) -> Tensor:
         """The same operations, with the weights as constants; see `layers.plain`."""
-        weights = self.gamma, self.beta
-        return self._normalized(
-            inputs, *(constant(ops.convert_to_numpy(w), inputs) for w in weights)
-        )
+        x = precise(self, inputs)
+        weights = (constant(ops.convert_to_numpy(w), x) for w in (self.gamma, self.beta))
+        return ops.cast(self._normalized(x, *weights), inputs.dtype)
 
     def _normalized(self, x, gamma, beta):
         x = self._centred(x, ops.mean(x[..., :1, :], axis=-1, keepdims=True))

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from keras import ops
 
 from sen_tf.layers import arguments, output_fields
-from sen_tf.layers.inputs import assert_all, fit, numbers_in, settle
+from sen_tf.layers.inputs import assert_all, fit, in_int32, numbers_in, settle
 from sen_tf.layers.plain import plain_call
 from sen_tf.tensors import Shape, Tensor
 
@@ -71,6 +71,7 @@ class ObjectGraph(keras.layers.Layer):
                 f"(batch, objects, ..., channels); received {tuple(nodes_shape)}."
             )
         self._built_for = {1: objects, -1: nodes_shape[-1]}
+        self._condition_built_for = None
         if condition_shape is not None:
             self._check_condition(nodes_shape, condition_shape)
             self._condition_built_for = {1: objects, -1: condition_shape[-1]}
@@ -101,6 +102,12 @@ class ObjectGraph(keras.layers.Layer):
         self, nodes: Tensor, condition: Tensor | None = None, training: bool | None = None
     ) -> Tensor:
         nodes = settle(self, nodes, self._built_for)
+        if (condition is None) != (self._condition_built_for is None):
+            built, called = ("without", "with") if condition is not None else ("with", "without")
+            raise ValueError(
+                f"ObjectGraph `{self.name}` was built {built} a condition; received an input "
+                f"{called} one."
+            )
         if condition is not None:
             condition = settle(self, condition, self._condition_built_for)
             self._check_condition(nodes.shape, condition.shape)
@@ -165,7 +172,7 @@ class OneHotActions(keras.layers.Layer):
     """
 
     def __init__(self, objects: int, moves: int = 4, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)  # bfloat16 has no 257
         self.objects = arguments.integer("objects", objects)
         self.moves = arguments.integer("moves", moves)
 
@@ -195,10 +202,11 @@ class OneHotActions(keras.layers.Layer):
         actions = numbers_in(inputs)
         if actions is not None:
             self.check_numbers(actions)
-        else:
-            message = f"Expected actions to be integers from 0 to {self._count - 1}."
-            inputs = assert_all(inputs, (inputs >= 0) & (inputs < self._count), message)
-        one_hot = ops.one_hot(inputs, self._count, dtype=self.compute_dtype)
+        # In int32, for uint8 knows no bound of 400.
+        whole = in_int32(inputs, otherwise=-1)
+        message = f"Expected actions to be integers from 0 to {self._count - 1}."
+        whole = assert_all(whole, (whole >= 0) & (whole < self._count), message)
+        one_hot = ops.one_hot(whole, self._count, dtype=self.compute_dtype)
         return ops.reshape(one_hot, (-1, self.objects, self.moves))
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:

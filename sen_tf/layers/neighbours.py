@@ -13,7 +13,7 @@ import numpy.typing as npt
 from keras import ops
 
 from sen_tf.layers import arguments
-from sen_tf.layers.inputs import assert_all, fit, numbers_in
+from sen_tf.layers.inputs import assert_all, fit, in_int32, numbers_in
 from sen_tf.layers.plain import constant
 from sen_tf.tensors import Shape, Tensor
 
@@ -139,7 +139,7 @@ def edges_of(layer: keras.layers.Layer, neighbours: Tensor, features: Tensor) ->
     dtype = keras.backend.standardize_dtype(neighbours.dtype)
     if not keras.backend.is_int_dtype(dtype):
         raise ValueError(f"{_name(layer)} expected neighbours to be integers; received {dtype}.")
-    neighbours = ops.cast(fit(neighbours, _name(layer), ranks=(3,)), "int32")
+    neighbours = fit(neighbours, _name(layer), ranks=(3,))
     check_list(layer, neighbours.shape, features.shape)
     neighbours = fit(neighbours, _name(layer), {-1: 2})
     points = ops.shape(features)[1]
@@ -154,9 +154,10 @@ def edges_of(layer: keras.layers.Layer, neighbours: Tensor, features: Tensor) ->
 
 
 def _in_range(layer, neighbours, features, points):
-    """`neighbours`, refused where an index is neither that of a point nor -1."""
+    """`neighbours` in int32, refused where an index is neither that of a point nor -1."""
     message = f"{_name(layer)} expected neighbours that are indices of points, or -1 for no edge"
     numbers = numbers_in(neighbours)
+    neighbours = in_int32(neighbours, otherwise=-2)
     if numbers is None:
         fits = (neighbours >= -1) & (neighbours < points)
         as_many = ops.equal(ops.shape(neighbours)[0], ops.shape(features)[0])

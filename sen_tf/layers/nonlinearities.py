@@ -14,7 +14,7 @@ from keras import ops
 
 from sen_tf.groups import circle
 from sen_tf.layers import arguments, output_fields
-from sen_tf.layers.inputs import settle
+from sen_tf.layers.inputs import precise, settle
 from sen_tf.layers.irreps_parts import group_name, parts, split_parts
 from sen_tf.layers.plain import constant, plain_call
 from sen_tf.tensors import Shape, Tensor
@@ -130,23 +130,23 @@ class NormActivation(_IrrepsActivation):
     def build(self, input_shape: Shape) -> None:
         super().build(input_shape)
         shape = (len(self._parts), input_shape[-1])
-        self.bias = self.add_weight(name="bias", shape=shape, initializer="zeros")
+        self.bias = self.add_weight(name="bias", shape=shape, initializer="zeros", autocast=False)
 
     def call(self, inputs: Tensor) -> Tensor:
         inputs = settle(self, inputs, self._built_for)
-        return self._scaled(inputs, ops.cast(self.bias, inputs.dtype))
+        return self._scaled(inputs, precise(self, self.bias))
 
     def plain(self, inputs: Tensor) -> Tensor:
         """The same operations, with the bias as a constant; see `layers.plain`."""
-        return self._scaled(inputs, constant(ops.convert_to_numpy(self.bias), inputs))
+        return self._scaled(inputs, ops.convert_to_numpy(self.bias))
 
     def _scaled(self, inputs, bias):
-        scalars, *others = split_parts(inputs, self._parts)
+        scalars, *others = split_parts(precise(self, inputs), self._parts)
         outputs = [self.activation(scalars + bias[0])]
         for number, x in enumerate(others, start=1):
             length = ops.sqrt(ops.sum(ops.square(x), axis=-2, keepdims=True) + SOFTENING)
             outputs.append(x * (self.activation(length + bias[number]) / length))
-        return ops.concatenate(outputs, axis=-2)
+        return ops.cast(ops.concatenate(outputs, axis=-2), inputs.dtype)
 
 
 @keras.saving.register_keras_serializable("sen_tf")

@@ -7,7 +7,7 @@ from keras import ops
 
 from sen_tf.distribution import replicas
 from sen_tf.layers import arguments, output_fields
-from sen_tf.layers.inputs import settle
+from sen_tf.layers.inputs import precise, settle
 from sen_tf.layers.plain import with_weights
 from sen_tf.tensors import Shape, Tensor
 
@@ -16,6 +16,19 @@ NARROW = 8
 at each of 64 x 65 x 65 pixels it took, forward and backward on one CPU core, 0.23, 0.31, 0.55 and
 0.66 of the kernel's time at 2, 3, 6 and 8 channels in float32, and 0.21, 0.26, 0.65 and 0.89 in
 bfloat16; at 12 channels 1.1 and 1.2."""
+
+
+def move_average(moving: keras.Variable, batch: Tensor, momentum: float, rows: Tensor) -> None:
+    """Moves a statistic towards that of a batch, unless the batch has no rows and thus none.
+
+    Args:
+        moving: The statistic.
+        batch: That of the batch, of the same shape.
+        momentum: Share of the old one that is kept, in [0, 1).
+        rows: Number of rows, a scalar.
+    """
+    mixed = moving * momentum + ops.cast(batch, moving.dtype) * (1 - momentum)
+    moving.assign(ops.where(rows > 0, mixed, moving.value))
 
 
 class FieldNormalization(keras.layers.Layer):
@@ -75,15 +88,11 @@ class FieldNormalization(keras.layers.Layer):
                 autocast=False,
             )
 
-    def _precise(self, x):
-        """`x` in the dtype of the arithmetic: that of the variables, float32 at least."""
-        return ops.cast(x, keras.backend.result_type(self.variable_dtype, "float32"))
-
     def _scale_and_offset(self):
         shape = (self._channels,)
         gamma = ops.ones(shape, self.variable_dtype) if self.gamma is None else self.gamma
         beta = ops.zeros(shape, self.variable_dtype) if self.beta is None else self.beta
-        return self._precise(gamma), self._precise(beta)
+        return precise(self, gamma), precise(self, beta)
 
     def plain_arguments(self) -> dict[str, Any]:
         """Arguments of the layer of Keras that does the same."""
@@ -154,19 +163,18 @@ class FieldBatchNormalization(FieldNormalization):
         inputs = settle(self, inputs, {-1: self._channels})
         gamma, beta = self._scale_and_offset()
         if training and self.trainable:
-            outputs, mean, variance = _batch_normalize(inputs, gamma, beta, self.epsilon)
-            self._update(self.moving_mean, mean)
-            self._update(self.moving_variance, variance)
+            # Each replica counts by its rows, which may be none.
+            rows = replicas.total(ops.cast(ops.size(inputs) // self._channels, gamma.dtype))
+            outputs, mean, variance = _batch_normalize(inputs, gamma, beta, self.epsilon, rows)
+            move_average(self.moving_mean, mean, self.momentum, rows)
+            move_average(self.moving_variance, variance, self.momentum, rows)
             return outputs
         # TensorFlow's convolutions on CPUs give an empty batch the channels of their input; here it
         # gets its own.
         x = ops.reshape(inputs, (-1, 1, 1, self._channels))
-        mean, variance = map(self._precise, (self.moving_mean, self.moving_variance))
+        mean, variance = (precise(self, w) for w in (self.moving_mean, self.moving_variance))
         x = _scale(x, gamma, beta, mean, variance, self.epsilon)
         return ops.reshape(x, ops.shape(inputs))
-
-    def _update(self, moving, batch):
-        moving.assign(moving * self.momentum + ops.cast(batch, moving.dtype) * (1 - self.momentum))
 
     def plain(self, inputs: Tensor) -> Tensor:
         """A `BatchNormalization` over the last axis; see `layers.plain`."""
@@ -177,15 +185,17 @@ class FieldBatchNormalization(FieldNormalization):
         return {**super().get_config(), "momentum": self.momentum}
 
 
-def _batch_normalize(x, gamma, beta, epsilon):
-    """Normalized x, the mean and the unbiased variance, over all axes of x but the last."""
+def _batch_normalize(x, gamma, beta, epsilon, count):
+    """Normalized x, the mean and the unbiased variance, over all axes of x but the last.
+
+    `count` is the number of rows of all replicas.
+    """
+    count = ops.maximum(count, 1)
     if keras.backend.backend() == "tensorflow" and x.dtype != "float64" and replicas.count() == 1:
         normalize = _normalize_narrow if x.shape[-1] <= NARROW else _normalize_fused
-        return normalize(x, gamma, beta, epsilon)
+        return normalize(x, gamma, beta, epsilon, count)
     wide = ops.cast(x, gamma.dtype)
     axes = tuple(range(len(x.shape) - 1))
-    # Each replica counts by its rows, which may be none.
-    count = replicas.total(ops.cast(ops.size(x) // x.shape[-1], gamma.dtype))
     mean = replicas.total(ops.sum(wide, axis=axes)) / count
     variance = replicas.total(ops.sum(ops.square(wide - mean), axis=axes)) / count
     y = (wide - mean) * ops.rsqrt(variance + epsilon) * gamma + beta
@@ -219,7 +229,7 @@ def _unbiased(variance, count):
     return variance * count / ops.maximum(count - 1, 1)
 
 
-def _normalize_fused(x, gamma, beta, epsilon):
+def _normalize_fused(x, gamma, beta, epsilon, count):
     """`_batch_normalize` by TensorFlow's kernel."""
     import tensorflow as tf
 
@@ -236,7 +246,7 @@ def _normalize_fused(x, gamma, beta, epsilon):
     return ops.reshape(y, shape), mean, variance
 
 
-def _normalize_narrow(x, gamma, beta, epsilon):
+def _normalize_narrow(x, gamma, beta, epsilon, count):
     """`_batch_normalize` of few channels by TensorFlow, with a gradient of its own.
 
     Pixels, or the elements of the group, stand beside each other in a row, so that rows fill the
@@ -263,7 +273,6 @@ def _normalize_narrow(x, gamma, beta, epsilon):
 
     @tf.custom_gradient
     def normalize(x, gamma, beta):
-        count = tf.cast(tf.size(x) / channels, gamma.dtype)
         mean = total(rows(x)) / count
         centred = rows(x) - row(mean)
         variance = total(tf.square(centred)) / count
@@ -311,14 +320,14 @@ class FieldLayerNormalization(FieldNormalization):
 
     def call(self, inputs: Tensor) -> Tensor:
         inputs = settle(self, inputs, {-1: self._channels})
-        x = self._precise(inputs)
+        x = precise(self, inputs)
         mean = ops.mean(x, axis=-1, keepdims=True)
         x = x - mean
         x = x * ops.rsqrt(ops.mean(ops.square(x), axis=-1, keepdims=True) + self.epsilon)
         if self.gamma is not None:
-            x = x * self._precise(self.gamma)
+            x = x * precise(self, self.gamma)
         if self.beta is not None:
-            x = x + self._precise(self.beta)
+            x = x + precise(self, self.beta)
         return ops.cast(x, self.compute_dtype)
 
     def plain(self, inputs: Tensor) -> Tensor:

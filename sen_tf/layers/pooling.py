@@ -1,7 +1,8 @@
 """Pooling over the group, and spatial pooling that keeps equivariance."""
 
 import math
-from collections.abc import Sequence
+import operator
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -10,7 +11,7 @@ from keras import ops
 from sen_tf.layers import arguments, output_fields
 from sen_tf.layers.inputs import require, settle
 from sen_tf.layers.pixelwise import MODES, Pixelwise, PlaneGroup, Voxelwise
-from sen_tf.layers.plain import plain_call
+from sen_tf.layers.plain import plain_call, shape_of
 from sen_tf.layers.symmetric_grid import (
     PIXELS,
     VOXELS,
@@ -227,10 +228,14 @@ class _SpatialPooling(Pixelwise):
 
     def resample(self, images: Tensor) -> Tensor:
         x = symmetric_grid(self, images, self.on_pixels, *self._grid, axes=self.axes)
-        return ops.cast(self._pool(x), images.dtype)
+        return ops.cast(self.pooled(x, operator.call), images.dtype)
 
     def plain_resample(self, images: Tensor) -> Tensor:
-        return ops.cast(plain_call(self._pool, images), images.dtype)
+        return ops.cast(self.pooled(images, plain_call), images.dtype)
+
+    def pooled(self, images: Tensor, apply: Callable[..., Tensor]) -> Tensor:
+        """The windows of images or volumes, joined by a layer of Keras that `apply` applies."""
+        return apply(self._pool, images)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         grid = 1 + len(self.axes)
@@ -308,3 +313,24 @@ class SpatialPooling3D(Voxelwise, _SpatialPooling):
     def _pool_dtype(self):
         # TensorFlow and PyTorch cannot pool volumes of half precision on a CPU.
         return keras.backend.result_type(self.compute_dtype, "float32")
+
+    def pooled(self, images: Tensor, apply: Callable[..., Tensor]) -> Tensor:
+        # Nor can TensorFlow pool those of double precision there.
+        if keras.backend.backend() == "tensorflow" and self._pool_dtype == "float64":
+            return self._pooled_as_images(images)
+        return super().pooled(images, apply)
+
+    def _pooled_as_images(self, volumes):
+        """Windows of rows and columns joined, and then slices: with the border, it is the same.
+
+        What padding leaves of a window is a box too, whose mean is that of the means of its slices.
+        """
+        pool = ops.max_pool if self.mode == "max" else ops.average_pool
+        size, stride, padding = self._grid
+        _, rows, columns, slices, channels = shape_of(volumes)
+        x = ops.reshape(volumes, (-1, rows, columns, slices * channels))
+        x = pool(x, size, stride, padding, data_format="channels_last")
+        _, rows, columns, _ = shape_of(x)
+        x = ops.reshape(x, (-1, rows * columns, slices, channels))
+        x = pool(x, (1, size), (1, stride), padding, data_format="channels_last")
+        return ops.reshape(x, (-1, rows, columns, shape_of(x)[2], channels))

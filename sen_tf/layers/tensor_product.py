@@ -11,7 +11,7 @@ from keras import ops
 
 from sen_tf.groups import irreps
 from sen_tf.layers import arguments, output_fields
-from sen_tf.layers.inputs import require, settle
+from sen_tf.layers.inputs import precise, require, settle
 from sen_tf.layers.irreps_dense import IrrepsMixing, highest_degree
 from sen_tf.layers.irreps_parts import group_in_space, parities, parts, split_parts
 from sen_tf.layers.neighbours import check_list, edges_of
@@ -143,7 +143,7 @@ class TensorFieldConv(IrrepsMixing):
 
     def call(self, features: Tensor, positions: Tensor, neighbours: Tensor | None = None) -> Tensor:
         features = settle(self, features, self._built_for, ranks=(4,))
-        positions = ops.cast(positions, self.variable_dtype)
+        positions = precise(self, positions)
         positions = settle(self, positions, {-1: 3}, ranks=(3,))
         self._check_shapes(features.shape, positions.shape)
         if None in (features.shape[1], positions.shape[1]):
@@ -156,7 +156,7 @@ class TensorFieldConv(IrrepsMixing):
         self, features: Tensor, positions: Tensor, neighbours: Tensor | None = None
     ) -> Tensor:
         """The same messages, mixed by `Dense` layers; see `layers.plain`."""
-        positions = ops.cast(positions, self.variable_dtype)
+        positions = precise(self, positions)
         return self.plain_mix(self._messages(features, positions, neighbours, plain_call))
 
     def _messages(self, features, positions, neighbours, apply):

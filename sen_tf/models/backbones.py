@@ -45,7 +45,7 @@ def resnet(
     Args:
         group: A C_n or D_n, `"SO2"` or `"O2"`; `"C1"` makes the plain network.
         input_shape: Rows, columns and channels, without the batch; 32 n + 1 rows and columns where
-            the group turns the image, such as 97, 129 or 225; any number with C1 and C3.
+            the group turns the image, such as 97, 129 or 225; any number with C1.
         depth: 18, 34, 50, 101 or 152.
         width: Factor of all numbers of filters.
         match: `"compute"`: filters / |group|, so that it costs what the plain network costs;

@@ -1,5 +1,6 @@
 """Checks of groups, and of functions that should commute with one."""
 
+import contextlib
 from collections.abc import Callable
 from typing import NoReturn, TypeAlias
 
@@ -69,9 +70,10 @@ def assert_equivariant(
             A single sample, relative to its own |f(x)|, and a single number, relative to the
             largest one, may be off by ten times as much.
 
-    A Keras layer or model, or a method of one, is also tried with every weight moved, as training
-    will move them: weights that differ from place to place are equal when they are new. The weights
-    themselves stay. For another function call a layer that it uses by itself.
+    A Keras layer or model, or a method of one such as `predict`, is also tried with every weight
+    moved, as training will move them: weights that differ from place to place are equal when they
+    are new. Afterwards they are what they were. For another function call a layer that it uses by
+    itself.
 
     Returns:
         The largest relative error of an element.
@@ -96,8 +98,8 @@ def assert_equivariant(
     error = _largest_error(function, arrays, group, acts, act_out, rtol)
     layer = getattr(function, "__self__", function)
     if isinstance(layer, keras.layers.Layer) and layer.weights:
-        moved = _with_moved_weights(layer, function)
-        _largest_error(moved, arrays, group, acts, act_out, rtol, " with its weights moved")
+        with _moved_weights(layer):
+            _largest_error(function, arrays, group, acts, act_out, rtol, " with its weights moved")
     return error
 
 
@@ -125,25 +127,24 @@ def _largest_error(function, arrays, group, acts, act_out, rtol, when=""):
     return max(deviation.mean for deviation in deviations)
 
 
-def _with_moved_weights(layer, function):
-    """`function` of a layer, while each weight has noise of half its own size, or of 0.1 where 0.
+@contextlib.contextmanager
+def _moved_weights(layer):
+    """Adds noise of half its own size, or of 0.1 where that is 0, to each weight, for a while.
 
     Those that are not trained, such as variances, grow only: they stay positive.
     """
     rng = np.random.default_rng(0)
-    values = []
-    for weight in layer.weights:
-        if keras.backend.is_float_dtype(weight.dtype):
-            value = to_numpy(weight)
+    weights = [weight for weight in layer.weights if keras.backend.is_float_dtype(weight.dtype)]
+    before = [to_numpy(weight) for weight in weights]
+    try:
+        # Assigned, for a function that was traced before reads nothing but the weights themselves.
+        for weight, value in zip(weights, before, strict=True):
             size = 0.5 * np.sqrt(np.mean(value**2)) or 0.1
-            noise = rng.uniform(-size if weight.trainable else 0, size, value.shape)
-            values.append((weight, keras.ops.convert_to_tensor(value + noise, weight.dtype)))
-
-    def moved(*arrays):
-        with keras.StatelessScope(values):
-            return function(*arrays)
-
-    return moved
+            weight.assign(value + rng.uniform(-size if weight.trainable else 0, size, value.shape))
+        yield
+    finally:
+        for weight, value in zip(weights, before, strict=True):
+            weight.assign(value)
 
 
 def as_arrays(inputs: Inputs) -> list[np.ndarray]:

@@ -117,8 +117,9 @@ def check_config(case: LayerCase) -> None:
 
 
 def check_shapes(case: LayerCase) -> None:
-    """The stated output shape and dtype are the real ones, symbolically too."""
-    outputs = case.call(case.made())
+    """The stated output shape and dtype are the real ones, symbolically and of no sample too."""
+    layer = case.made()
+    outputs = case.call(layer)
     real = tuple(outputs.shape)
     stated = tuple(case.made().compute_output_shape(*[x.shape for x in case.arrays]))
     if stated != real:
@@ -126,6 +127,9 @@ def check_shapes(case: LayerCase) -> None:
     symbol = case.call(case.made(), *case.symbolic())
     if tuple(symbol.shape) != (None, *real[1:]):
         fail(f"a symbolic call gives shape {symbol.shape}, the output has shape {real}")
+    empty = tuple(case.call(layer, *[x[:0] for x in case.arrays]).shape)
+    if empty != (0, *real[1:]):
+        fail(f"of no sample the output has shape {empty}, expected {(0, *real[1:])}")
     dtype = keras.backend.standardize_dtype(outputs.dtype)
     if symbol.dtype != dtype:
         fail(f"a symbolic call gives dtype {symbol.dtype}, the output has dtype {dtype}")

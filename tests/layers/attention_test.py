@@ -125,3 +125,24 @@ def test_bad_arguments_are_named(arguments, message):
 def test_bad_shapes_are_named(shape, message):
     with pytest.raises(ValueError, match=message):
         GroupAttention2D("C4", 2, 3, window_size=4, name="look").build(shape)
+
+
+@pytest.mark.parametrize("mode", ["group", "spatial"])
+def test_long_queries_do_not_overflow_in_half_precision(mode):
+    """Each of two pixels looks at itself alone: logits of 9e4 and 16e4 are none of float16."""
+    layer = GroupAttention2D("C1", 1, 2, mode=mode, use_bias=False, dtype="mixed_float16")
+    x = np.array([[300.0, 0], [0, 400]], "float16").reshape(1, 1, 2, 1, 2)
+    layer.build(x.shape)
+    for name in ("query", "key", "value", "output"):
+        getattr(layer, f"{name}_dense").set_weights([np.eye(2)[None]])
+    y = layer(x)
+    assert y.dtype == "float16"
+    np.testing.assert_array_equal(np.array(y), x)
+
+
+@pytest.mark.parametrize("mode", ["group", "spatial"])
+def test_double_precision_is_double_throughout(mode):
+    layer = made((2, 4, 4, 4, 2), mode=mode, window_size=2, shifted=True, dtype="float64")
+    x = np.random.default_rng(0).standard_normal((2, 4, 4, 4, 2))
+    act = actions.act_on_regular_image
+    assert_equivariant(layer, x, "C4", act, act, rtol=1e-13)

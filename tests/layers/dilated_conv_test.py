@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from sen_tf.layers import dilated_conv
+from sen_tf.layers import DepthwiseGroupConv2D, GroupConv2D, LiftingConv2D, dilated_conv
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.standard_normal((2, 9, 7, 3)).astype("float32")
@@ -60,3 +60,31 @@ def test_a_device_without_the_gradients_is_noticed(monkeypatch):
     dilated_conv._has_gradients.cache_clear()
     assert not dilated_conv._has_gradients("float32")
     dilated_conv._has_gradients.cache_clear()
+
+
+def test_no_images_have_the_shape_of_images_and_gradients_of_zero():
+    """Also in a graph; where that was traced for any number of images, the shape alone."""
+    import tensorflow as tf
+
+    layers = [
+        LiftingConv2D("C4", 4, 3, activation="gelu"),
+        GroupConv2D("C4", 4, 3, strides=2),
+        DepthwiseGroupConv2D("C4", 3, padding="same"),
+    ]
+    model = keras.Sequential([keras.Input((9, 9, 3)), *layers])
+
+    def gradients(x):
+        with tf.GradientTape() as tape:
+            y = model(x)
+            loss = tf.reduce_sum(y)
+        return y, tape.gradient(loss, model.trainable_variables)
+
+    none = np.zeros((0, 9, 9, 3), "float32")
+    for function in (gradients, tf.function(gradients)):
+        y, found = function(none)
+        assert y.shape == (0, 3, 3, 4, 4)
+        for gradient in found:
+            np.testing.assert_array_equal(gradient, np.zeros(gradient.shape))
+    free = tf.function(model, input_signature=[tf.TensorSpec((None, 9, 9, 3))])
+    for function in (tf.function(model), free):
+        assert function(none).shape == (0, 3, 3, 4, 4)

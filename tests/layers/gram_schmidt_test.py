@@ -97,3 +97,10 @@ def test_the_gradient_is_that_of_differences():
 def test_what_is_no_pair_of_vectors_is_refused(shape):
     with pytest.raises(ValueError, match=r"GramSchmidt `mine` expected .*\(batch, \.\.\., 2, 3\)"):
         GramSchmidt(name="mine").build(shape)
+
+
+def test_long_vectors_and_none_are_finite_in_half_precision():
+    pairs = np.array([[[300, 0, 0], [400, 500, 0]], [[0, 0, 0], [0, 0, 0]]], "float16")
+    out = GramSchmidt(dtype="float16")(pairs)
+    assert out.dtype == "float16"
+    np.testing.assert_allclose(np.array(out), [np.eye(3), np.zeros((3, 3))], atol=1e-3)

@@ -8,6 +8,7 @@ import pytest
 
 from sen_tf.groups import circle
 from sen_tf.layers import IrrepsBatchNormalization, IrrepsLayerNormalization
+from sen_tf.layers.plain import plain
 
 
 def noise(*shape):
@@ -110,3 +111,34 @@ def test_replicas_with_unequal_shares_have_the_statistics_of_one():
     command = [sys.executable, "-c", textwrap.dedent(TWO_REPLICAS)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert "replicas share their statistics" in done.stdout, done.stderr[-2000:]
+
+
+def test_no_rows_leave_the_statistics_where_they_are():
+    layer = IrrepsBatchNormalization("SO2", momentum=0.5)
+    layer(3 * noise(50, 3, 2) + 1, training=True)
+    before = layer.get_weights()
+    layer(np.zeros((0, 3, 2), "float32"), training=True)
+    for old, new in zip(before, layer.get_weights(), strict=True):
+        np.testing.assert_array_equal(new, old)
+
+
+@pytest.mark.parametrize("make", [IrrepsBatchNormalization, IrrepsLayerNormalization])
+def test_long_parts_do_not_overflow_in_half_precision_nor_in_the_plain_form(make):
+    x = (1000 * noise(5, 3, 4)).astype("float16")
+    expected = np.array(make("SO2")(x.astype("float32")))
+    inputs = keras.Input((3, 4), dtype="float16")
+    model = keras.Model(inputs, make("SO2", dtype="mixed_float16")(inputs))
+    for network in (model, plain(model)):
+        y = network(x)
+        assert y.dtype == "float16"
+        np.testing.assert_allclose(np.array(y), expected, rtol=2e-3, atol=1e-3)
+
+
+def test_half_precision_takes_a_mean_off_that_it_cannot_hold():
+    """Numbers of float16 near 1000.25 are half a unit apart."""
+    inputs = keras.Input((1, 1), dtype="float16")
+    layer = IrrepsBatchNormalization("SO2", epsilon=1e-6, dtype="mixed_float16")
+    model = keras.Model(inputs, layer(inputs))
+    layer.moving_mean.assign([1000.25])
+    for network in (model, plain(model)):
+        np.testing.assert_allclose(network(np.full((1, 1, 1), 1000.5, "float16")), 0.25, rtol=1e-3)

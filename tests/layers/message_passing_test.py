@@ -3,6 +3,7 @@ import itertools
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from sen_tf.groups import actions
 from sen_tf.layers import FieldBatchNormalization, GroupDense, ObjectGraph, OneHotActions
@@ -91,6 +92,21 @@ def test_one_object_is_refused():
         ObjectGraph(c4, keras.layers.Dense(2), name="graph").build((2, 1, 4))
 
 
+@pytest.mark.parametrize(
+    "first, words", [(False, ("without", "with")), (True, ("with", "without"))]
+)
+def test_a_condition_comes_always_or_never(first, words):
+    nodes, condition = noise(2, 3, 4), noise(2, 3, 1)
+    graph = ObjectGraph(keras.layers.Dense(2), keras.layers.Dense(2), name="graph")
+    inputs = {True: (nodes, condition), False: (nodes,)}
+    expected = graph(*inputs[first])
+    with pytest.raises(
+        ValueError, match="`graph` was built {} .*; received .* {} one".format(*words)
+    ):
+        graph(*inputs[not first])
+    np.testing.assert_array_equal(graph(*inputs[first]), expected)
+
+
 def test_weights_are_those_of_the_networks():
     graph = c4_graph(readout=GroupDense("C4", 3, use_bias=False))
     graph.build((None, 5, 4, 2), (None, 5, 4, 1))
@@ -113,6 +129,38 @@ def test_many_actions_stay_exact_under_mixed_precision():
     layer = OneHotActions(100, moves=6, dtype="mixed_bfloat16")
     numbers = np.arange(600, dtype=np.int32)
     np.testing.assert_array_equal(np.array(layer(numbers)).reshape(600, -1).argmax(1), numbers)
+
+
+def test_floats_beyond_256_stay_exact_under_mixed_precision():
+    numbers = np.arange(600)
+    for policy in ("mixed_bfloat16", "mixed_float16"):
+        one_hot = OneHotActions(100, moves=6, dtype=policy)(numbers.astype("float32"))
+        np.testing.assert_array_equal(np.array(one_hot).reshape(600, -1).argmax(1), numbers)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "int64", "float32", "float16"])
+def test_graphs_know_bounds_that_a_dtype_does_not_hold(dtype):
+    numbers = np.array([0, 3, 100 if dtype == "int8" else 200])
+    one_hot = tf.function(OneHotActions(100, moves=4))(tf.constant(numbers.astype(dtype)))
+    np.testing.assert_array_equal(np.array(one_hot).reshape(3, -1).argmax(1), numbers)
+    assert np.sum(one_hot) == 3
+
+
+@pytest.mark.parametrize(
+    "number",
+    [np.float32(1.5), np.float32("nan"), np.float32(3e9), np.int64(2**32 + 1)]
+    + [np.int8(-1), np.uint8(8), np.int32(8), np.float32(-1)],
+    ids=repr,
+)
+def test_what_is_no_action_is_refused(number):
+    layer, numbers = OneHotActions(2), np.stack([number, number])
+    numbers[1] = 0
+    with pytest.raises(ValueError, match="integers from 0 to 7, those of 2 objects.*received"):
+        layer(numbers)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="integers from 0 to 7"):
+        tf.function(layer)(tf.constant(numbers))
+    compiled = np.array(tf.function(layer, jit_compile=True)(tf.constant(numbers)))
+    np.testing.assert_array_equal(compiled.sum(axis=(1, 2)), [0, 1])
 
 
 @pytest.mark.parametrize(

@@ -173,7 +173,7 @@ def test_a_saved_model_takes_lists_again(tmp_path):
     np.testing.assert_array_equal(loaded(data), model(data))
 
 
-@pytest.mark.parametrize("index", [-2, 30])
+@pytest.mark.parametrize("index", [-2, 30, 2**32])
 def test_an_index_out_of_range_is_refused(index):
     features, positions = cloud()
     conv = conv_for(features, positions)
@@ -189,7 +189,7 @@ def test_compiled_by_xla_such_an_edge_is_left_out():
     features, positions = cloud()
     conv = conv_for(features, positions)
     compiled = tf.function(conv, jit_compile=True)
-    edges = np.array([[[0, 1], [3, 30]], [[2, 4], [5, -7]]])
+    edges = np.array([[[0, 1], [3, 30], [3, 2**32]], [[2, 4], [5, -7], [1, 2**40]]])
     assert_near(
         compiled(features, positions, tf.constant(edges)), conv(features, positions, edges[:, :1])
     )

@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from sen_tf.groups import circle
 from sen_tf.layers import CircleActivation, GatedActivation, NormActivation
+from sen_tf.layers.plain import plain
 
 
 def noise(*shape):
@@ -121,3 +122,18 @@ def test_they_are_saved_with_a_model(tmp_path):
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(loaded(noise(2, 5, 3)), model(noise(2, 5, 3)))
+
+
+@pytest.mark.parametrize("dtype", ["mixed_float16", "float16"])
+def test_long_parts_and_short_ones_are_finite_in_half_precision(dtype):
+    """The square of 300 is none of its numbers, nor is 100 over the softened length of 0."""
+    x = np.array([[-300.0, 300, 400], [300, 0, 0]], "float16").T.reshape(1, 3, 2)
+    inputs = keras.Input((3, 2), dtype="float16")
+    layer = NormActivation("relu", "SO2", dtype=dtype)
+    model = keras.Model(inputs, layer(inputs))
+    layer.bias.assign(np.full((2, 2), 100.0))
+    expected = np.array([[0, 360, 480], [400, 0, 0]]).T.reshape(1, 3, 2)
+    for network in (model, plain(model)):
+        y = network(x)
+        assert y.dtype == "float16"
+        np.testing.assert_allclose(np.array(y), expected, rtol=1e-3)

@@ -184,3 +184,29 @@ def test_pure_half_precision_trains_and_infers():
         for training in (True, False):
             y = layer(x, training=training)
             assert y.dtype == dtype and np.isfinite(np.asarray(y, "float32")).all()
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "another"])
+@pytest.mark.parametrize("channels", [4, 16])
+def test_no_rows_leave_statistics_and_weights_as_they_are(channels, backend, monkeypatch):
+    import tensorflow as tf
+
+    monkeypatch.setattr("keras.backend.backend", lambda: backend)
+    layer = FieldBatchNormalization(momentum=0.5)
+    layer(noise(6, 3, channels), training=True)
+    before = layer.get_weights()
+
+    def gradients(x):
+        with tf.GradientTape() as tape:
+            y = layer(x, training=True)
+            loss = tf.reduce_sum(y)
+        return y, tape.gradient(loss, layer.trainable_variables)
+
+    free = tf.function(gradients, input_signature=[tf.TensorSpec((None, 3, channels))])
+    for function in (gradients, free):
+        y, found = function(tf.zeros((0, 3, channels)))
+        assert y.shape == (0, 3, channels)
+        for old, new in zip(before, layer.get_weights(), strict=True):
+            np.testing.assert_array_equal(new, old)
+        for gradient in found:
+            np.testing.assert_array_equal(gradient, np.zeros(channels))

@@ -10,6 +10,7 @@ from sen_tf.layers import (
     SpatialPooling2D,
     SpatialPooling3D,
 )
+from sen_tf.layers.plain import plain
 from sen_tf.testing import assert_equivariant
 
 
@@ -202,3 +203,30 @@ def test_global_pooling_of_volumes(mode):
     assert layer.compute_output_shape((None, None, None, None, 6, 3)) == (None, 6, 3)
     with pytest.raises(ValueError, match="GlobalPooling3D `pool` expected .*slices.*with voxels"):
         layer(x[:, :, :, :0])
+
+
+def windows(x, size, stride, padding):
+    """Cubes of voxels (batch, rows, columns, slices, channels, size^3), NaN beyond the border."""
+    zeros = (-(-x.shape[1] // stride) - 1) * stride + size - x.shape[1]
+    around = zeros // 2 if padding == "same" else 0
+    x = np.pad(x, [(0, 0), *[(around, around)] * 3, (0, 0)], constant_values=np.nan)
+    found = np.lib.stride_tricks.sliding_window_view(x, (size,) * 3, axis=(1, 2, 3))
+    found = found[:, ::stride, ::stride, ::stride]
+    return found.reshape(*found.shape[:5], -1)
+
+
+@pytest.mark.parametrize("mode", ["max", "mean"])
+@pytest.mark.parametrize(
+    "side, size, stride, padding",
+    [(4, 2, 2, "valid"), (5, 3, 2, "valid"), (5, 3, 2, "same"), (3, 3, 1, "same")],
+)
+def test_volumes_are_pooled_in_double_precision(mode, side, size, stride, padding):
+    x = np.random.default_rng(0).standard_normal((2, side, side, side, 3))
+    expected = {"max": np.nanmax, "mean": np.nanmean}[mode](
+        windows(x, size, stride, padding), axis=-1
+    )
+    inputs = keras.Input(x.shape[1:], dtype="float64")
+    layer = SpatialPooling3D("O", size, stride, padding, mode, dtype="float64")
+    model = keras.Model(inputs, layer(inputs))
+    for network in (layer, model, plain(model)):
+        np.testing.assert_allclose(network(x), expected, rtol=1e-13)

@@ -262,3 +262,14 @@ def test_a_small_network_commutes_before_and_after_training(tmp_path):
     network.save(tmp_path / "network.keras")
     loaded = keras.models.load_model(tmp_path / "network.keras", custom_objects={"Cloud": Cloud})
     np.testing.assert_array_equal(loaded([states, actions]), network([states, actions]))
+
+
+def test_half_precision_throughout_knows_a_small_radius():
+    """Of 0.01, by a hundredth of which lengths are softened: the square is none of float16."""
+    features, positions = cloud(1)
+    convs = [TensorFieldConv(3, 1, radius=0.01, dtype=dtype) for dtype in ("float32", "float16")]
+    for conv in convs:
+        conv.build(features.shape, positions.shape)
+    convs[1].set_weights(convs[0].get_weights())
+    expected, found = (conv(features, positions / 100) for conv in convs)
+    assert_near(ops.cast(found, "float32"), expected, 1e-2)

@@ -101,8 +101,10 @@ class RenderedImages:
             ) from error
         self.observation_space = gymnasium.spaces.Box(0, 255, shape, np.uint8)
 
-    def reset(self, **arguments: Any) -> tuple[np.ndarray, dict[str, Any]]:
-        _, info = super().reset(**arguments)
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        _, info = super().reset(seed=seed, options=options)
         return self._image(), info
 
     def step(self, action: Any) -> tuple[np.ndarray, Any, Any, Any, dict[str, Any]]:

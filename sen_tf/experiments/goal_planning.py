@@ -230,7 +230,8 @@ def moves_of(
         if number % APIECE == 0 or ended:
             image, info = env.reset(seed=int(rng.integers(2**31)))
         action = env.action_space.sample() if allowed is None else rng.choice(allowed)
-        then, _, ended, _, told = env.step(action)
+        then, _, terminated, truncated, told = env.step(action)
+        ended = terminated or truncated
         if not np.array_equal(then, image):
             before.append(image)
             after.append(then)

@@ -19,7 +19,7 @@ from sen_tf import datasets, envs, export, figures, settings
 from sen_tf.datasets import Episodes, cache
 from sen_tf.distribution import devices
 from sen_tf.envs import ENVS, EnvLike
-from sen_tf.experiments import drawing, naming, world_models
+from sen_tf.experiments import drawing, naming, networks, world_models
 from sen_tf.settings import UsageError
 from sen_tf.training import callbacks, fitting, report, runs, scoring
 
@@ -191,6 +191,9 @@ def _train(chosen, directory, strategy, begun):
     seconds: dict[str, float] = {}
     chief, alone = devices.is_chief(strategy), strategy.cluster_resolver is None
     keras.utils.set_random_seed(training.seed)
+    env = cache.make_env(chosen.environment)
+    if env.name not in networks.NETWORKS:
+        networks.check_arm(env, chosen.network.model)
     with stage("data", seconds):
         workers = devices.workers(strategy)
         memory = world_models.memory_of_run(chosen, directory, workers)
@@ -201,7 +204,6 @@ def _train(chosen, directory, strategy, begun):
     precision = devices.resolve_precision(training.precision)
     with strategy.scope():
         model = world_models.build(chosen, precision, steps)
-    env = cache.make_env(chosen.environment)
     latents = scoring.Latents(model)
     with stage("training", seconds):
         checkpoint = fitting.fit(

@@ -232,6 +232,11 @@ def test_facts_of_a_dataset_are_a_class_that_cannot_be_run(tmp_path):
     [
         ('group = __import__("sen_tf").groups.get("C4")', "to state 'action_representation'"),
         ('arguments = {"seed": ("which.", ("a", "b"))}', "'seed' of Dot would be a flag"),
+        (
+            'group = __import__("sen_tf").groups.get("C8")\n'
+            '    action_representation = "permutation(3,0,1,2)"',
+            "Expected `group` of `dot` to be one of C1, C2, D1, D2, C4, D4",
+        ),
     ],
 )
 def test_what_a_class_must_still_say_is_one_sentence(facts, said, tmp_path):
@@ -239,6 +244,7 @@ def test_what_a_class_must_still_say_is_one_sentence(facts, said, tmp_path):
     (tmp_path / "my_dot.py").write_text(text)
     line = run(tmp_path, "train", "--env=my_dot:Dot", "--preset=quick", code=2)
     assert line.startswith("error: ") and said in line
+    assert not (tmp_path / "data").exists()  # it is said before anything is made
 
 
 def test_an_arm_with_a_symmetry_needs_one(dot):

@@ -21,8 +21,8 @@ def draw_goals(
     """Draws a row per task: start, some frames on the way, the last, and the goal.
 
     Args:
-        frames: The images of every time, arrays `(tasks, H, W, C)`.
-        goals: Goal images `(tasks, H, W, C)`.
+        frames: The images of every time, arrays `(tasks, H, W, C)` uint8.
+        goals: Goal images `(tasks, H, W, C)` uint8.
         reached: Whether each was reached, `(tasks,)`.
         path: Where the figure goes; it is returned. Ends have green frames where the goal was
             reached, else red ones.

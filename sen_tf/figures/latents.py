@@ -75,7 +75,8 @@ def draw_objects(
         centre = points.mean(axis=0)
         _, sizes, directions = np.linalg.svd(points - centre, full_matrices=False)
         cloud, transition = (
-            (each - centre) @ directions[:2].T for each in (points, marked[:, index].reshape(3, -1))
+            _on_plane(each - centre, directions)
+            for each in (points, marked[:, index].reshape(3, -1))
         )
         hue = None if colours is None else colours[:, :, index].reshape(-1, 3)
         _draw_plane(axes, cloud, transition, colours=hue)
@@ -181,6 +182,12 @@ def _widest_transition(states, predicted):
     moves = np.square(states[:, 1] - states[:, 0]).reshape(len(states), -1).sum(axis=1)
     episode = moves.argmax()
     return np.stack([states[episode, 0], states[episode, 1], predicted[episode, 0]])
+
+
+def _on_plane(points, directions):
+    """Points `(n, d)` seen along two directions, `(n, 2)`; numbers, d = 1, lie on a line."""
+    seen = points @ directions[:2].T
+    return np.pad(seen, [(0, 0), (0, 2 - seen.shape[1])])
 
 
 def _colours(positions):

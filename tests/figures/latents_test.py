@@ -100,6 +100,14 @@ def test_one_row_a_channel_and_one_column_a_part(tmp_path):
     assert size(tmp_path / "C4-1.png") == (390, 240)
 
 
+def test_states_of_one_number_lie_on_a_line(tmp_path, count_pixels):
+    numbers = np.random.default_rng(0).normal(size=(30, 3, 1, 1))
+    figures.draw_objects(numbers, numbers[:, 1:], tmp_path / "line.png")
+    level = figures.draw_objects(numbers, numbers[:, :1].repeat(2, 1), tmp_path / "still.png")
+    assert count_pixels(tmp_path / "line.png", TRUE) > 20
+    assert count_pixels(level, PREDICTED) < count_pixels(tmp_path / "line.png", PREDICTED)
+
+
 def test_states_that_have_collapsed_can_be_drawn(tmp_path, count_pixels):
     for env, states in (("cubes", np.ones((4, 2, 5, 2))), ("reacher", np.ones((4, 2, 8, 4)))):
         draw(env, states, states[:, 1:], tmp_path / f"{env}.png")

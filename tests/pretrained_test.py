@@ -114,8 +114,10 @@ def test_a_folder_called_as_a_model_of_the_package_is_told_from_it(run, tmp_path
         pretrained.push(run, "shapes-sen")
     mine = keras.models.load_model(run / "model.keras").count_params()
     for place in ("./shapes-sen", pathlib.Path("shapes-sen")):
-        pretrained.push(run, place)
-        assert sen_tf.from_pretrained(place).count_params() == mine
+        found_by = pretrained.push(run, place)
+        assert found_by == "./shapes-sen" and found_by in pretrained.card(found_by)
+        for each in (place, found_by):
+            assert sen_tf.from_pretrained(each).count_params() == mine
     with pytest.warns(UserWarning, match="the folder is './shapes-sen'"):
         assert sen_tf.from_pretrained("shapes-sen").count_params() > mine
 

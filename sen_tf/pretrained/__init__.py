@@ -79,7 +79,7 @@ def push(run: str | pathlib.Path, to: str | pathlib.Path, licence: str = "mit") 
         licence: Identifier of the licence, as the Hub has it.
 
     Returns:
-        Where it is.
+        The name or place by which `from_pretrained` finds it.
 
     Raises:
         UsageError: If the run is not finished.
@@ -98,22 +98,25 @@ def push(run: str | pathlib.Path, to: str | pathlib.Path, licence: str = "mit") 
         folder = pathlib.Path(place)
         export.for_inference(model).save(folder / runs.MODEL)
         shape = model.embedding.input_shape[1:]
-        card = card_of(summary, flags, licence, shape, _place(to), runs.FLAGS)
+        found_by = _place(to)
+        card = card_of(summary, flags, licence, shape, found_by, runs.FLAGS)
         (folder / CARD).write_text(card, encoding="utf-8")
         (folder / runs.FLAGS).write_text(_lines(flags), encoding="utf-8")
         if not str(to).startswith(HUB):
-            return str(_copied(folder, pathlib.Path(to)))
+            _copy(folder, pathlib.Path(to))
+            return found_by
         repository = str(to).removeprefix(HUB)
         hub = _hub()
         hub.create_repo(repository, exist_ok=True)
         hub.upload_folder(repo_id=repository, folder_path=folder)
-    return f"{HUB}{repository}"
+    return found_by
 
 
 def _place(to):
     """The name or place by which `from_pretrained` finds a model that is pushed there."""
-    comes_with_us = pathlib.Path(to).resolve().parent == HERE
-    return pathlib.Path(to).name if comes_with_us else str(to)
+    if pathlib.Path(to).resolve().parent == HERE:
+        return pathlib.Path(to).name
+    return f"./{to}" if str(to) in names() else str(to)
 
 
 def _lines(flags):
@@ -121,7 +124,7 @@ def _lines(flags):
     return "".join(f"--{name}={value}\n" for name, value in flags.items() if name != "data_dir")
 
 
-def _copied(folder, to):
+def _copy(folder, to):
     if to.is_file():
         raise ValueError(f"Expected `to` to be a folder; received {to}, a file.")
     ours = {runs.MODEL, CARD, runs.FLAGS}
@@ -134,7 +137,6 @@ def _copied(folder, to):
     to.mkdir(parents=True, exist_ok=True)
     for name in ours:
         shutil.copyfile(folder / name, to / name)
-    return to
 
 
 def _folder(name):

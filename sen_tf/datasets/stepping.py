@@ -5,7 +5,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from sen_tf.envs import EnvLike
+from sen_tf.envs import EnvLike, own
 
 ATTEMPTS = 100
 """Tries at an episode, which is begun anew when it ends too early."""
@@ -34,7 +34,6 @@ class Stepper:
                 "with render_mode='rgb_array'; received an environment of observations "
                 f"{env.observation_space} and render_mode={env.render_mode!r}."
             )
-        self.start = getattr(env.action_space, "start", 0)
 
     def episode(self, number: int) -> tuple[np.ndarray, np.ndarray]:
         """Frames (T + 1, H, W, C) uint8 and actions (T,) int64 or (T, ...) float32 of an episode.
@@ -64,8 +63,7 @@ class Stepper:
         observation, _ = self.env.reset(seed=int(first))
         frames = [self._image(observation)]
         for action in actions:
-            taken = int(action) + self.start if integer and not action.ndim else action
-            observation, _, terminated, truncated, _ = self.env.step(taken)
+            observation, _, terminated, truncated, _ = self.env.step(own.as_taken(self.env, action))
             frames.append(self._image(observation))
             if terminated or truncated:
                 break

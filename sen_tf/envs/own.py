@@ -63,6 +63,15 @@ def completed(env: type[Any]) -> type[Any]:
     return made
 
 
+def as_taken(env: gymnasium.Env, action: Any) -> Any:
+    """An action as `step` of an environment takes it; elsewhere actions are numbered from 0.
+
+    That of `gymnasium.spaces.Discrete(3, start=-1)` takes -1, 0 and 1.
+    """
+    space = env.action_space
+    return int(action + space.start) if isinstance(space, gymnasium.spaces.Discrete) else action
+
+
 def _version(env):
     try:
         text = pathlib.Path(inspect.getfile(env)).read_bytes()

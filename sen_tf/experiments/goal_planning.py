@@ -14,7 +14,7 @@ import numpy as np
 import PIL.Image
 
 from sen_tf import planning
-from sen_tf.envs import EnvLike
+from sen_tf.envs import EnvLike, own
 from sen_tf.experiments import drawing, goal_tasks
 from sen_tf.groups import rotations
 from sen_tf.planning import GoalPolicy, Places, Plan
@@ -229,7 +229,8 @@ def moves_of(
     for number in range(count):
         if number % APIECE == 0 or ended:
             image, info = env.reset(seed=int(rng.integers(2**31)))
-        action = env.action_space.sample() if allowed is None else rng.choice(allowed)
+        drawn = None if allowed is None else rng.choice(allowed)
+        action = env.action_space.sample() if drawn is None else own.as_taken(env, drawn)
         then, _, terminated, truncated, told = env.step(action)
         ended = terminated or truncated
         if not np.array_equal(then, image):

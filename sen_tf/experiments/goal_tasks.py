@@ -12,7 +12,7 @@ import gymnasium
 import numpy as np
 
 from sen_tf.datasets.progress import progress
-from sen_tf.envs import EnvLike
+from sen_tf.envs import EnvLike, own
 from sen_tf.planning import GoalPolicy, reach
 from sen_tf.settings import UsageError
 
@@ -171,7 +171,8 @@ class Worlds:
         else:
             for row, action in zip(rows, actions, strict=True):
                 if not self._ended[row]:
-                    self.images[row], _, *ends, _ = self._envs[row].step(action)
+                    env = self._envs[row]
+                    self.images[row], _, *ends, _ = env.step(own.as_taken(env, action))
                     self._ended[row] = any(ends)
         return self.images[rows]
 

@@ -105,6 +105,27 @@ def test_worlds_that_only_step_are_told_apart_by_their_images():
     assert (worlds.errors() == 0).all() and worlds.tolerance == 0
 
 
+class Fourth(Counter):
+    """A counter whose actions are 4 and 5."""
+
+    action_space = gymnasium.spaces.Discrete(2, start=4)
+
+    def step(self, action):
+        assert self.action_space.contains(action), action
+        return super().step(action - 4)
+
+
+def test_actions_count_from_0_where_those_of_a_world_do_not():
+    tasks = goal_tasks.make_tasks(Fourth, 1, 5, seed=0)
+    worlds = goal_tasks.Worlds(Fourth, tasks)
+    up = np.array([int(task.goal.item() > task.start.item()) for task in tasks])
+    assert set(up) == {0, 1}
+    worlds.act(np.arange(5), up)
+    assert (worlds.errors() == 0).all()
+    before, after, _ = goal_planning.moves_of(Fourth(), 40, np.random.default_rng(0), unseen=[0])
+    assert len(before) and (after.astype(int) - before == 1).all()
+
+
 class Ending(Counter):
     """A counter whose episode ends at 5, by one flag or the other; nobody may step on."""
 

@@ -27,8 +27,8 @@ class Reproduction:
     """Table and runs."""
 
     table: str = setting("cubes-limited", "Table to reproduce.", choices=tuple(experiments.TABLES))
+    only: list[str] = setting([], "Arms to run, such as sen; all without.")
     list: bool = setting(False, "List the tables, and run none.")
-    only: str | None = setting(None, "The one arm to run, such as sen; all without.")
     seed: int = setting(1, "First seed.", at_least=0)
     seeds: int = setting(3, "How many seeds, counted from --seed on.", at_least=1)
     output: str | None = setting(
@@ -103,19 +103,21 @@ def main(arguments):
         print(experiments.gallery())
         return
     experiment = experiments.get(asked.table)
-    if asked.only not in (None, *experiment.arms):
-        known = ", ".join(experiment.arms)
-        raise UsageError(f"--only of --table={asked.table} is one of {known}, not {asked.only}")
-    arms = [asked.only] if asked.only else experiment.arms
+    for arm in asked.only:
+        if arm not in experiment.arms:
+            known = ", ".join(experiment.arms)
+            raise UsageError(f"--only of --table={asked.table} is of {known}, not {arm}")
+    arms = asked.only or experiment.arms
     typed = typed_of_table(arguments, experiment, chosen)
     name = "-".join([asked.table, *(f"{flag}={value}" for flag, value in typed.items())])
     directory = pathlib.Path(asked.output or f"runs/{name}")
     _check_directory(directory)
-    if asked.only and asked.seeds == 1:
-        folder = directory / f"{asked.only}-seed{asked.seed}"
+    if len(asked.only) == asked.seeds == 1:
+        (arm,) = asked.only
+        folder = directory / f"{arm}-seed{asked.seed}"
         made = not (folder / RESULT).exists()
         if made:
-            run_cell(experiment, asked.only, chosen, asked.seed, folder)
+            run_cell(experiment, arm, chosen, asked.seed, folder)
         kept(folder, chosen)
         print(f"{'wrote' if made else 'kept'} {folder / RESULT}")
         return

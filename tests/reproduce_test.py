@@ -66,6 +66,15 @@ def test_finished_runs_are_kept_and_the_others_made(tmp_path, fake, capsys):
     assert len(fake) == 4
 
 
+def test_several_arms_may_be_asked_for(tmp_path, fake):
+    command = ["--table=shapes-limited", "--only=sen,nonequivariant", "--seeds=1"]
+    reproduce.main([*command, f"--output={tmp_path}"])
+    made = sorted(path.parent.name for path in tmp_path.glob(f"*/{RESULT}"))
+    assert made == ["nonequivariant-seed1", "sen-seed1"] and len(fake) == 2
+    report = json.loads((tmp_path / "table.json").read_text())
+    assert {cell["arm"] for cell in report["cells"] if cell["ours"]} == set(command[1][7:].split(","))
+
+
 def test_the_table_is_named_as_any_flag(tmp_path):
     file = tmp_path / "table.cfg"
     file.write_text("--table=shapes-limited\n")
@@ -83,8 +92,8 @@ def test_one_cell_runs_in_this_process(tmp_path, fake, capsys):
     assert (result["arm"], result["seed"]) == ("sen", 2)
     assert result["settings"]["train_actions"] == ["up"]
     assert set(result["versions"]) == {"sen_tf", "keras", "tensorflow"}
-    with pytest.raises(settings.UsageError, match="is one of nonequivariant, sen, not tfn"):
-        reproduce.main(["--table=shapes-limited", "--only=tfn"])
+    with pytest.raises(settings.UsageError, match="is of nonequivariant, sen, not tfn"):
+        reproduce.main(["--table=shapes-limited", "--only=sen,tfn"])
 
 
 def test_the_gallery_names_every_table(capsys):

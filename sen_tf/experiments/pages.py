@@ -65,7 +65,7 @@ written down by hand. Printed numbers stand in parentheses. What was found on th
 - EE(S) is mean |g S(o) - S(g o)| / mean |S(o)|: 0 where the embedding commutes with the group.
   DIE(model) says how much the group changes distances of predicted states: 0 if it keeps them.
 
-| table | trained and compared | runs per arm | metric | result |
+| table | trained and compared | runs per arm, at most | metric | result |
 |---|---|---|---|---|"""
 
 

@@ -66,7 +66,8 @@ def uniform_policy(env: EnvLike, actions: Sequence[str] | None = None) -> Any:
         `sample_actions`, what samples by it.
 
     Raises:
-        ValueError: a name is unknown, no name is given, or several are for a Box.
+        ValueError: a name is unknown, no name is given, several are for a Box, or the environment
+            has `sample_actions`.
     """
     names = None if actions is None else list(actions)
     known = getattr(env, "action_names", {})
@@ -76,6 +77,11 @@ def uniform_policy(env: EnvLike, actions: Sequence[str] | None = None) -> Any:
         came = ", ".join(map(repr, unknown)) or "none"
         raise ValueError(f"Expected `actions` to be names out of: {known}; received {came}.")
     if hasattr(env, "sample_actions"):
+        if names is not None:
+            raise ValueError(
+                f"Expected `actions` to be None, as those of `{type(env).__name__}` are drawn by "
+                f"its `sample_actions`; received {', '.join(names)}."
+            )
         return _DrawnActions(env)
     if isinstance(env.action_space, gymnasium.spaces.Box):
         return _uniform_in_box(env, names)

@@ -108,7 +108,7 @@ def _source(dataset):
     steps, count = lengths[0], len(dataset)
     axis = channel_axis(space.shape, -1)
     shape = space.shape if axis == -1 else (*space.shape[1:], space.shape[0])
-    start = int(getattr(dataset.action_space, "start", 0))  # of a Discrete space
+    start = getattr(dataset.action_space, "start", 0)  # of spaces of whole numbers
 
     def read(rows):
         episodes = list(dataset.iterate_episodes(range(rows.start, rows.stop)))
@@ -148,7 +148,7 @@ def write_minari(name: str, episodes: Episodes, env: gymnasium.Env) -> pathlib.P
         with warnings.catch_warnings(action="ignore", category=UserWarning):  # who the author is
             minari.create_dataset_from_buffers(
                 name,
-                _buffers(episodes, name),
+                _buffers(episodes, name, getattr(env.action_space, "start", 0)),
                 env=env,
                 description=f"{len(episodes)} episodes of {env.spec.id}, collected by sen_tf",
                 jpeg_encoding=False,
@@ -159,7 +159,7 @@ def write_minari(name: str, episodes: Episodes, env: gymnasium.Env) -> pathlib.P
     return pathlib.Path(os.path.abspath(folder))
 
 
-def _buffers(episodes, name):
+def _buffers(episodes, name, start):
     from minari.data_collector import EpisodeBuffer
 
     steps = episodes.actions.shape[1]
@@ -167,7 +167,7 @@ def _buffers(episodes, name):
         for frames, actions in zip(episodes.observations, episodes.actions, strict=True):
             yield EpisodeBuffer(
                 observations=frames,
-                actions=actions,
+                actions=actions + start,
                 rewards=np.zeros(steps),
                 terminations=np.zeros(steps, bool),
                 truncations=np.arange(steps) == steps - 1,

@@ -22,8 +22,17 @@ from sen_tf.datasets.progress import progress
 from sen_tf.datasets.source import Contents, Source, as_actions, names_in
 from sen_tf.datasets.store import check_environment_version, own_contents
 
-# What HDF5 and h5py raise for files that are broken in one way or another.
-BROKEN = (OSError, RuntimeError, ValueError, TypeError, LookupError, ArithmeticError, MemoryError)
+# What HDF5, h5py and NumPy raise for files that are broken in one way or another.
+BROKEN = (
+    OSError,
+    EOFError,
+    RuntimeError,
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    MemoryError,
+)
 
 
 def read_episodes(
@@ -259,7 +268,7 @@ def named(path: str | pathlib.Path, env: str | None, attrs: dict) -> Iterator[No
     except Problem as error:
         problem, cause = str(error), error
     except BROKEN as error:
-        problem, cause = f"it is not a readable, whole HDF5 file ({error})", error
+        problem, cause = f"it cannot be read as a whole ({error})", error
     else:
         return
     raise DatasetError(f"Cannot use {path}: {problem}.{shards.remedy(path, env, attrs)}") from cause

@@ -106,7 +106,7 @@ def as_actions(values: np.ndarray, first: int = 0) -> np.ndarray:
     Raises:
         Problem: some are not finite, as float32.
     """
-    if values.dtype.kind in "iu":
+    if values.dtype.kind in "iu" and values.ndim == 2:
         return values.astype(np.int64)
     with np.errstate(over="ignore"):
         single = values.astype(np.float32)

@@ -77,7 +77,7 @@ def write_episodes(
         overwrite: whether to replace a file of that name that was not made with the same arguments.
 
     Raises:
-        ValueError: the blocks do not hold `episodes` episodes.
+        ValueError: the blocks do not hold `episodes` episodes, or not uint8 images of all times.
         DatasetError: the file cannot be written, or there is another one.
     """
     path = pathlib.Path(path)
@@ -119,6 +119,7 @@ def save_episodes(
         overwrite: whether to replace another file of that name.
 
     Raises:
+        ValueError: they were read with `steps`.
         DatasetError: the file cannot be written, or there is another one.
     """
     rows = [slice(start, start + SAVED_AT_ONCE) for start in range(0, len(episodes), SAVED_AT_ONCE)]
@@ -161,6 +162,7 @@ def _write_blocks(file, blocks, episodes, wrote):
             raise ValueError(f"Expected `blocks` to hold {episodes} episodes; received more.")
         parts = {"/": block} | {f"twins/{n}": twin for n, twin in block.twins.items()}
         for name, part in parts.items():
+            _check_frames(part)
             _check_space(file.filename, part)
             group = file.require_group(name)
             if written == 0:
@@ -174,6 +176,16 @@ def _write_blocks(file, blocks, episodes, wrote):
     if written != episodes:
         raise ValueError(f"Expected `blocks` to hold {episodes} episodes; received {written}.")
     return checksums
+
+
+def _check_frames(part):
+    """Raises a ValueError unless a block has uint8 images of all times of its actions."""
+    frames, actions = part.observations, part.actions
+    if frames.dtype != np.uint8 or frames.shape[:2] != (len(actions), actions.shape[1] + 1):
+        raise ValueError(
+            f"Expected uint8 images of all times, {actions.shape[1] + 1} per episode; received "
+            f"{frames.dtype} of shape {frames.shape}. Read episodes without `steps` to write them."
+        )
 
 
 def _check_space(path, part):

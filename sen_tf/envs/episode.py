@@ -105,12 +105,12 @@ class SeenEnv(EpisodeEnv):
 
 
 def finite(name: str, value: Any, shape: Sequence[int] | None) -> np.ndarray:
-    """The value as float64 numbers of a shape.
+    """The value as float64 numbers of a shape, a copy.
 
     Raises:
         ValueError: For another shape, or numbers that are not finite. It names the value.
     """
-    numbers = np.asarray(value, float)
+    numbers = np.array(value, float)
     if numbers.shape != shape or not np.isfinite(numbers).all():
         raise ValueError(
             f"Expected {name} to be finite numbers of shape {shape}; received {value!r}"

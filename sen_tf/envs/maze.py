@@ -197,7 +197,7 @@ class Maze(SeenEnv):
         return (self.layout.low + self.layout.high) / 2
 
     def _one_state(self, state):
-        place = np.asarray(state, float)
+        place = np.array(state, float)
         if place.shape != (2,) or not self.is_free(place[None])[0]:
             raise ValueError(
                 f"Expected options['state'] to be a free place (x, y); received {state!r}"

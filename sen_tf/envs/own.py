@@ -100,7 +100,7 @@ class RenderedImages:
     def __init__(self, **arguments: Any) -> None:
         try:
             super().__init__(render_mode="rgb_array", **arguments)
-            super().reset(seed=0)
+            super().reset()  # without a seed, which would be that of all episodes to come
             shape = self._image().shape
         except (TypeError, AttributeError, NotImplementedError) as error:
             raise ValueError(

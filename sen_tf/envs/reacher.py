@@ -114,8 +114,9 @@ class Reacher(EpisodeEnv):
         return {name: value for name, value in vars(self).items() if name != "_simulators"}
 
     def close(self) -> None:
-        """Ends the simulators."""
-        self._simulators.close()
+        """Ends the simulators, if any have begun."""
+        if "_simulators" in vars(self):
+            self._simulators.close()
 
     def _one_state(self, state):
         return _checked_states(np.asarray(state)[None])[0].copy()

@@ -9,6 +9,8 @@ Source: Park et al., Learning Symmetric Embeddings for Equivariant World Models 
 5; its public code stores the action g a with the turned states, which is not what turns them.
 """
 
+import copy
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -47,28 +49,39 @@ class RotationSpace(gymnasium.spaces.Box):
     Args:
         draw: callable from a `numpy.random.Generator` and n to n rotations (n, 3, 3): the law of
             `sample`. Every rotation is contained, drawn or not.
+        count: how many, (count, 3, 3), for as many environments; None for one, (3, 3).
     """
 
-    def __init__(self, draw: Callable[[np.random.Generator, int], np.ndarray]) -> None:
-        super().__init__(-1, 1, (3, 3), np.float64)
-        self._draw = draw
+    def __init__(
+        self, draw: Callable[[np.random.Generator, int], np.ndarray], count: int | None = None
+    ) -> None:
+        super().__init__(-1, 1, (3, 3) if count is None else (count, 3, 3), np.float64)
+        self.draw = draw
 
     def sample(self, mask: None = None, probability: None = None) -> np.ndarray:
-        """Returns a rotation drawn by `draw`; the arguments are Gymnasium's, and must be None."""
+        """Returns what `draw` draws; the arguments are Gymnasium's, and must be None."""
         if mask is not None or probability is not None:
             raise ValueError(
                 "Expected `mask` and `probability` to be None; "
                 f"received mask={mask!r}, probability={probability!r}"
             )
-        return self._draw(self.np_random, 1)[0]
+        count = self.shape[:-2]
+        return self.draw(self.np_random, math.prod(count)).reshape(*count, 3, 3)
 
     def contains(self, x: Any) -> bool:
-        """True if `x` is a rotation (3, 3) to within 1e-5."""
+        """True if `x` is rotations of the space's shape to within 1e-5."""
         try:
-            as_rotations("x", x, axes=0)
+            return as_rotations("x", x).shape == self.shape
         except ValueError:
             return False
-        return True
+
+
+@gymnasium.vector.utils.batch_space.register(RotationSpace)
+def _batched(space, n=1):
+    """The space of actions of `n` environments, as `gymnasium.make_vec` asks for it."""
+    batched = RotationSpace(space.draw, n)
+    batched._np_random = copy.deepcopy(space.np_random)
+    return batched
 
 
 class Teapot(EpisodeEnv):

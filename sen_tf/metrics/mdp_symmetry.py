@@ -4,7 +4,6 @@ import dataclasses
 
 import numpy as np
 
-TOLERANCE = 1e-12
 """Change of values, as a share of the largest, at which value iteration ends."""
 
 
@@ -71,7 +70,9 @@ def mdp_symmetry(
 
 
 def optimal_values(transitions: np.ndarray, rewards: np.ndarray, discount: float) -> np.ndarray:
-    """Optimal values `(states, actions)` of a process, by value iteration.
+    """Optimal values `(states, actions)` of a process, by policy iteration.
+
+    Each policy is valued exactly, so that it takes no longer where the discount is near 1.
 
     Args:
         transitions, rewards, discount: As in `mdp_symmetry`.
@@ -80,13 +81,16 @@ def optimal_values(transitions: np.ndarray, rewards: np.ndarray, discount: float
         ValueError: As `mdp_symmetry`.
     """
     transitions, rewards = _process(transitions, rewards, discount)
-    q = np.zeros_like(rewards)
-    while True:
-        improved = rewards + discount * transitions @ q.max(axis=1)
-        change = np.abs(improved - q).max()
-        q = improved
-        if change <= TOLERANCE * (1 - discount) * max(1.0, np.abs(q).max()):
-            return q
+    scale = np.abs(rewards).max() or 1.0
+    rewards = rewards / scale
+    states, tried = np.arange(len(rewards)), set()
+    policy = rewards.argmax(axis=1)
+    while policy.tobytes() not in tried:  # rounding may take turns between policies as good
+        tried.add(policy.tobytes())
+        followed = np.eye(len(rewards)) - discount * transitions[states, policy]
+        q = rewards + discount * transitions @ np.linalg.solve(followed, rewards[states, policy])
+        policy = q.argmax(axis=1)
+    return scale * q
 
 
 def _process(transitions, rewards, discount):

@@ -1,3 +1,5 @@
+import types
+
 import gymnasium
 import numpy as np
 import pytest
@@ -173,5 +175,11 @@ def test_errors(board):
         uniform_policy(board, ["upp"])
     with pytest.raises(ValueError, match="received none"):
         uniform_policy(board, [])
+    board = types.SimpleNamespace(action_names=board.action_names, sample_actions=np.zeros)
+    with pytest.raises(ValueError, match="None, as .* drawn by its `sample_actions`; received up"):
+        uniform_policy(board, ["up"])
+
+
+def test_numbers_of_episodes_are_checked(board):
     with pytest.raises(ValueError, match="`episodes` to be at least 1; received episodes=0"):
         collect(board, Torques(), episodes=0, steps=2, seed=0)

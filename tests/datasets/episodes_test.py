@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import gymnasium
 import numpy as np
 import pytest
 
@@ -14,6 +15,8 @@ from sen_tf.datasets import (
     save_episodes,
     verify_episodes,
 )
+from sen_tf.datasets.episodes import check_episodes
+from sen_tf.datasets.recorded import recorded
 from sen_tf.experiments import networks, training_run
 
 RNG = np.random.default_rng(0)
@@ -128,3 +131,31 @@ def test_arrays_that_are_no_episodes(arrays, said):
 def test_folders_that_are_no_episodes(arrays, said, tmp_path):
     with pytest.raises(DatasetError, match=said):
         read_episodes(write(tmp_path / "wrong", **arrays))
+
+
+def test_vectors_of_whole_numbers_are_numbers(tmp_path):
+    one_hot = np.eye(3, dtype=np.int64)[MOVES]
+    ours = Episodes.from_arrays(FRAMES, one_hot)
+    assert ours.actions.dtype == np.float32
+    np.testing.assert_array_equal(ours.actions, one_hot)
+    folder = write(tmp_path / "one_hot", observations=FRAMES, actions=one_hot)
+    assert_same(read_episodes(folder), ours)
+    env = recorded(folder)()
+    assert env.action_space == gymnasium.spaces.Box(0, 1, (3,), np.float32)
+    check_episodes(ours, env, folder)
+
+
+def test_frames_of_some_times_are_not_saved(tmp_path):
+    some = Episodes.from_arrays(FRAMES, MOVES).select(steps=(0, 3))
+    with pytest.raises(ValueError, match="images of all times, 4 per episode; .*without `steps`"):
+        save_episodes(tmp_path / "some.h5", some)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("kept", [0, 5, 200])
+def test_a_cut_array_is_named(tmp_path, kept):
+    folder = write(tmp_path / "cut", observations=FRAMES, actions=MOVES)
+    content = (folder / "actions.npy").read_bytes()
+    (folder / "actions.npy").write_bytes(content[:kept])
+    with pytest.raises(DatasetError, match="Cannot use .*cut: it cannot be read as a whole"):
+        read_episodes(folder)

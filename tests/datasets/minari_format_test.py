@@ -191,7 +191,7 @@ def test_damaged_metadata(folder, written):
     change_metadata(folder, lambda metadata: metadata.update(data_format="arrow"))
     expect(NAME, "stored as arrow, expected hdf5")
     (folder / "metadata.json").write_text("{")
-    expect(NAME, "not a readable")
+    expect(NAME, "cannot be read as a whole")
 
 
 @pytest.mark.parametrize("name", ["observations", "actions"])
@@ -205,10 +205,10 @@ def test_links_to_other_files(folder, written, name):
 def test_parts_that_are_missing_or_cut(folder, written):
     with h5py.File(folder / "main_data.hdf5", "a") as file:
         del file["episode_3/actions"]
-    expect(NAME, "not a readable")
+    expect(NAME, "cannot be read as a whole")
     path = folder / "main_data.hdf5"
     path.write_bytes(path.read_bytes()[:5000])
-    expect(NAME, "not a readable")
+    expect(NAME, "cannot be read as a whole")
 
 
 def test_a_world_that_is_not_ours_is_not_taken_for_ours(folder, written):
@@ -228,3 +228,43 @@ def test_layouts_that_can_be_told_are_told(folder):
     read = read_episodes("minari:first-v0")
     assert read.observations.shape == (1, 4, 5, 6, 3)
     np.testing.assert_array_equal(read.actions, np.ones((1, 3)))
+
+
+class FromOne(Wrapped):
+    """A world whose actions are -1, 0 and 1, and whose image shows the last one."""
+
+    action_space = gymnasium.spaces.Discrete(3, start=-1)
+    last = 0
+
+    def step(self, action):
+        assert action in self.action_space
+        self.last = action
+        return super().step(action)
+
+    def render(self):
+        return np.full((8, 12, 3), 100 + self.last, np.uint8)
+
+
+def test_actions_keep_their_numbers_there_and_back(folder, tmp_path):
+    place = f"{__name__}:FromOne"
+    try:
+        generate.main([f"--env={place}", "--episodes=9", "--steps=4", f"--output={tmp_path}/o.h5"])
+        generate.main([f"--env={place}", f"--dataset={tmp_path}/o.h5", "--to_minari=o-v0"])
+        ours, read = (read_episodes(path) for path in (tmp_path / "o.h5", "minari:o-v0"))
+        np.testing.assert_array_equal(read.actions, ours.actions)
+        assert set(ours.actions.ravel()) == {0, 1, 2}
+        for episode in minari.load_dataset("o-v0"):
+            shown = episode.observations[1:, 0, 0, 0].astype(int) - 100
+            np.testing.assert_array_equal(episode.actions, shown)
+    finally:
+        ENVS.pop("fromone", None)
+
+
+def test_several_whole_numbers_are_one_action(folder):
+    create("pairs-v0", [3], action_space=gymnasium.spaces.MultiDiscrete([2, 3], start=[1, -1]))
+    with h5py.File(folder.parents[2] / "pairs-v0" / "data" / "main_data.hdf5", "r+") as file:
+        del file["episode_0/actions"]
+        file["episode_0/actions"] = np.array([[1, -1], [2, 1], [1, 0]])
+    read = read_episodes("minari:pairs-v0")
+    assert read.actions.dtype == np.float32
+    np.testing.assert_array_equal(read.actions, [[[0, 0], [1, 2], [0, 1]]])

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import shutil
 
@@ -99,6 +100,14 @@ def test_an_interrupted_run_leaves_nothing(tmp_path, error):
 
     with pytest.raises(error):
         write_episodes(tmp_path / "a.h5", blocks(), episodes=8, **ATTRIBUTES)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_images_that_are_no_bytes_are_refused(tmp_path):
+    block = random_block(np.random.default_rng(0), 4, 3, (2, 2, 3), 0)
+    floats = dataclasses.replace(block, observations=block.observations / 255)
+    with pytest.raises(ValueError, match="uint8 images of all times.*received float64"):
+        write(tmp_path / "a.h5", [floats], episodes=4)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -278,7 +287,7 @@ def test_too_few_steps(whole):
 def test_truncated(whole, kept):
     content = whole.read_bytes()
     whole.write_bytes(content[: int(kept * len(content)) if kept < 1 else kept])
-    with pytest.raises(DatasetError, match="not a readable, whole HDF5 file"):
+    with pytest.raises(DatasetError, match="cannot be read as a whole"):
         read_episodes(whole, env="cubes")
 
 

@@ -11,6 +11,8 @@ from gymnasium.utils.env_checker import check_env
 
 from sen_tf import envs
 from sen_tf.envs import ENVS
+from sen_tf.envs.maze import Maze
+from sen_tf.envs.point_mass import PointMass
 
 
 @pytest.fixture(params=ENVS, scope="module")
@@ -76,3 +78,13 @@ def test_a_fact_that_is_not_stated_is_an_error_and_so_is_a_name_that_is_taken():
     with pytest.raises(ValueError, match="new names of arguments.*'sprites', which 'shapes' has"):
         envs.register(type("Dots", (), twice))
     assert "dots" not in ENVS and envs.register(ENVS["cubes"]) is ENVS["cubes"]
+
+
+@pytest.mark.parametrize("env, state", [(PointMass(), np.zeros((2, 2))), (Maze(), None)])
+def test_a_state_that_was_given_is_copied(env, state):
+    state = np.array(env.layout.start, float) if state is None else state
+    env.reset(options={"state": state})
+    kept = state.copy()
+    state += 9
+    seen, *_ = env.step(np.zeros(2))
+    np.testing.assert_allclose(seen, kept, atol=1e-6)

@@ -128,3 +128,15 @@ def test_the_command_that_makes_data_anew_names_the_place(place, tmp_path):
 def test_what_cannot_be_taken(made, said):
     with pytest.raises(ValueError, match=said):
         made()
+
+
+def test_an_episode_without_a_seed_is_another_each_time():
+    class Random(Drawn):
+        def reset(self, *, seed=None, options=None):
+            found = super().reset(seed=seed)
+            self.level = int(self.np_random.integers(256))
+            return found
+
+    made = own.completed(Random)
+    assert len({int(made().reset()[0].max()) for _ in range(8)}) > 1
+    assert len({int(made().reset(seed=3)[0].max()) for _ in range(8)}) == 1

@@ -263,3 +263,9 @@ def test_goal_errors_are_those_of_the_worse_joint_in_degrees():
     goals = states.copy()
     goals[:, 1, :2] = np.radians([[10.0, -30.0], [350.0, 5.0]])
     np.testing.assert_allclose(env.goal_errors(states, goals), [30.0, 10.0])
+
+
+def test_what_never_drew_has_nothing_to_end():
+    env = reacher.Reacher()
+    env.close()
+    assert "_simulators" not in vars(env)

@@ -1,3 +1,4 @@
+import gymnasium
 import numpy as np
 import pytest
 
@@ -200,3 +201,16 @@ def test_goal_errors_are_angles_in_degrees():
     np.testing.assert_allclose(env.goal_errors(states, turn @ states), 25.0)
     np.testing.assert_allclose(env.goal_errors(states, states), 0.0, atol=1e-5)
     assert len(env.choices) == 0 and len(Teapot("small").choices) == 6
+
+
+def test_several_teapots_take_the_actions_that_their_space_draws():
+    several = gymnasium.make_vec("sen_tf/Teapot-v0", num_envs=3, vectorization_mode="sync")
+    several.reset(seed=0)
+    several.action_space.seed(0)
+    actions = several.action_space.sample()
+    assert actions.shape == (3, 3, 3) and actions in several.action_space
+    assert actions[0] not in several.action_space and 2 * actions not in several.action_space
+    assert abs(actions[0] - actions[1]).max() > 0.1
+    images, *_ = several.step(actions)
+    assert images.shape == (3, 64, 64, 1)
+    several.close()

@@ -89,3 +89,21 @@ def test_optimal_values_are_those_of_the_best_way_of_lists_too():
     transitions = [[[1, 0], [0, 1]], [[0, 1], [0, 1]]]
     found = optimal_values(transitions, [[2, 1], [3, 3]], 0.5)
     np.testing.assert_allclose(found, [[2 + 0.5 * 4, 1 + 0.5 * 6], [6, 6]])
+
+
+@pytest.mark.parametrize("discount", [0.0, 0.9, 0.999, 1 - 1e-9])
+def test_optimal_values_of_rings_with_rewards_of_both_signs(discount):
+    """Sums of rounding errors went round such a ring for ever, under value iteration."""
+    transitions = np.roll(np.eye(3), 1, axis=1)[:, None]
+    values = optimal_values(transitions, [[1.0], [0.0], [-1.0]], discount)[:, 0]
+    first = (1 - discount**2) / (1 - discount**3)
+    np.testing.assert_allclose(values[0], first, rtol=1e-6)
+    np.testing.assert_allclose(values[:2], [1, 0] + discount * values[1:], rtol=0, atol=1e-6)
+
+
+def test_optimal_values_of_many_ways_are_a_fixed_point():
+    rng = np.random.default_rng(0)
+    transitions, rewards = rng.dirichlet(np.ones(40) / 10, (40, 5)), 1e6 * rng.normal(size=(40, 5))
+    values = optimal_values(transitions, rewards, 0.995)
+    again = rewards + 0.995 * transitions @ values.max(axis=1)
+    np.testing.assert_allclose(again, values, rtol=1e-9)

@@ -145,7 +145,7 @@ def test_a_broken_evaluation_set_is_found_before_training(tmp_path, single):
     assert len(world_models.training_episodes(chosen)) == 130
     content = single.read_bytes()
     (tmp_path / "shapes-paper-evaluation-5x10-seed4.h5").write_bytes(content[: len(content) // 2])
-    with pytest.raises(datasets.DatasetError, match="5x10-seed4.h5: it is not a readable"):
+    with pytest.raises(datasets.DatasetError, match="5x10-seed4.h5: it cannot be read as a whole"):
         world_models.training_episodes(chosen)
 
 

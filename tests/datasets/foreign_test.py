@@ -84,7 +84,7 @@ def test_any_file_is_read_or_named(path, format_, data, attribute, instead):
 @given(st.binary(max_size=200), st.sampled_from([b"", b"\x89HDF\r\n\x1a\n"]))
 def test_files_that_are_no_hdf5(path, content, signature):
     path.write_bytes(signature + content)
-    with pytest.raises(DatasetError, match="not a readable"):
+    with pytest.raises(DatasetError, match="cannot be read as a whole"):
         read_episodes(path)
 
 

@@ -59,8 +59,6 @@ def main(arguments):
         asked,
         by_object=ENVS[chosen.environment.env].objects is not None,
     )
-    with runs.aside(path) as temporary:
-        decoder.save(temporary)
     environment, dataset = chosen.environment, chosen.training_set.dataset
     read = cache.evaluation_reader(environment, chosen.evaluation_set, dataset)
     episodes = read(episodes=EXAMPLES)
@@ -76,6 +74,8 @@ def main(arguments):
     errors = {"first_frame": start, f"after_{steps}_steps": end, "mean_image": of_mean}
     errors = {name: float(error) for name, error in errors.items()}
     runs.write_json(record, {"made_with": made_with, "root_mean_square_error": errors})
+    with runs.aside(path) as temporary:
+        decoder.save(temporary)
     print(f"wrote {path}")
     drawn[0].parent.mkdir(exist_ok=True)
     names = drawing.action_names(cache.make_env(environment), episodes.actions)

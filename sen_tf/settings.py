@@ -388,10 +388,13 @@ def _stop(message, code):
     sys.exit(code)
 
 
-def command_line() -> str:
-    """The command that was run, for messages that say how to repeat it."""
-    path = pathlib.Path(sys.argv[0])
-    if path.suffix != ".py":  # a script of ours
+def command_line() -> str | None:
+    """The command of ours that was run, for messages that say how to repeat it; or None."""
+    path = pathlib.Path(sys.argv[0]).absolute()
+    if path.name.startswith("sen-"):  # a script of the installed package
         return f"{path.name} {shlex.join(sys.argv[1:])}"
-    module = path.parent.name if path.stem == "__main__" else path.stem
-    return f"python -m sen_tf.{module} {shlex.join(sys.argv[1:])}"
+    here = pathlib.Path(__file__).parent
+    if not path.is_relative_to(here):
+        return None
+    module = path.parent if path.stem == "__main__" else path.with_suffix("")
+    return f"python -m {'.'.join(module.relative_to(here.parent).parts)} {shlex.join(sys.argv[1:])}"

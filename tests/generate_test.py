@@ -11,9 +11,11 @@ import h5py
 import numpy as np
 import pytest
 
+import sen_tf
 from sen_tf import datasets, envs, generate, settings
 from sen_tf.datasets import cache
-from sen_tf.experiments import world_models
+from sen_tf.experiments import training_run, world_models
+from sen_tf.training import scoring
 
 ROOT = pathlib.Path(__file__).parents[1]
 SMALL = ("--env=shapes", "--episodes=130", "--steps=3", "--seed=4", "--actions=up,left")
@@ -197,3 +199,24 @@ def test_a_world_that_does_not_say_its_name_is_not_scored_as_ours(tmp_path):
         world_models.training_episodes(world_models.choose(command))
     trusted = world_models.choose([*command, "--trust_dataset"])
     assert len(world_models.training_episodes(trusted)) == 40
+
+
+def test_a_dataset_tells_the_world_that_it_is_of(tmp_path, monkeypatch):
+    words = ["--env=shapes", "--sprites=symmetric", "--episodes=20", "--steps=1"]
+    generate.main([*words, f"--output={tmp_path}/s.h5"])
+    for more in ([], ["--env=shapes"], ["--sprites=symmetric"]):
+        chosen = world_models.choose([f"--dataset={tmp_path}/s.h5", *more])
+        assert chosen.environment.sprites == "symmetric"
+    with pytest.raises(settings.UsageError, match="s.h5 is of --sprites=symmetric, not paper"):
+        world_models.choose([f"--dataset={tmp_path}/s.h5", "--sprites=paper"])
+    made = []
+    monkeypatch.setattr(scoring, "evaluate", lambda latents, read, env: made.append(env))
+    model = sen_tf.from_pretrained("shapes-sen")
+    episodes = datasets.read_episodes(tmp_path / "s.h5")
+    for dataset in (tmp_path / "s.h5", episodes):
+        training_run.evaluate(model, dataset)
+    expected = envs.make("shapes", sprites="symmetric")
+    states = expected.sample_states(np.random.default_rng(0), 1)
+    for env in made:
+        np.testing.assert_array_equal(env.render_states(states), expected.render_states(states))
+    assert len(made) == 2

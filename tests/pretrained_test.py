@@ -87,6 +87,7 @@ def test_what_is_pushed_into_a_folder_is_found_there_without_an_optimizer(run, t
     for ours, theirs in zip(model.get_weights(), trained.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
     assert not model.compiled and "license: cc0-1.0" in pretrained.card(place)
+    assert not keras.models.load_model(pathlib.Path(place) / "model.keras").compiled
     pretrained.push(run, tmp_path / "mine")  # again
     model.compile("adam", loss=losses.ContrastiveLoss())  # and it trains on
     model.fit(
@@ -104,8 +105,17 @@ def test_somebody_else_s_folder_is_left_alone(run, tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(ValueError, match="holds notes.txt"):
         pretrained.push(run, tmp_path)
+    (tmp_path / "notes.txt").rename(tmp_path / "README.md")
+    with pytest.raises(ValueError, match="holds README.md"):
+        pretrained.push(run, tmp_path)
+    assert (tmp_path / "README.md").read_text() == "mine"
     with pytest.raises(settings.UsageError, match="not a finished run"):
         pretrained.push(tmp_path, tmp_path / "new")
+
+
+def test_models_of_the_package_are_loaded_as_they_are_by_keras_too():
+    model = keras.models.load_model(pretrained.HERE / "shapes-sen" / "model.keras")
+    assert not model.compiled
 
 
 def test_a_folder_called_as_a_model_of_the_package_is_told_from_it(run, tmp_path, monkeypatch):

@@ -243,3 +243,19 @@ def test_a_terminal_that_cannot_show_a_path_ends_nothing(tmp_path):
         check=True,
     )
     assert done.stdout == b"writing runs/\\xfcn\\xef\n"
+
+
+@pytest.mark.parametrize(
+    ("program", "command"),
+    [
+        ("{here}/train.py", "python -m sen_tf.train --seed=2"),
+        ("{here}/export/__main__.py", "python -m sen_tf.export --seed=2"),
+        ("/usr/bin/sen-train", "sen-train --seed=2"),
+        ("/somewhere/sweep.py", None),
+        ("/usr/lib/ipykernel_launcher.py", None),
+    ],
+)
+def test_only_commands_of_ours_are_repeated(program, command, monkeypatch):
+    here = pathlib.Path(settings.__file__).parent
+    monkeypatch.setattr("sys.argv", [program.format(here=here), "--seed=2"])
+    assert settings.command_line() == command

@@ -8,6 +8,7 @@ import dataclasses
 import functools
 import json
 import pathlib
+import random
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -117,7 +118,7 @@ def evaluate(
         episodes: `Episodes` with the frames of all times, or the file or pattern that holds them,
             with twins or without.
         env: The environment, or its name: its group acts on the twins. By default the one that the
-            episodes name; where it is not known, twins are left out.
+            episodes name, made as it was for them; where it is not known, twins are left out.
 
     Returns:
         A dict; `training.scoring.table` makes a table of it.
@@ -126,13 +127,15 @@ def evaluate(
         ValueError: For the name of no environment.
     """
     if isinstance(episodes, Episodes):
-        read, name = episodes.select, episodes.env
+        read, first = episodes.select, episodes
     else:
         read = functools.partial(datasets.read_episodes, episodes)
-        name = read(episodes=1, steps=(0,)).env
-    if env is None and name not in ENVS:
+        first = read(episodes=1, steps=(0,))
+    if env is None and first.env not in ENVS:
         read, env = _without_twins(read), datasets.Recorded
-    env = envs.make(env or name) if isinstance(env, str | None) else env
+    if isinstance(env, str | None):
+        name = env or first.env
+        env = envs.make(name, **cache.arguments_told(first, name))
     return scoring.evaluate(scoring.Latents(model), read, env)
 
 
@@ -173,9 +176,10 @@ def run(
             return Run(directory, summary, [] if whole else [report.write_report(directory)])
         announce(known)
         try:
-            return _train(chosen, directory, strategy, begun)
+            with _seeded(chosen.training.seed):
+                return _train(chosen, directory, strategy, begun)
         except KeyboardInterrupt:
-            print(f"\ninterrupted; resume with: {settings.command_line()}")
+            print(f"\ninterrupted; {settings.command_line() or 'the same call'} resumes it")
             raise
         except tf.errors.ResourceExhaustedError as error:  # memory, or the disk
             raise OSError(error.message.splitlines()[0]) from error
@@ -186,22 +190,32 @@ def run(
             ) from error
 
 
+@contextlib.contextmanager
+def _seeded(seed):
+    """Seeds Python's generator, from which Keras draws weights; it goes on as it was afterwards."""
+    state = random.getstate()
+    random.seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(state)
+
+
 def _train(chosen, directory, strategy, begun):
     training = chosen.training
     seconds: dict[str, float] = {}
     chief, alone = devices.is_chief(strategy), strategy.cluster_resolver is None
-    keras.utils.set_random_seed(training.seed)
     env = cache.make_env(chosen.environment)
     if env.name not in networks.NETWORKS:
         networks.check_arm(env, chosen.network.model)
     with stage("data", seconds):
         workers = devices.workers(strategy)
-        memory = world_models.memory_of_run(chosen, directory, workers)
+        memory = _memory(chosen, directory, workers)
         episodes = world_models.training_episodes(chosen, memory, workers)
         subset, held_out = fitting.hold_out(episodes, training)
         read = cache.evaluation_reader(*_evaluation(chosen)) if chief else None
     steps = training.epochs * fitting.steps_per_epoch(subset, training)
-    precision = devices.resolve_precision(training.precision)
+    precision = _precision(chosen, directory, workers)
     with strategy.scope():
         model = world_models.build(chosen, precision, steps)
     latents = scoring.Latents(model)
@@ -224,6 +238,21 @@ def _train(chosen, directory, strategy, begun):
         model = world_models.build(chosen, precision, steps)
         latents = scoring.Latents(model)
     return finish(chosen, directory, latents, checkpoint, read, env, begun, seconds)
+
+
+def _memory(chosen, directory, workers):
+    """Bytes of training episodes, those that the run began with; None if no limit was agreed on."""
+    memory = world_models.memory_for(chosen)
+    if chosen.training_set.memory is not None:
+        return memory
+    # Each of several machines has some other amount free, and all must decide alike.
+    return runs.keep(directory / runs.MEMORY, memory) if workers == 1 else None
+
+
+def _precision(chosen, directory, workers):
+    """The dtype policy; where the machine is to say, that of the machine where the run began."""
+    precision = devices.resolve_precision(chosen.training.precision)
+    return runs.keep(directory / runs.PRECISION, precision) if workers == 1 else precision
 
 
 def finish(

@@ -3,6 +3,7 @@
 `training_run` trains and scores it.
 """
 
+import contextlib
 import dataclasses
 import pathlib
 from collections.abc import Callable, Sequence
@@ -151,9 +152,10 @@ def parse(
     def files(values):
         if values.get("run"):
             file = pathlib.Path(values["run"]) / runs.FLAGS
-            return [file] if file.is_file() else [], {}
+            env = settings.words_of(file)["env"] if file.is_file() else None
+            return [file] if env else [], _told(values, env, typed)
         values = values | own
-        settled = own | _settle(values, default_preset)
+        settled = own | _settle(values, default_preset) | _told(values, values["env"], typed)
         paths = settings.flagfiles(values["env"], settled["preset"], settled["recipe"])
         return paths, {name: value for name, value in settled.items() if name in values}
 
@@ -161,10 +163,11 @@ def parse(
     # At once: both have the same dataclass then.
     known = _as_known_now([*groups, *GROUPS], own.get("env_class"))
     groups, others = known[: len(groups)], known[len(groups) :]
+    typed = settings.typed(arguments, *groups)
     parsed = settings.parse(arguments, *groups, files=files, others=others)
     values = {name: value for each in parsed for name, value in vars(each).items()}
     if not values.get("run"):
-        _check_owners(values, settings.typed(arguments, *groups))
+        _check_owners(values, typed)
     return parsed
 
 
@@ -241,6 +244,18 @@ def _as_known_now(groups, place=None):
     """
     known = cache.environment_settings(place)
     return tuple(known if group is Environment else group for group in groups)
+
+
+def _told(values, env, typed):
+    """The arguments of an environment that a `--dataset` tells: of that world its episodes are."""
+    dataset, told = values.get("dataset"), {}
+    with contextlib.suppress(datasets.DatasetError):  # it is said where all of it is read
+        first = dataset and datasets.read_episodes(dataset, steps=(0,), episodes=1)
+        told = cache.arguments_told(first, env) if first else {}
+    for name in sorted(typed & told.keys()):
+        if values[name] != told[name]:
+            raise UsageError(f"{dataset} is of --{name}={told[name]}, not {values[name]}")
+    return told
 
 
 def _settle(values, default_preset):
@@ -368,14 +383,6 @@ def memory_for(chosen: Settings) -> int:
     """Bytes that the training episodes of `Settings` may take now."""
     asked = chosen.training_set.memory
     return available_memory() // 2 if asked is None else int(asked * 2**30)
-
-
-def memory_of_run(chosen: Settings, directory: pathlib.Path, workers: int) -> int | None:
-    """Bytes as `memory_for`, those that the run began with; None where no limit was agreed on."""
-    if chosen.training_set.memory is not None:
-        return memory_for(chosen)
-    # Each of several machines has some other amount free, and all must decide alike.
-    return runs.keep_memory(directory, memory_for(chosen)) if workers == 1 else None
 
 
 def choose(

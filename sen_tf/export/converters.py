@@ -94,8 +94,9 @@ def _cannot_hold(form, name, error):
 
 @contextlib.contextmanager
 def _silence():
+    before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
         yield
     finally:
-        logging.disable(logging.NOTSET)
+        logging.disable(before)

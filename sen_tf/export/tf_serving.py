@@ -48,7 +48,13 @@ def write_warm_up(
 
 
 def write_config(directory: pathlib.Path, name: str) -> None:
-    """Writes `models.config` beside the versions: a server's list of models, of this one alone."""
+    """Writes `models.config` beside the versions: a server's list of models, of this one alone.
+
+    A list that has the model already, perhaps beside others, stays.
+    """
+    path = directory / CONFIG
+    if path.is_file() and f'"/models/{name}"' in path.read_text(encoding="utf-8"):
+        return
     aside = directory / f".{CONFIG}.{os.getpid()}.tmp"
     aside.write_text(
         "model_config_list {\n"
@@ -60,7 +66,7 @@ def write_config(directory: pathlib.Path, name: str) -> None:
         "}\n",
         encoding="utf-8",
     )
-    os.replace(aside, directory / CONFIG)
+    os.replace(aside, path)
 
 
 def docker_command(directory: str | os.PathLike[str]) -> str:

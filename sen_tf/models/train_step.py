@@ -52,9 +52,9 @@ class _Trained(keras.Model):
         self.loss = loss
 
     def get_compile_config(self) -> dict[str, Any]:
-        """As in Keras, with the loss."""
-        loss = keras.saving.serialize_keras_object(self.loss)
-        return {**super().get_compile_config(), "loss": loss}
+        """As in Keras, with the loss; nothing of a model that is not compiled."""
+        config = super().get_compile_config()
+        return config and {**config, "loss": keras.saving.serialize_keras_object(self.loss)}
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compiles a loaded model as it was when it was saved."""
@@ -162,8 +162,12 @@ class _TrainedByTensorFlow(_Trained):
         return results
 
     def _maybe_symbolic_build(self, *args, **kwargs):
-        """Builds the optimizer; all else is built, and Keras cannot read distributed batches."""
-        if self.optimizer is not None and not self.optimizer.built:
+        """Builds the optimizer, of parts that are built; others, and it, are in the first step.
+
+        Keras would call the model for it, and cannot read distributed batches.
+        """
+        whole = all(part.built for part in (self.embedding, self.encoder, self.transition))
+        if self.optimizer is not None and whole and not self.optimizer.built:
             with self.distribute_strategy.scope():
                 self.optimizer.build(self.trainable_variables)
 

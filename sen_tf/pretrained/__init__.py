@@ -128,7 +128,8 @@ def _copy(folder, to):
     if to.is_file():
         raise ValueError(f"Expected `to` to be a folder; received {to}, a file.")
     ours = {runs.MODEL, CARD, runs.FLAGS}
-    others = [path.name for path in to.iterdir() if path.name not in ours] if to.is_dir() else []
+    there = {path.name for path in to.iterdir()} if to.is_dir() else set()
+    others = sorted(there - ours if {runs.MODEL, CARD} <= there else there)
     if others:
         raise ValueError(
             f"Expected `to` to be a new folder, or one that `push` wrote; received {to}, which "

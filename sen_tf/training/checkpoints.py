@@ -64,7 +64,8 @@ class Checkpoint(keras.callbacks.Callback):
             ValueError: If no checkpoint is whole.
         """
         known = self._epochs() & set(range(1, len(self.history) + 1))
-        epoch, _ = self._first_whole(sorted(known, key=lambda n: _loss(self.history[n - 1])))
+        losses = _losses(self.history)
+        epoch, _ = self._first_whole(sorted(known, key=lambda n: losses[n - 1]))
         if not epoch:
             raise ValueError(
                 f"{self.directory} holds no whole checkpoint; choose another directory, that is "
@@ -91,7 +92,7 @@ class Checkpoint(keras.callbacks.Callback):
         self.directory.mkdir(parents=True, exist_ok=True)
         # In memory first, and not by HDF5, which crashes the interpreter where a disk is full.
         buffer = io.BytesIO()
-        np.savez(buffer, *map(np.asarray, _state(self.model)))
+        np.savez(buffer, *map(_array, _state(self.model)))
         weights = buffer.getvalue()
         with runs.aside(self._weights(epoch)) as path:
             path.write_bytes(weights)
@@ -146,18 +147,30 @@ class Checkpoint(keras.callbacks.Callback):
 
 
 def best_epoch(history: Sequence[dict[str, float]]) -> int:
-    """The epoch, counted from 1, of the least validation loss, or loss where none was held out."""
-    return 1 + min(range(len(history)), key=lambda index: _loss(history[index]))
+    """The epoch, counted from 1, of the least validation loss, or loss where none was held out.
+
+    Epochs without validation do not count beside others that have it.
+    """
+    losses = _losses(history)
+    return 1 + losses.index(min(losses))
 
 
-def _loss(logs):
-    loss = logs.get("val_loss", logs["loss"])
-    return math.inf if math.isnan(loss) else loss
+def _losses(history):
+    """The numbers that epochs are judged by; infinity where it is missing, or no number."""
+    name = "val_loss" if any("val_loss" in logs for logs in history) else "loss"
+    losses = [logs.get(name, math.inf) for logs in history]
+    return [math.inf if math.isnan(loss) else loss for loss in losses]
 
 
 def _state(model):
     """The variables of a compiled model, generators among them, and of its optimizer, in order."""
     return [*model.variables, *model.optimizer.variables]
+
+
+def _array(variable):
+    """The values of a variable as NumPy can save them, which knows no bfloat16."""
+    values = np.asarray(variable)
+    return values.astype(np.float32) if values.dtype.kind == "V" else values
 
 
 def _checksum(weights, history):

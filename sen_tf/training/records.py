@@ -41,7 +41,8 @@ class Recorder(keras.callbacks.Callback):
 class EpochLines(keras.callbacks.Callback):
     """Prints a line per epoch, and on a terminal how far the present one has come.
 
-    Off a terminal a long epoch has a line per ten per cent of the training.
+    Off a terminal a long epoch has a line per ten per cent of the training. Where Keras does not
+    know how many steps an epoch has, as of a generator, epochs are all that is told.
 
     Args:
         transitions: Transitions in an epoch.
@@ -55,21 +56,24 @@ class EpochLines(keras.callbacks.Callback):
     def on_train_begin(self, logs: Any = None) -> None:
         self.timed, self.shown = 0, 0.0
         self.begun: Any = None  # until the first batch is done
-        self.tenths = Tenths(self.params["epochs"] * self.params["steps"], lambda tenth: None)
+        self.steps = self.params["steps"] or 0
+        self.tenths = Tenths(self.params["epochs"] * self.steps, lambda tenth: None)
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self.epoch = epoch
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        if not self.steps:
+            return
         now = time.perf_counter()
         if self.begun is None:  # the first batch took the time to trace the step as well
             self.begun = now
             self.tenths.show = lambda tenth: self._show(self.now)
         else:
             self.timed += 1
-        done = self.epoch * self.params["steps"] + batch + 1
-        self.now = self._line(logs, done, f"{(batch + 1) / self.params['steps']:4.0%}")
-        if batch + 1 == self.params["steps"]:
+        done = self.epoch * self.steps + batch + 1
+        self.now = self._line(logs, done, f"{(batch + 1) / self.steps:4.0%}")
+        if batch + 1 == self.steps:
             self.tenths.shown = max(self.tenths.shown, 10 * done // self.tenths.total)
         elif not self.terminal:
             self.tenths.reach(done)
@@ -78,7 +82,7 @@ class EpochLines(keras.callbacks.Callback):
             self._show(self.now, end="\r")
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        done = (epoch + 1) * self.params["steps"]
+        done = (epoch + 1) * self.steps
         self._show(self._line(logs, done))
 
     def _line(self, logs, done, share=None):
@@ -91,8 +95,8 @@ class EpochLines(keras.callbacks.Callback):
         words += [f"skill {'/'.join(skills)}"] if skills else []
         if self.timed:
             seconds = (time.perf_counter() - self.begun) / self.timed  # per step, all included
-            words.append(f"{self.transitions / self.params['steps'] / seconds:.0f}/s")
-            left = self.params["epochs"] * self.params["steps"] - done
+            words.append(f"{self.transitions / self.steps / seconds:.0f}/s")
+            left = self.params["epochs"] * self.steps - done
             words.append(f"ETA {clock(left * seconds)}")
         return "  ".join(words)
 
@@ -130,7 +134,7 @@ class HistoryFile(keras.callbacks.Callback):
         history = [*self.checkpoint.history, {name: float(logs[name]) for name in logs}]
         rows = [{"epoch": number, **row} for number, row in enumerate(history, start=1)]
         with runs.aside(self.path) as path, open(path, "w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, rows[-1])
+            writer = csv.DictWriter(file, dict.fromkeys(name for row in rows for name in row))
             writer.writeheader()
             writer.writerows(rows)
 

@@ -12,6 +12,7 @@ report.html     all of it on one page
 logs/           TensorBoard
 checkpoint/     what training resumes from; see checkpoints.py
 memory.json     the bytes that its training episodes may take
+precision.json  the dtype policy that it began with
 .lock           which process has it
 """
 
@@ -37,6 +38,7 @@ FLAGS = "flags.cfg"
 HISTORY = "history.csv"
 REPORT = "report.html"
 MEMORY = "memory.json"
+PRECISION = "precision.json"
 LOCK = ".lock"
 # Settings that may differ when a run is taken up again.
 _FREE = {"data_dir"}
@@ -56,6 +58,7 @@ def open_run(directory: pathlib.Path, *settings_of_run: Any) -> Iterator[bool]:
     is_new = not directory.exists()
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / FLAGS
+    before = path.read_bytes() if path.exists() else None
     ours = {LOCK, _aside(path).name}
     if not path.exists() and any(entry.name not in ours for entry in directory.iterdir()):
         raise ValueError(f"{directory} is not empty and not a run; choose another --output")
@@ -65,7 +68,8 @@ def open_run(directory: pathlib.Path, *settings_of_run: Any) -> Iterator[bool]:
         if known:
             _check_flags(directory, settings_of_run)
         else:
-            (directory / MEMORY).unlink(missing_ok=True)
+            for name in (MEMORY, PRECISION):
+                (directory / name).unlink(missing_ok=True)
             with aside(path) as temporary:
                 settings.save(temporary, *settings_of_run)
         try:
@@ -74,13 +78,16 @@ def open_run(directory: pathlib.Path, *settings_of_run: Any) -> Iterator[bool]:
             if _only_prepared(directory):
                 for entry in directory.iterdir():
                     entry.unlink()
+                if before is not None:  # perhaps somebody's own
+                    path.write_bytes(before)
                 if is_new:
                     directory.rmdir()
 
 
 def _only_prepared(directory):
     """True for a run of no more than its flags: nothing was trained, and nothing can be lost."""
-    prepared = {LOCK, FLAGS, MEMORY, *(_aside(directory / name).name for name in (FLAGS, MEMORY))}
+    ours = (FLAGS, MEMORY, PRECISION)
+    prepared = {LOCK, *ours, *(_aside(directory / name).name for name in ours)}
     return all(entry.name in prepared for entry in directory.iterdir())
 
 
@@ -110,15 +117,14 @@ def _check_flags(directory, settings_of_run):
                 )
 
 
-def keep_memory(directory: pathlib.Path, memory: int) -> int:
-    """The bytes of memory that a run's episodes may take: `memory`, or as many as it began with.
+def keep(path: pathlib.Path, value: Any) -> Any:
+    """The value that a run began with, and goes on with wherever it is taken up: `value` at first.
 
-    The order of episodes that are streamed depends on them; a run that is taken up again goes on in
-    the same order, however much is free by then.
+    The order of episodes that are streamed depends on the bytes of memory that were free, and the
+    optimizer's state on the precision that the machine is best at.
     """
-    path = directory / MEMORY
     if not path.exists():
-        write_json(path, memory)
+        write_json(path, value)
     return json.loads(path.read_text(encoding="utf-8"))
 
 
@@ -128,16 +134,23 @@ def open_model(
     """The model of a run's directory or of a file, and the directory that it lies in.
 
     Raises:
-        UsageError: If neither is given, or there is no model.
+        UsageError: If neither is given, there is no model, or the run is not finished.
     """
     if not (run or model_file):
         raise settings.UsageError("give --run=DIR (what sen_tf.train wrote) or --model_file=FILE")
     path = pathlib.Path(model_file or pathlib.Path(run or "") / MODEL)
+    if run and path.is_file() and not (metrics := path.with_name(METRICS)).is_file():
+        raise settings.UsageError(
+            f"{run} is not a finished run: there is no {metrics}; the command that began it ends it"
+        )
     if not path.is_file():
         what = f"{run} is not a finished run" if run else "no such file"
         raise settings.UsageError(f"{what}: there is no {path}")
     try:
-        return keras.models.load_model(path), path.parent
+        model = keras.models.load_model(path)
+        if not hasattr(model, "rollout"):
+            raise TypeError(f"it is a {type(model).__name__}")
+        return model, path.parent
     except Exception as error:
         reason = str(error).strip().splitlines()[0]
         command = _command_of(run) if run else None

@@ -166,7 +166,9 @@ def test_a_shard_of_another_dataset(tmp_path, board, name, value):
 def test_a_damaged_shard_is_named(tmp_path, board):
     path = write_shards(tmp_path, board, 2)[1]
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(DatasetError, match=f"Cannot use {path}: it cannot be read as a whole") as caught:
+    with pytest.raises(
+        DatasetError, match=f"Cannot use {path}: it cannot be read as a whole"
+    ) as caught:
         read_episodes(tmp_path / "set-*.h5", "board")
     assert "--output" not in str(caught.value)  # it may be anybody's
 

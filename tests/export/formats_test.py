@@ -166,3 +166,13 @@ def test_what_litert_cannot_hold_is_named(tmp_path):
     archive.write_out(str(tmp_path / "model"), verbose=False)
     with pytest.raises(ValueError, match="--format=litert cannot hold the endpoint `turn`"):
         converters.to_litert(tmp_path / "model", ["twice", "turn"])
+
+
+def test_a_list_of_models_for_the_server_stays(tmp_path):
+    tf_serving.write_config(tmp_path, "world")
+    config = tmp_path / "models.config"
+    config.write_text(config.read_text() + "# and another one\n")
+    tf_serving.write_config(tmp_path, "world")
+    assert config.read_text().endswith("# and another one\n")
+    tf_serving.write_config(tmp_path, "renamed")
+    assert '"/models/renamed"' in config.read_text() and "another" not in config.read_text()

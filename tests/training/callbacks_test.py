@@ -172,3 +172,26 @@ def test_the_table_of_epochs_goes_on_after_a_restart(tmp_path):
     checkpoint.history = [{"loss": 2.0}]
     file.on_epoch_end(1, {"loss": np.float32(0.5)})
     assert (tmp_path / "history.csv").read_text().split() == ["epoch,loss", "1,2.0", "2,0.5"]
+
+
+def test_epochs_of_unknown_length_are_told(capsys):
+    lines = callbacks.EpochLines(transitions=1000)
+    lines.set_params({"epochs": 2, "steps": None})
+    lines.on_train_begin()
+    lines.on_epoch_begin(1)
+    lines.on_train_batch_end(0, {"loss": 0.2})
+    lines.on_epoch_end(1, {"loss": 0.25})
+    assert capsys.readouterr().out == "epoch 2/2  loss .250\n"
+
+
+def test_epochs_without_validation_do_not_win(tmp_path):
+    model, checkpoint = make_model(), checkpoints.Checkpoint(tmp_path)
+    file = callbacks.HistoryFile(tmp_path / "history.csv", checkpoint)
+    x = np.random.default_rng(0).normal(size=(8, 3)).astype("float32")
+    validation = (x, 100 + x[:, :1])
+    how = {"validation_data": validation, "validation_freq": 2, "epochs": 5, "verbose": 0}
+    model.fit(x, x[:, :1], callbacks=[file, checkpoint], **how)
+    validated = [epoch for epoch, row in enumerate(checkpoint.history, 1) if "val_loss" in row]
+    assert validated == [2, 4] and checkpoint.load_best(model) in validated
+    header, *rows = (tmp_path / "history.csv").read_text().splitlines()
+    assert set(header.split(",")) == {"epoch", "loss", "val_loss"} and len(rows) == 5

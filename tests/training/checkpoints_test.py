@@ -208,3 +208,19 @@ def test_a_full_disk_is_one_line_and_damages_nothing(trained, size, capsys):
 def test_the_best_epoch_is_of_least_loss_and_never_one_that_is_none(key):
     rows = [{"loss": 9.0, key: value} for value in (float("nan"), 3.0, 2.0, 2.0)]
     assert checkpoints.best_epoch(rows) == 3
+
+
+def test_weights_in_bfloat16_come_back(tmp_path):
+    def make():
+        model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4, dtype="bfloat16")])
+        model.compile("adam", "mse", jit_compile=False)
+        return model
+
+    model = make()
+    checkpoint = checkpoints.Checkpoint(tmp_path)
+    x = np.random.default_rng(0).normal(size=(8, 3))
+    model.fit(x, np.ones((8, 4)), callbacks=[checkpoint], verbose=0)
+    again = make()
+    assert checkpoints.Checkpoint(tmp_path).restore(again) == 1
+    for ours, theirs in zip(again.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours.astype(float), theirs.astype(float))

@@ -2,6 +2,7 @@
 
 import importlib
 import pathlib
+import random
 import subprocess
 import sys
 
@@ -12,6 +13,7 @@ import tensorflow as tf
 
 from sen_tf import decode, export
 from sen_tf.datasets import Episodes, EpisodeStream, Subset
+from sen_tf.distribution import devices
 from sen_tf.experiments import decoding, training_run, world_models
 from sen_tf.training import checkpoints, fitting, runs
 
@@ -145,3 +147,27 @@ class Strategy:
     def distribute_datasets_from_function(self, feed):
         context = tf.distribute.InputContext(1, 0, self.num_replicas_in_sync)
         return feed(context)
+
+
+def test_a_run_goes_on_in_the_precision_that_it_began_with(tmp_path, monkeypatch, capsys):
+    """It was begun on a machine with a GPU."""
+    command = [*TINY, *places(tmp_path, "moved")]
+    save = checkpoints.Checkpoint.on_epoch_end
+
+    def interrupt(self, epoch, logs=None):
+        save(self, epoch, logs)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints.Checkpoint, "on_epoch_end", interrupt)
+        patch.setattr(devices, "has_gpu", lambda: True)
+        patch.setattr("sys.argv", ["/somewhere/sweep.py"])
+        with pytest.raises(KeyboardInterrupt):
+            train.main(command)
+        assert "interrupted; the same call resumes it" in capsys.readouterr().out
+    state = random.getstate()
+    train.main(command)
+    assert random.getstate() == state
+    assert (tmp_path / "moved" / "precision.json").read_text() == '"mixed_float16"\n'
+    finished = training_run.Run(tmp_path / "moved", {}, []).model
+    assert finished.dtype_policy.name == "mixed_float16"

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -125,6 +126,24 @@ def test_a_model_of_an_older_version_is_refused_with_the_command_that_makes_a_ne
     model.get_config = lambda: config
     model.save(tmp_path / runs.MODEL)
     settings.save(tmp_path / runs.FLAGS, *world_models.choose(["--env=shapes", "--preset=quick"]))
+    (tmp_path / runs.METRICS).touch()
     command = "--env=shapes --preset=quick --recipe=fast --model=sen --seed=1"
     with pytest.raises(settings.UsageError, match=f"make a new one with: python -m .*{command}"):
         runs.open_model(tmp_path)
+
+
+def test_what_somebody_wrote_into_a_folder_stays_where_a_command_fails(tmp_path):
+    (tmp_path / runs.FLAGS).write_text("# mine\n--env=shapes\n")
+    with pytest.raises(OSError), runs.open_run(tmp_path, *world_models.choose([])):
+        raise OSError("the data are not there")
+    assert [path.name for path in tmp_path.iterdir()] == [runs.FLAGS]
+    assert (tmp_path / runs.FLAGS).read_text() == "# mine\n--env=shapes\n"
+
+
+def test_a_run_without_scores_is_not_finished(tmp_path):
+    model = tmp_path / runs.MODEL
+    keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]).save(model)
+    with pytest.raises(settings.UsageError, match="not a finished run: there is no .*json"):
+        runs.open_model(tmp_path)
+    with pytest.raises(settings.UsageError, match="not a saved world model: it is a Sequential"):
+        runs.open_model(None, model)

@@ -9,6 +9,7 @@ import pkgutil
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from sen_tf import layers, testing
 from sen_tf.layers.plain import plain
@@ -54,6 +55,18 @@ def test_plain_form(name):
     assert "sen_tf" not in json.dumps(keras.saving.serialize_keras_object(written))
     expected, found = (np.asarray(network(arrays)) for network in (model, written))
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("name", FIRST_ROWS)
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
+def test_gradients_are_dense(name, dtype):
+    """Of a sparse one, rows that are listed twice are squared each by itself in Adam."""
+    case = ROWS[name]
+    layer = case.built(dtype)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(tf.cast(case.call(layer), "float32"))
+    gradients = tape.gradient(loss, layer.trainable_variables)
+    assert all(not isinstance(gradient, tf.IndexedSlices) for gradient in gradients)
 
 
 MODULES = [module.name for module in pkgutil.iter_modules(layers.__path__, "sen_tf.layers.")]

@@ -176,7 +176,8 @@ class GroupAttention2D(keras.layers.Layer):
         query, key = (precise(self, x) for x in (query / math.sqrt(query.shape[-1]), key))
         logits = ops.matmul(query, ops.transpose(key, (0, 1, 2, 4, 3)))
         index = _relative_positions(self.group, window, self._side, self.mode)
-        logits += ops.transpose(ops.take(positions, index, axis=0), (2, 0, 1))
+        # Transposed first: of rows of a variable the gradient is sparse, see `GroupDense.expand`.
+        logits += ops.take(ops.transpose(positions), index, axis=1)
         if shift:
             tokens = logits.shape[-1] // math.prod(window)
             logits += constant(_wrapped(grid, window[0], tokens), logits)[:, None]

@@ -34,7 +34,9 @@ class CircleConv2D(Windowed, KernelAndBias):
         group: `"SO2"` or `"O2"`.
         filters: Number of output channels.
         kernel_size: Side of the square kernel in pixels, odd or even, or the pair of both sides.
-        frequencies: L, the highest frequency of the output.
+        frequencies: L, the highest frequency of the output. From frequency k a kernel reaches
+            those up to k + q, of q = 1 for a side of 2 pixels, 2 for 3 or 4, and beyond that the
+            side less 3: higher ones are 0, such as the third of images at a side of 5.
         strides: Step of the window in pixels, or the pair of both steps. Above 1 the image is
             blurred before pixels are left out.
         padding: `"valid"` or `"same"`.
@@ -53,9 +55,9 @@ class CircleConv2D(Windowed, KernelAndBias):
             would not commute with quarter turns, and kernels of more than 64 MiB.
 
     Example:
-        >>> layer = CircleConv2D("O2", 16, kernel_size=5, frequencies=3)
+        >>> layer = CircleConv2D("O2", 16, kernel_size=5, frequencies=2)
         >>> layer(keras.ops.ones((2, 65, 65, 3))).shape
-        TensorShape([2, 61, 61, 8, 16])
+        TensorShape([2, 61, 61, 6, 16])
 
     Reference: Weiler and Cesa (2019), sections 2.3 and 2.6.
     """

@@ -121,7 +121,7 @@ class DepthwiseGroupConv2D(WithTurnedKernel, GroupKernel):
         )
         x = self.turned.prepared(reshape(inputs, *grid, order * channels), self.strides)
         x = with_weights(conv, self.plain_weights(), x)
-        return reshape(x, *self.compute_output_shape(inputs.shape)[1:])
+        return self.plain_activation(reshape(x, *self.compute_output_shape(inputs.shape)[1:]))
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         channels = input_shape[-1] * self.depth_multiplier

@@ -130,11 +130,13 @@ class GroupKernel(KernelAndBias):
 
     def plain_arguments(self) -> dict[str, Any]:
         """Arguments of the layer of Keras whose kernel is the expanded one."""
-        return {
-            "activation": self.activation,
-            "use_bias": self.use_bias,
-            "dtype": self.dtype_policy,
-        }
+        return {"use_bias": self.use_bias, "dtype": self.dtype_policy}
+
+    def plain_activation(self, outputs: Tensor) -> Tensor:
+        """The activation as a layer of Keras: over channels, such as softmax, by each element."""
+        if self.activation is keras.activations.linear:
+            return outputs
+        return keras.layers.Activation(self.activation, dtype=self.dtype_policy)(outputs)
 
     @property
     def output_parts(self) -> int:

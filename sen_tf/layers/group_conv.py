@@ -130,7 +130,7 @@ class _GridConv2D(WithTurnedKernel, ExpandedKernel):
         )
         x = reshape(inputs, *grid, order * channels) if self.regular_input else inputs
         x = with_weights(conv, self.plain_weights(), self.turned.prepared(x, self.strides))
-        return reshape(x, *self.compute_output_shape(inputs.shape)[1:])
+        return self.plain_activation(reshape(x, *self.compute_output_shape(inputs.shape)[1:]))
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         group = (self.group.order,) if self.regular_output else ()

@@ -71,7 +71,8 @@ class GroupDense(ExpandedKernel):
         *points, order, channels = inputs.shape[1:]
         dense = keras.layers.Dense(order * self.filters, **self.plain_arguments())
         x = reshape(inputs, *points, order * channels)
-        return reshape(with_weights(dense, self.plain_weights(), x), *points, order, self.filters)
+        x = with_weights(dense, self.plain_weights(), x)
+        return self.plain_activation(reshape(x, *points, order, self.filters))
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (*input_shape[:-1], self.filters)

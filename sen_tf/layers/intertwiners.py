@@ -38,7 +38,11 @@ class _Door(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         name = self.representation.name
-        if representations.get(name, self.group) != self.representation:
+        try:
+            found = representations.get(name, self.group)
+        except ValueError:
+            found = None
+        if found != self.representation:
             raise ValueError(
                 f"{type(self).__name__} `{self.name}` cannot be saved: `representation` {name!r} "
                 f"is not what that name makes; write it as a permutation or a sum of named ones."

@@ -49,6 +49,7 @@ class IrrepsMixing(keras.layers.Layer):
                 name=f"kernel_{part}",
                 shape=(count, self.filters),
                 initializer=arguments.fresh(self.kernel_initializer),
+                autocast=False,  # kernels of convolutions are made in float32
             )
             for part, count in enumerate(channels)
         ]

@@ -27,7 +27,7 @@ def plain(model: keras.Model) -> keras.Model:
 
     Raises:
         ValueError: For a layer that has weights and is neither Keras' own nor has a method `plain`,
-            and for features of unknown size.
+            for one in a wrapper other than `TimeDistributed`, and for features of unknown size.
     """
     return _rewritten(model, model.name)
 
@@ -40,7 +40,9 @@ def plain_call(
         return layer.plain(*inputs, **arguments)
     if isinstance(layer, keras.Model):
         return _rewritten(layer, name=None)(*inputs)
-    if type(layer).__module__.split(".")[0] == "keras":
+    if isinstance(layer, keras.layers.Wrapper) and not _is_of_keras(layer):
+        return _wrapped(layer, inputs[0])(*inputs, **arguments)
+    if _is_of_keras(layer):
         # Anew, under a name that is free: names that come out of a file may be taken.
         copy = type(layer).from_config({**layer.get_config(), "name": None})
         weights = layer.get_weights() if isinstance(layer, keras.layers.Layer) else []
@@ -52,6 +54,23 @@ def plain_call(
             "weights."
         )
     return layer.call(*inputs, **arguments)
+
+
+def _is_of_keras(layer):
+    """True for a layer or operation of Keras' own that holds no other layers."""
+    held = layer._flatten_layers() if isinstance(layer, keras.layers.Layer) else [layer]
+    return all(type(each).__module__.split(".")[0] == "keras" for each in held)
+
+
+def _wrapped(layer, x):
+    """A wrapper of Keras around the plain form of its layer."""
+    if not isinstance(layer, keras.layers.TimeDistributed):
+        raise ValueError(
+            f"`plain` expected no layer of {type(layer.layer).__module__.split('.')[0]} in a "
+            f"{type(layer).__name__}; received one in `{layer.name}`."
+        )
+    inputs = keras.Input(x.shape[2:], dtype=x.dtype)
+    return keras.layers.TimeDistributed(keras.Model(inputs, plain_call(layer.layer, inputs)))
 
 
 def with_weights(
@@ -94,11 +113,17 @@ def constant(array: npt.ArrayLike, like: Tensor) -> Tensor:
 
 
 def _rewritten(model, name):
-    graph = keras.Model(_unpacked(model.inputs), _unpacked(model.outputs), name=name)
+    graph = model_like(model, model.inputs, model.outputs, name)
     return keras.models.clone_model(
         graph, clone_function=lambda layer: layer, call_function=plain_call
     )
 
 
-def _unpacked(tensors):
-    return tensors[0] if len(tensors) == 1 else tensors
+def model_like(
+    model: keras.Model, inputs: Sequence[Tensor], outputs: Sequence[Tensor], name: str | None
+) -> keras.Model:
+    """A functional model that takes and returns tensors in the lists and dicts of another."""
+    if isinstance(model, keras.Sequential):
+        return keras.Model(inputs[0], outputs[0], name=name)
+    pack = keras.tree.pack_sequence_as
+    return keras.Model(pack(model.input, inputs), pack(model.output, outputs), name=name)

@@ -153,7 +153,8 @@ class GroupConvTranspose2D(WithTurnedKernel, ExpandedKernel):
             **self.plain_arguments(),
         )
         x = with_weights(conv, self.plain_weights(), reshape(inputs, *grid, order * channels))
-        return reshape(self._trimmed(x), *self.compute_output_shape(inputs.shape)[1:])
+        x = reshape(self._trimmed(x), *self.compute_output_shape(inputs.shape)[1:])
+        return self.plain_activation(x)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         beyond = self.kernel_size - self.strides - self._cut

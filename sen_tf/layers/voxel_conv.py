@@ -98,9 +98,12 @@ class _VoxelConv3D(Windowed, ExpandedKernel):
     def expand(self, kernel: Tensor) -> Tensor:
         """The kernel of the ordinary convolution: (k, k, k, parts * channels, parts * filters)."""
         *positions, inputs, outputs = self._table.shape
-        kernel = ops.take(ops.cast(kernel, self.compute_dtype), self._table, axis=0)
+        channels = kernel.shape[-2]
+        # Flattened first, for the optimizer: see `GroupDense.expand`.
+        kernel = ops.reshape(ops.cast(kernel, self.compute_dtype), (kernel.shape[0], -1))
+        kernel = ops.take(kernel, self._table, axis=0)
+        kernel = ops.reshape(kernel, (*self._table.shape, channels, self.filters))
         kernel = ops.transpose(kernel, (0, 1, 2, 3, 5, 4, 6))
-        channels = kernel.shape[4]
         return ops.reshape(kernel, (*positions, inputs * channels, outputs * self.filters))
 
     def call(self, inputs: Tensor) -> Tensor:
@@ -139,7 +142,7 @@ class _VoxelConv3D(Windowed, ExpandedKernel):
         if self.has_input_axis:
             x = reshape(x, *x.shape[1:4], x.shape[4] * x.shape[5])
         x = with_weights(conv, self.plain_weights(), x)
-        return reshape(x, *self.compute_output_shape(inputs.shape)[1:])
+        return self.plain_activation(reshape(x, *self.compute_output_shape(inputs.shape)[1:]))
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         parts = (self.output_parts,) if self.has_output_axis else ()

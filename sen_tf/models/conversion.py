@@ -13,6 +13,7 @@ import numpy as np
 
 from sen_tf.groups import GroupLike
 from sen_tf.layers import GroupPooling
+from sen_tf.layers.plain import model_like
 from sen_tf.models import network_parts
 from sen_tf.models.counterparts import Counterparts, base_arguments, copy, is_per_channel
 from sen_tf.models.output_makers import makers
@@ -68,7 +69,7 @@ def convert(model: keras.Model, group: GroupLike, match: str = "compute") -> ker
     outputs = [_without_group(x) for x in new.outputs]
     for output, found, layers in zip(model.outputs, outputs, made_by, strict=True):
         _check_output(output, found, layers)
-    return _model_like(model, new.inputs, outputs, model.name)
+    return model_like(model, new.inputs, outputs, model.name)
 
 
 def _check(model):
@@ -137,7 +138,7 @@ class _Converter:
             clone_function=lambda layer: layer,
             call_function=self._call,
         )
-        return _model_like(model, inputs, new.outputs, name)
+        return model_like(model, inputs, new.outputs, name)
 
     def _call(self, layer, *inputs, **arguments):
         arguments = {name: value for name, value in arguments.items() if value is not None}
@@ -261,14 +262,6 @@ def _input(tensor, shape):
     """A new input of another shape, and otherwise like that of a model."""
     config = tensor._keras_history.operation.get_config()
     return keras.layers.InputLayer.from_config({**config, "batch_shape": shape}).output
-
-
-def _model_like(model, inputs, outputs, name):
-    """A functional model that takes and returns tensors in the same lists and dicts."""
-    if isinstance(model, keras.Sequential):
-        return keras.Model(inputs[0], outputs[0], name=name)
-    pack = keras.tree.pack_sequence_as
-    return keras.Model(pack(model.input, inputs), pack(model.output, outputs), name=name)
 
 
 def _name(layer):

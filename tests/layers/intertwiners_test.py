@@ -201,6 +201,8 @@ def test_a_representation_without_a_string_works(make):
     assert_equivariant(
         make("D4", rho), (3, 8, 2) if regular else (3, 2), "D4", acts[regular], acts[not regular]
     )
+    with pytest.raises(ValueError, match="`door` cannot be saved: `representation` 'turned'"):
+        make("D4", rho, name="door").get_config()
 
 
 @pytest.mark.parametrize("rank, axes", [(0, ()), (1, (3,)), (2, (3, 3))])

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 
+from sen_tf import layers
 from sen_tf.experiments import networks
 from sen_tf.export.precision import in_float32
 from sen_tf.layers.plain import plain
@@ -96,3 +97,56 @@ def test_features_of_unknown_size_are_refused():
     model = keras.Sequential([keras.Input((None, None, 3)), LiftingConv2D("C4", 2, 1)])
     with pytest.raises(ValueError, match="known sizes"):
         plain(model)
+
+
+def shares(x):
+    """A softmax over channels, also of more axes than TensorFlow's takes."""
+    return keras.ops.exp(x) / keras.ops.sum(keras.ops.exp(x), axis=-1, keepdims=True)
+
+
+@pytest.mark.parametrize(
+    ("shape", "layer"),
+    [
+        ((4, 3), layers.GroupDense("C4", 8, activation=shares)),
+        ((7, 7, 3), layers.LiftingConv2D("C4", 4, 3, activation=shares)),
+        ((7, 7, 4, 3), layers.GroupConv2D("C4", 4, 3, activation=shares)),
+        ((7, 7, 4, 3), layers.ProjectionConv2D("C4", 4, 3, activation=shares)),
+        ((5, 5, 4, 3), layers.GroupConvTranspose2D("C4", 4, 3, activation=shares)),
+        ((7, 7, 4, 3), layers.DepthwiseGroupConv2D("C4", 3, activation=shares)),
+        ((3, 3, 3, 2), layers.LiftingConv3D("C4", 4, 3, activation=shares)),
+        ((3, 3, 3, 6, 2), layers.GroupConv3D("C4", 4, 3, activation=shares)),
+        ((7, 7, 4, 3), layers.RelaxedGroupConv2D("C4", 4, 3, activation=shares)),
+    ],
+    ids=lambda value: getattr(value, "name", ""),
+)
+def test_an_activation_over_channels_stays_one(shape, layer):
+    model = keras.Sequential([keras.Input(shape), layer])
+    x = np.random.default_rng(0).normal(size=(2, *shape)).astype("float32")
+    np.testing.assert_allclose(np.sum(model(x), axis=-1), 1, rtol=1e-5)
+    np.testing.assert_allclose(plain(model)(x), model(x), rtol=1e-4, atol=1e-6)
+
+
+def test_layers_in_wrappers_are_written_out_or_refused():
+    lifting = layers.LiftingConv2D("C4", 2, 3)
+    video = keras.layers.TimeDistributed(lifting)
+    model = keras.Sequential([keras.Input((5, 9, 9, 3)), video])
+    written = plain(model)
+    assert "sen_tf" not in json.dumps(keras.saving.serialize_keras_object(written))
+    x = np.random.default_rng(0).normal(size=(2, 5, 9, 9, 3)).astype("float32")
+    np.testing.assert_allclose(written(x), model(x), rtol=1e-4, atol=1e-5)
+    normed = keras.layers.SpectralNormalization(layers.GroupDense("C4", 2))
+    with pytest.raises(ValueError, match="no layer of sen_tf in a SpectralNormalization"):
+        plain(keras.Sequential([keras.Input((4, 3)), normed]))
+
+
+def test_dicts_and_lists_stay_what_they_are():
+    images, numbers = keras.Input((4, 3), name="images"), keras.Input((2,), name="numbers")
+    y = layers.GroupDense("C4", 2)(images)
+    outputs = {"a": y, "b": [2 * y, numbers]}
+    model = keras.Model({"images": images, "numbers": numbers}, outputs)
+    x = {"images": np.ones((1, 4, 3), "float32"), "numbers": np.ones((1, 2), "float32")}
+    found, expected = plain(model)(x), model(x)
+    keras.tree.assert_same_structure(found, expected)
+    keras.tree.map_structure(np.testing.assert_allclose, found, expected)
+    single = keras.Model(images, {"a": y})
+    assert list(plain(single)(x["images"])) == ["a"]

@@ -184,6 +184,17 @@ def test_a_network_of_a_larger_group_is_asked_of_a_smaller_one():
         assert report.is_exact and report.layers[0].field == "regular D4 on pixels"
 
 
+@pytest.mark.parametrize("group", ["D4", "C4", "C2", "D1"])
+def test_a_plain_convolution_behind_another_group_is_named(group):
+    image = keras.Input((9, 9, 3))
+    x = GroupPooling()(LiftingConv2D("D4", 4, 3)(image))
+    model = keras.Model(image, layers.Conv2D(2, 3, name="guilty")(x))
+    report = explain(planted.randomized(model), planted.images(model), group)
+    assert (
+        report.culprit.layer == "guilty" and "its kernel is not the same" in report.culprit.reason
+    )
+
+
 def test_a_network_of_a_smaller_group_is_named():
     model = planted.chain()
     report = explain(model, planted.images(model), "D4")

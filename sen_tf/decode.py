@@ -79,9 +79,10 @@ def main(arguments):
     print(f"wrote {path}")
     drawn[0].parent.mkdir(exist_ok=True)
     names = drawing.action_names(cache.make_env(environment), episodes.actions)
+    true, decoded = (x[:, : drawing.LONGEST + 1] for x in (episodes.observations, imagined))
     for draw, file in zip((figures.draw_decoded, figures.animate), drawn, strict=True):
         unseen = world_models.unseen_actions(chosen)
-        print(f"wrote {draw(episodes.observations, imagined, file, names, unseen)}")
+        print(f"wrote {draw(true, decoded, file, names, unseen)}")
     runs.log_figures(directory, drawn[:1])
     print(f"wrote {report.write_report(directory)}")
 

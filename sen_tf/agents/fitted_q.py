@@ -22,12 +22,15 @@ class Transitions(NamedTuple):
         actions: Numbers of actions `(n,)`.
         rewards: `(n,)`.
         next_states: `(n, size)`.
+        ends: Whether the episode is over then, with nothing to come, `(n,)`; None for nowhere. One
+            that is only cut off, as by a limit of time, is not over.
     """
 
     states: np.ndarray
     actions: np.ndarray
     rewards: np.ndarray
     next_states: np.ndarray
+    ends: np.ndarray | None = None
 
 
 def fit(
@@ -62,9 +65,9 @@ def fit(
     optimizer.build(values.trainable_variables)
 
     @tf.function
-    def improve(state, action, reward, next_state):
+    def improve(state, action, reward, next_state, goes_on):
         best = tf.reduce_max(target(next_state), axis=1)
-        wanted = reward + discount * tf.cast(best, reward.dtype)
+        wanted = reward + discount * goes_on * tf.cast(best, reward.dtype)
         with tf.GradientTape() as tape:
             value = tf.gather(values(state), action, axis=1, batch_dims=1)
             loss = tf.reduce_mean(tf.square(tf.cast(value, reward.dtype) - wanted))
@@ -77,9 +80,17 @@ def fit(
         np.asarray(x, np.float32)
         for x in (transitions.states, transitions.rewards, transitions.next_states)
     )
+    ends = np.zeros(len(states)) if transitions.ends is None else transitions.ends
+    goes_on = 1 - np.asarray(ends, np.float32)
     for _ in range(steps):
         rows = rng.integers(0, len(states), batch_size)
-        improve(states[rows], transitions.actions[rows], rewards[rows], next_states[rows])
+        improve(
+            states[rows],
+            transitions.actions[rows],
+            rewards[rows],
+            next_states[rows],
+            goes_on[rows],
+        )
 
 
 def _check(transitions, discount, batch_size):
@@ -88,6 +99,7 @@ def _check(transitions, discount, batch_size):
         raise ValueError("Expected `transitions` to hold some; received none.")
     size = np.shape(transitions.states)[1:]
     shapes = {"states": size, "actions": (), "rewards": (), "next_states": size}
+    shapes |= {} if transitions.ends is None else {"ends": ()}
     for name, shape in shapes.items():  # a column of rewards would be spread over all of a batch
         given = np.asarray(getattr(transitions, name))
         if given.shape != (count, *shape):

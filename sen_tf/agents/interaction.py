@@ -51,11 +51,12 @@ def play(
         options: What `reset` is given.
     """
     observation, _ = env.reset(options=options)
-    seen, done, rewards = [np.ravel(observation)], [], []
+    # Copies: an environment may write the next observation over the one before.
+    seen, done, rewards = [np.array(observation).ravel()], [], []
     for _ in range(longest):
-        done.append(act(seen[-1]))
+        done.append(np.array(act(seen[-1])))
         observation, reward, *_ = env.step(done[-1])
-        seen.append(np.ravel(observation))
+        seen.append(np.array(observation).ravel())
         rewards.append(float(reward))
     return Pieces(np.array(seen), np.array(done), np.array(rewards))
 

@@ -97,7 +97,7 @@ def report(
         "paper": experiment.paper,
         "command": _command(arguments),
         "seeds": sorted({result["seed"] for result in done}),
-        "budget": {arm: _budget(each[0], experiment) for arm, each in results.items()},
+        "budget": {arm: _budget(each, experiment) for arm, each in results.items()},
         "date": max(result["date"] for result in done),
         "machine": _each(result["machine"] for result in done),
         "versions": {
@@ -115,10 +115,19 @@ def _values(results, name):
     return {seed: float(value) for seed, value in found.items() if value is not None}
 
 
-def _budget(result, experiment):
-    """The entries of a run's `found` beside the metrics."""
-    found = result["found"].items()
-    return {name: value for name, value in found if name not in experiment.metrics}
+def _budget(results, experiment):
+    """The entries of `found` beside the metrics, of all runs of an arm."""
+    found = [result["found"] for result in results]
+    names = dict.fromkeys(name for each in found for name in each if name not in experiment.metrics)
+    return {name: _together([each[name] for each in found if name in each]) for name in names}
+
+
+def _together(values):
+    """A value that all runs have; else all texts, or the range of numbers."""
+    if len(set(values)) == 1:
+        return values[0]
+    texts = any(isinstance(value, str) for value in values)
+    return _each(map(str, values)) if texts else f"{min(values):,} to {max(values):,}"
 
 
 def _each(texts):

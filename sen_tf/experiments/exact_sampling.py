@@ -15,7 +15,7 @@ import numpy as np
 
 from sen_tf.experiments.experiment import Experiment, Metric
 from sen_tf.planning import sampling
-from sen_tf.settings import setting
+from sen_tf.settings import UsageError, setting
 
 HORIZON = 15
 
@@ -25,7 +25,7 @@ class ExactSampling:
     """Starts and samples."""
 
     starts: int = setting(30, "Starts of the point mass.", at_least=1)
-    samples: int = setting(64, "Sequences drawn per iteration, a multiple of 8.", at_least=8)
+    samples: int = setting(64, "Sequences drawn per iteration, a multiple of 16.", at_least=16)
 
 
 def dihedral(turns: int) -> np.ndarray:
@@ -108,6 +108,8 @@ def plan(
 def run(arm: str, settings: Sequence[Any], seed: int, directory: pathlib.Path) -> dict[str, Any]:
     """The greatest error per group and limit; see `Experiment.run`."""
     (asked,) = settings
+    if asked.samples % len(GROUPS["d8"]):
+        raise UsageError(f"--samples is a multiple of 16, as D8 has elements, not {asked.samples}")
     starts = np.random.default_rng(seed).uniform(-1, 1, (asked.starts, 2, 2))
     found = {}
     for group, matrices in GROUPS.items():

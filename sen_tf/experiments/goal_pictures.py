@@ -24,11 +24,12 @@ from sen_tf.envs import EnvLike
 from sen_tf.experiments import goal_planning, goal_tasks, training_run, world_models
 from sen_tf.experiments.experiment import RESULT, Experiment, Metric
 from sen_tf.experiments.goal_planning import Planning
-from sen_tf.settings import setting
+from sen_tf.settings import UsageError, setting
 
 ENVIRONMENTS = ("shapes", "cubes", "rush_hour", "teapot", "reacher")
 MODELS = ("sen", "nonequivariant")
 ANYWHERE, FARTHEST = "uniform", "8"
+DISTANCES = ("1", "4", "8", ANYWHERE)
 SIMULATED = "reacher"
 """The environment where planning with the simulator itself is told beside that with a model."""
 SPLIT = "4"
@@ -41,8 +42,8 @@ class GoalPictures:
 
     preset: str = setting("laptop", "Size of the training.", choices=world_models.PRESETS)
     moves: list = setting(
-        ["1", "4", "8", ANYWHERE],
-        "How many moves goals are away: numbers, and uniform for anywhere on a board.",
+        list(DISTANCES),
+        "How many moves goals are away: 1, 4, 8, and uniform for anywhere on a board.",
     )
     tasks: int = setting(100, "Tasks per distance.", at_least=1)
     tasks_seed: int = setting(11, "Seed of the tasks, which no choice of settings looked at.")
@@ -52,6 +53,9 @@ class GoalPictures:
 def run(arm: str, settings: Sequence[Any], seed: int, directory: pathlib.Path) -> dict[str, Any]:
     """Trains a model and lets it act; see `Experiment.run`."""
     goals, planning = settings
+    for name in goals.moves:
+        if name not in DISTANCES:
+            raise UsageError(f"--moves of this table are of {', '.join(DISTANCES)}, not {name}")
     env, model = arm.split("-")
     flags = {"env": env, "model": model, "preset": goals.preset, "seed": seed}
     flags["data_dir"] = goals.data_dir
@@ -97,7 +101,7 @@ def draw(directory: pathlib.Path) -> list[pathlib.Path]:
             found = [r["found"] for r in results if r["arm"] == f"{env}-{model}"]
             means = {
                 name: [f[f"success_{name}"] for f in found]
-                for name in ("1", "4", "8", ANYWHERE)
+                for name in DISTANCES
                 if found and f"success_{name}" in found[0]
             }
             labels = ["anywhere" if name == ANYWHERE else name for name in means]

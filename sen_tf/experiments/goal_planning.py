@@ -169,11 +169,11 @@ class Planner:
 
         radius, size = (np.pi, 3) if self._rotates else (1.0, self.env.action_space.shape[0])
 
-        def values(vectors):
-            return -_nearest(self.step, distances, state, goal, decode(vectors))
+        def on_the_way(vectors):
+            return _on_the_way(self.step, distances, state, goal, decode(vectors))
 
         drawn = planning.mppi(
-            values,
+            lambda vectors: -on_the_way(vectors).min(axis=0),
             np.zeros((horizon, size)),
             rng=self.rng,
             samples=DRAWN,
@@ -182,12 +182,14 @@ class Planner:
             radius=radius,
             deviations=(radius / 2, radius / 20),
         )
-        return Plan(decode(drawn.mean), bool(values(drawn.mean[None])[0] > -REACHED))
+        ((*passed,),) = on_the_way(drawn.mean[None]).T  # what follows the nearest is noise
+        nearest = int(np.argmin(passed))
+        return Plan(decode(drawn.mean[: nearest + 1]), bool(passed[nearest] < REACHED))
 
     def _in_bounds(self, vectors):
         """Actions within the bounds of the environment, of numbers from -1 to 1."""
         low, high = self.env.action_space.low, self.env.action_space.high
-        return (low + (high - low) * (vectors + 1) / 2).astype(np.float32)
+        return np.clip(low + (high - low) * (vectors + 1) / 2, low, high).astype(np.float32)
 
     @property
     def _rotates(self):
@@ -229,9 +231,11 @@ def moves_of(
     for number in range(count):
         if number % APIECE == 0 or ended:
             image, info = env.reset(seed=int(rng.integers(2**31)))
+            image = np.array(image)  # a copy: the next one may be drawn over it
         drawn = None if allowed is None else rng.choice(allowed)
         action = env.action_space.sample() if drawn is None else own.as_taken(env, drawn)
         then, _, terminated, truncated, told = env.step(action)
+        then = np.array(then)
         ended = terminated or truncated
         if not np.array_equal(then, image):
             before.append(image)
@@ -288,7 +292,7 @@ def _simulated_error(env, task, budget, horizon, rng):
     mean = np.zeros((horizon, env.action_space.shape[0]))
 
     def values(sequences):
-        return -_nearest(env.step_states, env.goal_errors, state, goal, sequences)
+        return -_on_the_way(env.step_states, env.goal_errors, state, goal, sequences).min(axis=0)
 
     def error():
         return env.goal_errors(state[None], goal[None])[0]
@@ -304,14 +308,14 @@ def _simulated_error(env, task, budget, horizon, rng):
     return error()
 
 
-def _nearest(step, distances, state, goal, sequences):
-    """The least distance `(n,)` to a goal on the way of action sequences `(n, horizon, ...)`."""
+def _on_the_way(step, distances, state, goal, sequences):
+    """The distances `(horizon, n)` to a goal on the way of sequences `(n, horizon, ...)`."""
     states, goals = (np.repeat(each[None], len(sequences), axis=0) for each in (state, goal))
-    nearest = np.full(len(sequences), np.inf)
+    found = []
     for actions in np.moveaxis(sequences, 1, 0):
         states = step(states, actions)
-        nearest = np.minimum(nearest, distances(states, goals))
-    return nearest
+        found.append(distances(states, goals))
+    return np.stack(found)
 
 
 def numbers_of(env: EnvLike, names: Sequence[str]) -> tuple[int, ...]:

@@ -69,7 +69,12 @@ def distances_of(names: Sequence[str], env: EnvLike) -> dict[str, int]:
 
 def unit_of(env: EnvLike) -> str:
     """The unit of errors, as environments tell it in `goal_error`."""
-    return getattr(env, "goal_error", "goals missed")
+    return getattr(env, "goal_error", "goals missed") if _measures(env) else "goals missed"
+
+
+def _measures(env):
+    """True if an environment can tell its states, and how far they are from those of goals."""
+    return hasattr(env, "goal_errors") and env.reset(seed=0)[1].get("state") is not None
 
 
 def make_tasks(make_env: MakeEnv, moves: int, count: int, seed: int) -> list[Task]:
@@ -102,7 +107,9 @@ def _make_task(env, moves, rng):
 
 def _task_from(env, moves, seed):
     """The task of a start; None if the episode ends before its goal."""
-    image, info = start, begun = env.reset(seed=seed)
+    image, info = env.reset(seed=seed)
+    image = np.array(image)  # a copy: the next one may be drawn over it
+    start, begun = image, info
     for left in reversed(range(moves)):
         before = image
         image, info, ended = _move(env, before)
@@ -110,7 +117,7 @@ def _task_from(env, moves, seed):
             return None
     states = begun.get("state"), info.get("state")
     needs = None
-    if hasattr(env, "needed_moves"):
+    if hasattr(env, "needed_moves") and states[0] is not None:
         needs = env.needed_moves(*(np.asarray(state)[None] for state in states))[0]
     return Task(seed, start, at_rest(image, env), *states, needs)
 
@@ -127,7 +134,7 @@ def _move(env, image):
     """
     for _ in range(TRIES):
         after, _, terminated, truncated, info = env.step(env.action_space.sample())
-        ended = terminated or truncated
+        after, ended = np.array(after), terminated or truncated
         if ended or not np.array_equal(after, image):
             return after, info, ended
     raise ValueError(f"{TRIES} random actions of {type(env).__name__} did not change the image")
@@ -154,14 +161,16 @@ class Worlds:
         self._states: np.ndarray | None = None
         self._envs: list[gymnasium.Env] = []
         self._ended = np.zeros(len(tasks), bool)
-        if hasattr(self._env, "step_states"):
-            self._states = np.stack([task.start_state for task in tasks])
+        self._told = [task.start_state for task in tasks]
+        if hasattr(self._env, "step_states") and all(state is not None for state in self._told):
+            self._states = np.stack(self._told)
         else:
             self._envs = [make_env() for _ in tasks]
             for env, task in zip(self._envs, tasks, strict=True):
                 env.reset(seed=task.seed)
         self.images = np.stack([task.start for task in tasks])
-        self.tolerance = getattr(self._env, "goal_tolerance", 0)
+        self._measured = _measures(self._env)
+        self.tolerance = getattr(self._env, "goal_tolerance", 0) if self._measured else 0
 
     def act(self, rows: np.ndarray, actions: np.ndarray) -> np.ndarray:
         """The images `(n, ...)` after an action in each of the worlds of these numbers `(n,)`."""
@@ -172,18 +181,18 @@ class Worlds:
             for row, action in zip(rows, actions, strict=True):
                 if not self._ended[row]:
                     env = self._envs[row]
-                    self.images[row], _, *ends, _ = env.step(own.as_taken(env, action))
-                    self._ended[row] = any(ends)
+                    self.images[row], _, *ends, info = env.step(own.as_taken(env, action))
+                    self._told[row], self._ended[row] = info.get("state"), any(ends)
         return self.images[rows]
 
     def errors(self) -> np.ndarray:
         """The error of each world, `(tasks,)`, as `goal_errors` of the environment.
 
-        Without that, 0 where the image is that of the goal, else 1.
+        Without that, or states to measure, 0 where the image is that of the goal, else 1.
         """
-        if self._states is not None and hasattr(self._env, "goal_errors"):
-            goals = np.stack([task.goal_state for task in self._tasks])
-            return self._env.goal_errors(self._states, goals)
+        if self._measured:
+            states = np.stack(self._told) if self._states is None else self._states
+            return self._env.goal_errors(states, np.stack([t.goal_state for t in self._tasks]))
         goals = np.stack([task.goal for task in self._tasks])
         return (
             (at_rest(self.images, self._env) != goals)

@@ -159,7 +159,8 @@ def _budget(budget):
     for name in dict.fromkeys(name for found in budget.values() for name in found):
         arms: dict[str, list[str]] = {}
         for arm, found in budget.items():
-            arms.setdefault(_quantity(name, found[name]), []).append(arm)
+            if name in found:
+                arms.setdefault(_quantity(name, found[name]), []).append(arm)
         if len(arms) == 1:
             words += arms
         else:

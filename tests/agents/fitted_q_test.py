@@ -63,3 +63,17 @@ def test_what_would_teach_nonsense_is_refused(name, change):
         rng = np.random.default_rng(0)
         fitted_q.fit(values, table(), Transitions(**given), rng, steps=1, **options)
     np.testing.assert_array_equal(values.get_weights()[0], before)
+
+
+def test_nothing_comes_after_an_end():
+    states, after = np.eye(3), np.eye(3)[[1, 2, 2]]
+    values, target = table(), table()
+    ends = np.array([False, True, False])
+    given = Transitions(states, np.zeros(3, int), np.ones(3), after, ends)
+    options = {"discount": 0.5, "steps": 1500, "batch_size": 6, "learning_rate": 1e-2}
+    for network in (values, target):  # the other action is never taken, and worth nothing
+        network.set_weights([np.zeros((3, 2))])
+    fitted_q.fit(values, target, given, np.random.default_rng(0), **options)
+    np.testing.assert_allclose(values.predict_on_batch(states)[:, 0], [1.5, 1, 2], atol=0.02)
+    with pytest.raises(ValueError, match=r"`ends` to have shape \(3,\)"):
+        fitted_q.fit(values, target, given._replace(ends=ends[:, None]), None)

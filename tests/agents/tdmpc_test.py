@@ -1,5 +1,6 @@
 """Networks and plans turn with the world, targets follow, and what is learnt is the world."""
 
+import gymnasium
 import keras
 import numpy as np
 import pytest
@@ -234,7 +235,7 @@ def test_what_cannot_be_is_refused():
         with pytest.raises(ValueError, match=f"Expected `{name}` to be None.*the agent's own"):
             agent.compile("sgd", **{name: value})
     own = groups.Representation("C2", "mine", [[[1.0]], [[-1.0]]])
-    with pytest.raises(ValueError, match="received 'mine'"):
+    with pytest.raises(ValueError, match="`representation` 'mine' is not"):
         TDMPC("C2", own, "sign").get_config()
 
 
@@ -259,3 +260,26 @@ def test_what_a_step_would_not_heed_is_refused():
             call()
     for old, new in zip(before, agent.get_weights(), strict=True):
         np.testing.assert_array_equal(new, old)
+
+
+def test_observations_are_kept_of_worlds_that_write_over_them():
+    class Buffer(gymnasium.Env):
+        seen = np.zeros(2)
+
+        def reset(self, *, seed=None, options=None):
+            self.seen[:] = 0
+            return self.seen, {}
+
+        def step(self, action):
+            self.seen += action
+            return self.seen, 0.0, False, False, {}
+
+    force = np.zeros(2)
+
+    def act(observation):
+        force[:] = observation + 1
+        return force
+
+    played = interaction.play(Buffer(), act, 3)
+    np.testing.assert_array_equal(played.observations, [[0, 0], [1, 1], [3, 3], [7, 7]])
+    np.testing.assert_array_equal(played.actions, [[1, 1], [2, 2], [4, 4]])

@@ -6,7 +6,7 @@ import dataclasses
 import pytest
 
 from sen_tf import experiments
-from sen_tf.experiments import comparison, symmetric_embeddings, world_models
+from sen_tf.experiments import comparison, pages, symmetric_embeddings, world_models
 from sen_tf.experiments.experiment import PUBLISHED, Metric, published
 
 
@@ -132,3 +132,21 @@ def test_scores_are_those_of_the_last_horizon_or_of_the_one_that_the_table_names
     scores |= {"hard_hits": {"6": 0.9, "18": 1.0}, "traversal_hits": {"pitch": 1.0, "yaw": 0.5}}
     found = symmetric_embeddings.numbers(scores)
     assert (found["hard_hits@6"], found["hard_hits@18"], found["traversal_yaw"]) == (90, 100, 50)
+
+
+def test_a_budget_is_that_of_all_seeds():
+    runs = [
+        result(1, reached="yes", steps=100, seen=1000, preset="quick"),
+        result(2, reached="not in 300 steps", steps=300, seen=1000, preset="quick"),
+    ]
+    experiment = experiments.get("equivariant-planning")
+    report = comparison.report("equivariant-planning", experiment, {"plain": runs}, [])
+    assert report["budget"]["plain"] == {
+        "reached": "yes, not in 300 steps",
+        "steps": "100 to 300",
+        "seen": 1000,
+        "preset": "quick",
+    }
+    report["budget"]["equivariant"] = {"reached": "yes"}  # an older run, which says no more
+    budget = "reached yes, not in 300 steps (plain), reached yes (equivariant), steps 100 to 300"
+    assert budget in pages.page(report)

@@ -10,6 +10,7 @@ import sen_tf
 from sen_tf import experiments
 from sen_tf.experiments import goal_pictures, training_run
 from sen_tf.experiments.experiment import RESULT
+from sen_tf.settings import UsageError
 
 
 @pytest.fixture
@@ -51,3 +52,8 @@ def test_a_cell_has_success_by_distance_and_by_what_is_needed(found, tmp_path):
 def test_rotations_have_no_board_and_are_turned_to_the_goal(found):
     result = found("teapot-sen", "--moves=1,uniform")
     assert result["success_1"] == 100 and "success_uniform" not in result
+
+
+def test_distances_that_the_table_has_no_column_for_are_refused(found):
+    with pytest.raises(UsageError, match="--moves of this table are of 1, 4, 8, uniform, not 2"):
+        found("shapes-sen", "--moves=1,2")

@@ -126,6 +126,74 @@ def test_actions_count_from_0_where_those_of_a_world_do_not():
     assert len(before) and (after.astype(int) - before == 1).all()
 
 
+class Told(Counter):
+    """A counter that tells its state, writes over its image, and is near within 1."""
+
+    goal_error, goal_tolerance = "counts", 1
+    screen = np.zeros((1, 1, 1), np.uint8)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return self.show()
+
+    def step(self, action):
+        super().step(action)
+        image, info = self.show()
+        return image, 0.0, False, False, info
+
+    def show(self):
+        self.screen[:] = self.at
+        return self.screen, {"state": self.at}
+
+    def goal_errors(self, states, goals):
+        return np.abs(states - goals)
+
+
+class Untold(Told):
+    """One with methods on batches of states that it does not tell."""
+
+    def show(self):
+        return super().show()[0], {}
+
+    def step_states(self, states, actions):
+        raise AssertionError("its states are not known")
+
+
+def test_errors_are_of_states_where_they_are_told():
+    tasks = goal_tasks.make_tasks(Told, 3, 20, seed=0)
+    assert (np.abs([task.goal_state - task.start_state for task in tasks]) <= 3).all()
+    assert goal_tasks.unit_of(Told()) == "counts"
+    worlds = goal_tasks.Worlds(Told, tasks)
+    apart = [task.goal.item() - task.start.item() for task in tasks]
+    np.testing.assert_array_equal(worlds.errors(), np.abs(apart))
+    up = np.array(apart) > 0
+    worlds.act(np.arange(20), up.astype(int))
+    changed = worlds.images.ravel().astype(int) - [task.start.item() for task in tasks]
+    np.testing.assert_array_equal(worlds.errors(), np.abs(apart - changed))
+    assert worlds.tolerance == 1
+
+
+def test_errors_are_of_images_where_no_state_is_told():
+    tasks = goal_tasks.make_tasks(Untold, 3, 20, seed=0)
+    worlds = goal_tasks.Worlds(Untold, tasks)
+    np.testing.assert_array_equal(worlds.errors(), [t.start.item() != t.goal.item() for t in tasks])
+    assert worlds.tolerance == 0 and goal_tasks.unit_of(Untold()) == "goals missed"
+    worlds.act(np.arange(20), np.ones(20, int))
+    before, after, states = goal_planning.moves_of(Untold(), 40, np.random.default_rng(0))
+    assert (before != after).all() and set(states) == {None}
+
+
+def test_a_drawn_plan_ends_where_it_is_nearest():
+    planner = Planner.__new__(Planner)
+    planner.env, planner.rng, planner.predictions = Dial(), np.random.default_rng(0), 0
+    planner.latents = types.SimpleNamespace(step=lambda states, actions: states + 90 * actions)
+    planner.places = types.SimpleNamespace(distances=lambda a, b: np.abs(a - b) / 30)
+    plan = planner._draw(np.zeros(1), np.full(1, 100.0), 8)
+    reached = np.cumsum(90 * plan.actions)
+    assert plan.reaches and len(plan.actions) < 8
+    assert np.abs(reached - 100).argmin() == len(reached) - 1
+
+
 class Ending(Counter):
     """A counter whose episode ends at 5, by one flag or the other; nobody may step on."""
 
@@ -198,7 +266,7 @@ def test_anywhere_is_for_boards():
         goal_tasks.distances_of(["1", "uniform"], envs.make("teapot"))
 
 
-@pytest.mark.parametrize("low, high", [(-2.0, 2.0), (0.0, 3.0)])
+@pytest.mark.parametrize("low, high", [(-2.0, 2.0), (0.0, 3.0), (-2.1, 0.4)])
 def test_drawn_actions_fill_the_bounds_of_the_environment(low, high):
     space = gymnasium.spaces.Box(low, high, (2,))
     env = types.SimpleNamespace(action_space=space)

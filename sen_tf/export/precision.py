@@ -2,6 +2,8 @@
 
 import keras
 
+from sen_tf.layers.plain import set_weights
+
 
 def in_float32(model: keras.Model) -> keras.Model:
     """A copy of a model whose every layer computes in float32.
@@ -13,7 +15,7 @@ def in_float32(model: keras.Model) -> keras.Model:
     """
     saved = _with_policy(keras.saving.serialize_keras_object(model), "float32")
     copy = keras.saving.deserialize_keras_object(saved)
-    copy.set_weights(model.get_weights())
+    set_weights(copy, model.get_weights())
     return copy
 
 

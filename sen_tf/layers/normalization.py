@@ -308,7 +308,8 @@ class FieldLayerNormalization(FieldNormalization):
         **kwargs: `center`, `scale`, `beta_initializer` and the others of
             `keras.layers.LayerNormalization`.
 
-    Input shape: `(batch, ..., channels)`, with or without a group axis before the channels.
+    Input shape: `(batch, ..., channels)`, with or without a group axis before the channels, of
+        which there are two at least.
 
     Output shape: The input's.
 
@@ -317,6 +318,14 @@ class FieldLayerNormalization(FieldNormalization):
 
     def __init__(self, epsilon: float = 1e-3, **kwargs: Any) -> None:
         super().__init__(epsilon, **kwargs)
+
+    def build(self, input_shape: Shape) -> None:
+        if input_shape[-1] == 1:
+            raise ValueError(
+                f"FieldLayerNormalization `{self.name}` expected several channels, of which it "
+                "subtracts the mean; received one, of which that leaves nothing."
+            )
+        super().build(input_shape)
 
     def call(self, inputs: Tensor) -> Tensor:
         inputs = settle(self, inputs, {-1: self._channels})

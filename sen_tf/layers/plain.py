@@ -79,8 +79,16 @@ def with_weights(
     """Applies a new layer of Keras, which is built by that, and gives it its numbers."""
     outputs = layer(*inputs, **arguments)
     if weights:
-        layer.set_weights(weights)
+        set_weights(layer, weights)
     return outputs
+
+
+def set_weights(layer: keras.layers.Layer, weights: Sequence[Any]) -> None:
+    """Gives a built layer its numbers, also a `Normalization`, which computes with copies."""
+    layer.set_weights(weights)
+    for each in layer._flatten_layers():
+        if isinstance(each, keras.layers.Normalization):
+            each.finalize_state()
 
 
 def reshape(x: Tensor, *shape: int | None) -> Tensor:

@@ -13,7 +13,7 @@ import numpy as np
 
 from sen_tf.groups import GroupLike
 from sen_tf.layers import GroupPooling
-from sen_tf.layers.plain import model_like
+from sen_tf.layers.plain import model_like, set_weights
 from sen_tf.models import network_parts
 from sen_tf.models.counterparts import Counterparts, base_arguments, copy, is_per_channel
 from sen_tf.models.output_makers import makers
@@ -66,7 +66,11 @@ def convert(model: keras.Model, group: GroupLike, match: str = "compute") -> ker
     counterparts = Counterparts(network_parts.FiniteParts(group, match), _heads(made_by))
     shapes = [x.shape for x in model.inputs]
     new = _Converter(counterparts).clone(model, shapes, model.name)
-    outputs = [_without_group(x) for x in new.outputs]
+    poolings: dict[str, GroupPooling] = {}
+    outputs = [
+        _without_group(found, output._keras_history.operation.name, poolings)
+        for output, found in zip(model.outputs, new.outputs, strict=True)
+    ]
     for output, found, layers in zip(model.outputs, outputs, made_by, strict=True):
         _check_output(output, found, layers)
     return model_like(model, new.inputs, outputs, model.name)
@@ -87,8 +91,14 @@ def _check(model):
             )
 
 
-def _without_group(x):
-    return GroupPooling(dtype=x.dtype)(x) if _kind(x) == FUNCTIONS else x
+def _without_group(x, name, poolings):
+    """Images of an output, by a pooling that has the name of the layer that made it."""
+    if _kind(x) != FUNCTIONS:
+        return x
+    maker = x._keras_history.operation
+    if maker.name == name:
+        maker.name = f"{name}_on_group"
+    return poolings.setdefault(name, GroupPooling(dtype=x.dtype, name=name))(x)
 
 
 def _are_features(layers):
@@ -157,7 +167,10 @@ class _Converter:
             new = self._reuse(
                 layer, INVARIANTS, lambda name: copy(layer, base_arguments(layer, name))
             )
-            return _require_invariants(new(*inputs, **arguments))
+            outputs = _require_invariants(new(*inputs, **arguments))
+            if isinstance(layer, keras.layers.Normalization):  # what it was adapted to
+                set_weights(new, layer.get_weights())
+            return outputs
         if not self._counterparts.knows(layer):
             raise ValueError(
                 f"`convert` stops at {_name(layer)}, of which it does not know what commutes in "

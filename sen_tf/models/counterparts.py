@@ -131,11 +131,13 @@ class Counterparts:
         arguments.update(group=self._group, **_of_bias(layer.get_config()))
         if id(layer) in self._heads and not on_group:
             return _projected(layers.LiftingConv2D, "max", layer, usual, **arguments)
-        make, filters = layers.LiftingConv2D, self._parts.channels(layer.filters)
+        if on_group:
+            _require_few_axes(arguments["kernel_constraint"])
         if id(layer) in self._heads:
             make, filters = layers.ProjectionConv2D, layer.filters
-        elif on_group:
-            make = layers.GroupConv2D
+        else:
+            make = layers.GroupConv2D if on_group else layers.LiftingConv2D
+            filters = self._filters(layer)
         return [make(filters=filters, activation=layer.activation, **arguments, **usual)]
 
     def _transposed(self, layer, usual, on_group):
@@ -149,12 +151,23 @@ class Counterparts:
             **_of_kernel(config),
             **_of_bias(config),
         }
+        _require_few_axes(arguments["kernel_constraint"])
         make = layers.GroupConvTranspose2D
         if id(layer) in self._heads:
             # The mean over the group is the adjoint of lifting, as ProjectionConv2D is.
             return _projected(make, "mean", layer, usual, **arguments)
-        filters = self._parts.channels(layer.filters)
+        filters = self._filters(layer)
         return [make(filters=filters, activation=layer.activation, **arguments, **usual)]
+
+    def _filters(self, layer):
+        """The filters in place of those of a layer, whose activation can do something with them."""
+        filters = self._parts.channels(layer.filters)
+        if filters == 1 < layer.filters and layer.activation is keras.activations.softmax:
+            raise ValueError(
+                f"of its {layer.filters} filters one is left, of which a softmax is always 1. Use "
+                'more, or match="parameters".'
+            )
+        return filters
 
     def _depthwise(self, layer, usual, on_group):
         more = {"activation": layer.activation, **_of_bias(layer.get_config())}
@@ -164,6 +177,7 @@ class Counterparts:
         _require_group(on_group)
         config = layer.get_config()
         _require_no_dilation(config)
+        _require_few_axes(config["depthwise_constraint"])
         return layers.DepthwiseGroupConv2D(
             self._group,
             depth_multiplier=config["depth_multiplier"],
@@ -292,6 +306,16 @@ def _of_kernel(config, kernel="kernel"):
     """The arguments of the kernel, which Keras gives other names in some layers."""
     kinds = ("initializer", "regularizer", "constraint")
     return {f"kernel_{kind}": config[f"{kernel}_{kind}"] for kind in kinds}
+
+
+def _require_few_axes(constraint):
+    """Raises a ValueError for a constraint over more axes than rows and columns."""
+    axis = (constraint or {}).get("config", {}).get("axis", 0)
+    if not set(np.ravel(axis).tolist()) <= {0, 1}:
+        raise ValueError(
+            f"its constraint is over the axes {axis} of the kernel, whose axis 2 is that of the "
+            "group here. Leave it out, and give the new layer one."
+        )
 
 
 def _of_bias(config):

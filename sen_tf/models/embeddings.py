@@ -12,8 +12,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 
 from sen_tf import groups
+from sen_tf.groups import fields
 from sen_tf.layers import (
     GroupConv2D,
     LiftingConv2D,
@@ -85,6 +87,9 @@ def cell_embedding(
             one map over pixels and elements, a softmax whose sum is `MASS`: it is seen in one
             place, and elsewhere the map is near 0.
 
+    Raises:
+        ValueError: If `group` is no subgroup of `declared`.
+
     Reference: Park et al. (2022), appendix, 2D Shapes.
     """
     layers = [
@@ -95,15 +100,37 @@ def cell_embedding(
     if declared is None:
         last = ProjectionConv2D(group, objects, 1, activation="sigmoid", dtype=dtype)
         return keras.Sequential([*layers, last], name=name)
-    order = groups.get(declared).order
+    order, places = groups.get(declared).order, _places(group, declared)
     board = (image_shape[0] // cell, image_shape[1] // cell)
     layers += [
         GroupConv2D(group, order // groups.get(group).order * objects, 1, dtype=dtype),
         keras.layers.Reshape((*board, order, objects), dtype=dtype),
+    ]
+    seen = [
         keras.layers.Softmax(axis=(1, 2, 3), dtype=state_dtype(dtype)),
         keras.layers.Rescaling(MASS, dtype=state_dtype(dtype)),
     ]
-    return keras.Sequential(layers, name=name)
+    if np.array_equal(places, range(order)):
+        return keras.Sequential([*layers, *seen], name=name)
+    inputs = keras.Input(image_shape, dtype=state_dtype(dtype))
+    maps = keras.ops.take(keras.Sequential(layers)(inputs), places, axis=3)
+    return keras.Model(inputs, keras.Sequential(seen)(maps), name=name)
+
+
+def _places(group, whole):
+    """The places of a whole group's elements among m functions on a subgroup, side by side.
+
+    Element `g` of function `i`, at place `m g + i`, is `g` times a representative of a coset.
+    """
+    group, whole = groups.get(group), groups.get(whole)
+    elements = fields.subgroup(group, whole)
+    if elements is None:
+        raise ValueError(f"Expected `group` to be a subgroup of {whole}; received group={group}.")
+    places, cosets = np.full(whole.order, -1), whole.order // group.order
+    for coset in range(cosets):
+        representative = int(np.argmin(places))  # the first that has no place yet
+        places[whole.product[elements, representative]] = cosets * np.arange(group.order) + coset
+    return places
 
 
 def pooled_embedding(

@@ -10,6 +10,7 @@ plain.
 from typing import Any
 
 import keras
+import numpy as np
 
 from sen_tf import groups
 from sen_tf.groups import representations
@@ -51,8 +52,9 @@ def object_transition(
     """
     group = groups.get(group)
     moves = representations.get(moves or "4 trivial", group)
-    # A group that moves the moves about freely makes all of them of one; see `ToRegular`.
-    free = moves.name.startswith("permutation") and moves.dimension == group.order > 1
+    # A group that takes one move to each by one element makes all of it; see `ToRegular`.
+    permutes = moves.name.startswith("permutation") and group.order > 1
+    free = permutes and np.array_equal(moves.matrices[:, :, 0].sum(axis=0), np.ones(group.order))
     state = keras.Input((objects, group.order, latent), dtype=state_dtype(dtype), name="state")
     action = keras.Input((), dtype="int32", name="action")
     condition = OneHotActions(objects, moves.dimension, dtype=dtype)(action)

@@ -129,12 +129,12 @@ class ContrastiveWorldModel(TrainedModel):
 
     def encode(self, obs: Tensor, training: bool = False) -> Tensor:
         """Latent states `(batch, ...)` of images `(batch, rows, columns, channels)`."""
-        return self.encoder(self.embed(obs, training=training), training=training)
+        return _precise(self.encoder(self.embed(obs, training=training), training=training))
 
     def step(self, state: Tensor, action: Tensor, training: bool = False) -> Tensor:
         """The predicted next states of `state` `(batch, ...)` under `action` `(batch, ...)`."""
         inputs = [ops.convert_to_tensor(state), ops.convert_to_tensor(action)]
-        return inputs[0] + self.transition(inputs, training=training)
+        return _precise(inputs[0]) + _precise(self.transition(inputs, training=training))
 
     def rollout(self, state: Tensor, actions: Tensor) -> Tensor:
         """Predicted states `(batch, steps, ...)` under `actions` `(batch, steps, ...)`."""
@@ -151,7 +151,7 @@ class ContrastiveWorldModel(TrainedModel):
             images |= self.loss.images(first_frames(inputs, self.image_shape))
         # All images in one pass: fewer calls, and batch statistics over their union.
         features = self.embed(ops.concatenate(list(images.values()), axis=0), training=training)
-        encoded = self.encoder(features, training=training)
+        encoded = _precise(self.encoder(features, training=training))
         states, start = {}, 0
         for name, each in images.items():
             states[name] = encoded[start : start + ops.shape(each)[0]]
@@ -275,3 +275,9 @@ class ContrastiveWorldModel(TrainedModel):
         parts = ("embedding", "encoder", "transition")
         loaded = {k: keras.saving.deserialize_keras_object(config[k]) for k in parts}
         return cls(**{**config, **loaded})
+
+
+def _precise(states):
+    """States in float32 at least: in half precision a small move would be rounded away."""
+    dtype = keras.backend.standardize_dtype(states.dtype)
+    return ops.cast(states, keras.backend.result_type(dtype, "float32"))

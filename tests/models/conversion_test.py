@@ -337,3 +337,54 @@ def test_numbers_of_channels_may_multiply_an_image():
     found = convert(keras.Model(inputs, [x, convolved(x)]), "C4")
     image = np.random.default_rng(0).standard_normal((1, 8, 8, 3)).astype("float32")
     np.testing.assert_allclose(found(image)[0], image, rtol=1e-6)
+
+
+def test_what_was_adapted_stays_so():
+    image, numbers = keras.Input((9, 9, 3)), keras.Input((2,))
+    normalization = layers.Normalization(name="normalization")
+    features = layers.GlobalAveragePooling2D()(layers.Conv2D(8, 3)(image))
+    x = layers.Concatenate()([features, normalization(numbers)])
+    model = keras.Model([image, numbers], layers.Dense(1)(x))
+    normalization.adapt(np.random.default_rng(0).normal(1000, 100, (99, 2)))
+    found = convert(model, "C4").get_layer("normalization")
+    x = np.full((1, 2), 900.0)
+    np.testing.assert_allclose(found(x), normalization(x))
+    assert np.abs(found(x)).max() < 3
+
+
+def test_features_keep_the_name_of_their_layer(tmp_path):
+    image = keras.Input((9, 9, 3))
+    features = layers.ReLU(name="features")(layers.BatchNormalization()(layers.Conv2D(8, 3)(image)))
+    label = layers.Dense(2, name="label")(layers.GlobalAveragePooling2D()(features))
+    converted = convert(keras.Model(image, [features, features, label]), "C4")
+    assert converted.output_names[0] == "features" and converted.output_names[2] == "label"
+    converted.save(tmp_path / "model.keras")
+    x = np.random.default_rng(0).normal(size=(2, 9, 9, 3))
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    for ours, theirs in zip(loaded(x), converted(x), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        (
+            layers.LayerNormalization(name="norm"),
+            "at LayerNormalization `norm`: .*several channels",
+        ),
+        (
+            layers.Conv2D(2, 1, activation="softmax", name="s"),
+            "at Conv2D `s`: of its 2 filters one",
+        ),
+        (
+            layers.Conv2D(8, 3, kernel_constraint=keras.constraints.UnitNorm([0, 1, 2]), name="u"),
+            "at Conv2D `u`: its constraint is over the axes .0, 1, 2. of the kernel",
+        ),
+    ],
+)
+def test_what_one_channel_or_another_axis_would_ruin_is_refused(layer, message):
+    first = layers.Conv2D(8, 3)
+    rest = [layers.Conv2D(4, 1), layers.GlobalAveragePooling2D(), layers.Dense(2)]
+    model = keras.Sequential([keras.Input((9, 9, 3)), first, layer, *rest])
+    with pytest.raises(ValueError, match=message):
+        convert(model, "D4")

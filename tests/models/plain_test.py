@@ -150,3 +150,14 @@ def test_dicts_and_lists_stay_what_they_are():
     keras.tree.map_structure(np.testing.assert_allclose, found, expected)
     single = keras.Model(images, {"a": y})
     assert list(plain(single)(x["images"])) == ["a"]
+
+
+@pytest.mark.parametrize("written", [plain, in_float32])
+@pytest.mark.parametrize("invert", [False, True])
+def test_an_adapted_normalization_stays_adapted(written, invert):
+    normalization = keras.layers.Normalization(invert=invert)
+    inner = keras.Sequential([keras.Input((3,)), normalization])
+    model = keras.Sequential([keras.Input((3,)), inner, keras.layers.Dense(2)])
+    x = np.random.default_rng(0).normal(5, 3, (100, 3)).astype("float32")
+    normalization.adapt(x)
+    np.testing.assert_allclose(written(model)(x), model(x), rtol=1e-5, atol=1e-5)

@@ -253,3 +253,21 @@ TWO_REPLICAS = """
 
 def test_an_overflow_on_one_replica_never_reaches_the_weights(run_program):
     assert "both replicas agree" in run_program(TWO_REPLICAS)
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_states_of_anybody_s_parts_are_in_float32(policy):
+    made = {"dtype": policy}
+    image, features = keras.Input((8, 8, 3)), keras.Input((6, 6, 4))
+    embedding = keras.Model(image, keras.layers.Conv2D(4, 3, **made)(image))
+    flat = keras.layers.Flatten(**made)(features)
+    encoder = keras.Model(features, keras.layers.Dense(8, **made)(flat))
+    state, action = keras.Input((8,)), keras.Input((2,))
+    both = keras.layers.Concatenate(**made)([state, action])
+    transition = keras.Model([state, action], keras.layers.Dense(8, **made)(both))
+    model = ContrastiveWorldModel(embedding, encoder, transition)
+    images = np.zeros((4, 8, 8, 3), "uint8")
+    inputs = {"obs": images, "next_obs": images, "action": np.zeros((4, 2), "float32")}
+    outputs = [*model(inputs).values(), model.encode(images)]
+    outputs.append(model.step(outputs[-1], inputs["action"]))
+    assert {keras.backend.standardize_dtype(x.dtype) for x in outputs} == {"float32"}

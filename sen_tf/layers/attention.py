@@ -30,9 +30,10 @@ class GroupAttention2D(keras.layers.Layer):
 
         `q(x, g) . k(y, h) / sqrt(key_dim) + B[g^-1 (y - x), g^-1 h]`.
 
-    In the mode `"spatial"` pixels attend to pixels, the logits being summed over the elements: it
-    costs 1 / |group|^2 of that. There B depends on the distance alone, up to what the group moves.
-    B, a number per head, is 0 at first.
+    In the mode `"spatial"` pixels attend to pixels, the logits being summed over the elements: they
+    take 1 / |group|^2 of the memory, and 1 / |group| of the multiplications. There B depends on the
+    distance alone, up to what the group moves. B, a number per head, is 0
+    at first.
 
     Args:
         group: `"C1"`, `"C2"`, `"C4"`, `"D1"`, `"D2"`, `"D4"` or the `FiniteGroup`.

@@ -22,7 +22,8 @@ class GramSchmidt(keras.layers.Layer):
 
     Where `u` and `v` say no direction, no rotation commutes with SO(3): as `u`, `v` or the sine of
     their angle go to zero, below about 1e-3, so do the columns that depend on it, smoothly, and
-    gradients stay finite. The lengths do not matter otherwise. Computed in float32 under mixed
+    gradients stay finite, up to 1e12: let what makes the vectors compute in float32, for float16
+    overflows above 65504. The lengths do not matter otherwise. Computed in float32 under mixed
     precision, and returned in the compute dtype.
 
     Input shape: `(batch, ..., 2, 3)`, `u` and `v`.

@@ -65,6 +65,10 @@ class GroupPooling(keras.layers.Layer):
         self.mode = arguments.choice("mode", mode, GROUP_MODES)
 
     def build(self, input_shape: Shape) -> None:
+        self._check(input_shape)
+
+    def _check(self, input_shape):
+        """Raises a ValueError unless there is a group axis."""
         if len(input_shape) < 3 or input_shape[-2] == 0:
             raise ValueError(
                 f"GroupPooling `{self.name}` expected an input of shape (batch, ..., |group|, "
@@ -73,6 +77,7 @@ class GroupPooling(keras.layers.Layer):
 
     def call(self, inputs: Tensor) -> Tensor:
         inputs = settle(self, inputs)
+        self._check(inputs.shape)  # later inputs may have other shapes
         if inputs.shape[-2] is None and not isinstance(inputs, keras.KerasTensor):
             some = ops.shape(inputs)[-2] > 0
             inputs = require(inputs, some, f"GroupPooling `{self.name}` expected a group axis.")
@@ -145,7 +150,8 @@ class _GlobalPooling(keras.layers.Layer):
 class GlobalPooling2D(_GlobalPooling):
     """Maximum or mean over all pixels: from an image to one vector, or one function on the group.
 
-    It commutes with every group that acts on pixels, whatever the number of rows and columns.
+    It commutes with every group that acts on pixels, whatever the number of rows and columns. On
+    frequencies, whose parts a turn mixes, the mean does, and the maximum does not.
 
     Args:
         mode: `"mean"` or `"max"`.

@@ -96,7 +96,12 @@ class GroupConvTranspose2D(WithTurnedKernel, ExpandedKernel):
         cut = self.kernel_size - self.strides
         if self.output_padding is not None:
             cut = 2 * (self.kernel_size // 2) - self.output_padding
-        if cut < 0 or (cut % 2 and self.group.order > 1):
+        if cut < 0:
+            raise ValueError(
+                f"Expected `output_padding` to be at most {2 * (self.kernel_size // 2)}, all that "
+                f"windows cover; received output_padding={self.output_padding}."
+            )
+        if cut % 2 and self.group.order > 1:
             raise ValueError(
                 f"{type(self).__name__} `{self.name}` does not commute with {self.group}: of all "
                 f"that its windows cover {cut} pixels would have to be cut off, which cannot be "

@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from sen_tf.groups import actions
 from sen_tf.layers import FieldBatchNormalization, FieldLayerNormalization
@@ -210,3 +211,14 @@ def test_no_rows_leave_statistics_and_weights_as_they_are(channels, backend, mon
             np.testing.assert_array_equal(new, old)
         for gradient in found:
             np.testing.assert_array_equal(gradient, np.zeros(channels))
+
+
+@pytest.mark.parametrize("channels", [4, 16])
+def test_a_channel_that_never_changes_is_no_nan_where_it_is_compiled(channels):
+    varied = tf.random.stateless_normal((8, 33, 33, 4, channels - 1), (0, 1))
+    x = tf.concat([varied, tf.fill((8, 33, 33, 4, 1), 1000.7)], axis=-1)
+    layer = FieldBatchNormalization(epsilon=1e-5)
+    layer.build(x.shape)
+    compute = tf.function(lambda x: layer(x, training=True), jit_compile=True)
+    assert np.isfinite(compute(x)).all() and np.min(layer.moving_variance) > 0
+    np.testing.assert_allclose(np.std(compute(x)[..., 0]), 1, rtol=1e-3)

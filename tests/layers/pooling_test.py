@@ -230,3 +230,11 @@ def test_volumes_are_pooled_in_double_precision(mode, side, size, stride, paddin
     model = keras.Model(inputs, layer(inputs))
     for network in (layer, model, plain(model)):
         np.testing.assert_allclose(network(x), expected, rtol=1e-13)
+
+
+@pytest.mark.parametrize("shape", [(4, 3), (2, 0, 3)])
+def test_later_inputs_have_a_group_axis_too(shape):
+    pool = GroupPooling("mean")
+    pool(np.ones((2, 4, 3)))
+    with pytest.raises(ValueError, match=r"expected an input of shape .batch, ..., .group., chan"):
+        pool(np.ones(shape))

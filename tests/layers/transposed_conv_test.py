@@ -101,3 +101,10 @@ def test_other_groups_are_named():
         GroupConvTranspose2D("C4", 2, 3, name="up").build((None, 5, 5, 8, 2))
     with pytest.raises(ValueError, match="GroupConvTranspose2D `up`.*rank 5"):
         GroupConvTranspose2D("C4", 2, 3, name="up").build((None, 5, 4, 2))
+
+
+def test_more_padding_than_windows_cover_is_refused():
+    with pytest.raises(
+        ValueError, match="`output_padding` to be at most 2, all that windows cover"
+    ):
+        GroupConvTranspose2D("C4", 2, 3, 2, "same", output_padding=4)

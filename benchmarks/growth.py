@@ -71,11 +71,12 @@ def _predict(model, actions, states):
 
 
 def convolution_by_group(rounds, names=("C1", "C2", "C4", "D4"), fields=16, side=25, batch_size=16):
-    for name in names:
-        ours, theirs = layers.measure(rounds, name, fields, side, batch_size, "float32")
+    cases = layers.sized_cases([(fields, side, batch_size)], "float32", names)
+    for name, case in zip(names, cases, strict=True):
+        ours, theirs = layers.measure(rounds, case, "float32")
         what = f"GroupConv2D, {fields} fields, forward and backward"
         order = groups.get(name).order
-        yield Row(what, "s", ours, layers.PEER, theirs, by="elements of the group", at=order)
+        yield Row(what, "s", ours, "Conv2D", theirs, by="elements of the group", at=order)
 
 
 def ranking_by_samples(rounds, numbers=(1000, 3000, 10_000)):

@@ -50,9 +50,9 @@ def forward_and_backward(function, weights, inputs):
     return functools.partial(compute, inputs)
 
 
-def sized_cases(sizes, precision):
-    """3x3 convolutions of C4 and D4, of the sizes of our models."""
-    for group in ("C4", "D4"):
+def sized_cases(sizes, precision, names=("C4", "D4")):
+    """3x3 convolutions of groups, of the sizes of our models."""
+    for group in names:
         order = groups.get(group).order
         for fields, side, batch in sizes:
             yield Case(

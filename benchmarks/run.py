@@ -18,6 +18,7 @@ import pathlib
 import platform
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # peers run on the processor; a GPU has benchmarks.gpu
 
 from benchmarks import table
 from benchmarks.timing import once_apart

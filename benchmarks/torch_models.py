@@ -12,13 +12,15 @@ Reference: Park et al. (2022), appendix; Kipf, van der Pol and Welling (2020).
 import contextlib
 import dataclasses
 import itertools
+import os
 
 import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
 
-THREADS = 2
+THREADS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+"""As many as TensorFlow takes: one per core."""
 LEARNING_RATE = 5e-4
 HINGE = 1.0
 SIGMA = 0.5
@@ -303,7 +305,7 @@ def random_batch(env, count, rng):
 
 
 def make_step(env, hidden, filters, batch_size, tuning=AS_PUBLISHED):
-    """A step of training, to be timed; it also sets the number of PyTorch's threads to 2.
+    """A step of training, to be timed; it also sets the number of PyTorch's threads.
 
     Args:
         env, hidden, filters: As in `make_model`.

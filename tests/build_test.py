@@ -131,6 +131,12 @@ def test_tests_may_use_everything(targets):
     assert set(targets["test_support"][1]["deps"]) == everything - {":test_support"}
 
 
+def test_tests_have_the_files_that_they_read(targets):
+    files = {path for path in (ROOT / "tests").rglob("*") if path.is_file()}
+    data = {ROOT / path for path in targets["test_support"][1]["data"]}
+    assert not {path for path in files - data if path.suffix not in (".py", ".pyc")}
+
+
 @pytest.fixture(scope="module")
 def project():
     return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))

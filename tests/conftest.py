@@ -6,7 +6,8 @@ import pathlib
 from typing import NamedTuple
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # whatever a cluster has set
+os.environ["KERAS_BACKEND"] = "tensorflow"
 
 import gymnasium
 import hypothesis
@@ -33,7 +34,7 @@ def make_reacher():
     from sen_tf.envs.reacher import Reacher
 
     def make(**arguments):
-        env = Reacher(**arguments)
+        env = Reacher(**{"workers": 2} | arguments)
         try:
             env.step_states(*first)
         except gymnasium.error.DependencyNotInstalled as error:

@@ -39,12 +39,30 @@ def test_a_wrong_flag_is_one_line_on_a_quiet_terminal():
     ]
 
 
-def test_tensorflow_s_own_lines_come_back(monkeypatch):
+LOUD = """
+import os, sys
+os.write(2, b"a line of TensorFlow\\n")
+sys.path.remove(os.path.dirname(__file__))
+del sys.modules["keras"]
+import keras
+"""
+
+
+def test_tensorflow_s_own_lines_come_back(tmp_path):
+    """They are those of a stranger here, who writes one before Keras is there."""
     assert quiet.FLAG == settings.TENSORFLOW_LOGS
-    shown = run("-m", "sen_tf.train", "--epoch=3", quiet.FLAG)
-    assert shown.stderr.splitlines()[-1].startswith("error: --epoch")
-    asked = run("-m", "sen_tf.train", "--epoch=3", TF_CPP_MIN_LOG_LEVEL="0")
-    assert len(asked.stderr.splitlines()) >= 1
+    (tmp_path / "keras.py").write_text(LOUD)
+
+    def lines(*words, **environment):
+        found = run(
+            "-m", "sen_tf.train", "--epoch=3", *words, PYTHONPATH=str(tmp_path), **environment
+        )
+        assert found.stderr.splitlines()[-1].startswith("error: --epoch")
+        return found.stderr.splitlines()
+
+    assert "a line of TensorFlow" not in lines()
+    assert "a line of TensorFlow" in lines(quiet.FLAG)
+    assert "a line of TensorFlow" in lines(TF_CPP_MIN_LOG_LEVEL="0")
 
 
 def test_what_is_kept_back_is_shown_after_an_error(tmp_path):

@@ -1,5 +1,5 @@
-"""README is short, its programs run on experiments of seconds, and every command of the guides is
-one that the programs take."""
+"""README is short, its programs run on experiments of seconds, and every command of README and of
+the documentation's pages is one that the programs take."""
 
 import importlib
 import pathlib
@@ -8,7 +8,8 @@ import shlex
 
 import pytest
 
-from sen_tf import decode, generate, reproduce, settings
+from sen_tf import decode, generate, plan, reproduce, settings
+from benchmarks import run
 from sen_tf.experiments import world_models
 from sen_tf.export import __main__ as export
 
@@ -17,7 +18,11 @@ train = importlib.import_module("sen_tf.train")
 
 ROOT = pathlib.Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-GUIDES = sorted((ROOT / "docs" / "guides").glob("*.md"))
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES += sorted(
+    path for room in ("guides", "concepts") for path in (ROOT / "docs" / room).iterdir()
+)
+PAGES += sorted((ROOT / "docs" / "tutorials").glob("*.py"))
 LONGEST = 600
 """Words of README beside its programs and commands."""
 PARSE = {
@@ -27,6 +32,7 @@ PARSE = {
     "generate": lambda words: world_models.parse(words, *generate.GROUPS),
     "export": lambda words: settings.parse(words, export.Export),
     "reproduce": lambda words: reproduce.parse(words),
+    "plan": lambda words: settings.parse(words, *plan.GROUPS),
 }
 TINY = {"train_episodes": 120, "eval_episodes": 30, "epochs": 1, "hidden": 8, "filters": 4}
 TINY |= {"batch_size": 32}
@@ -37,8 +43,9 @@ def blocks(text, language):
 
 
 def commands(text):
-    """The programs and arguments of commands of ours."""
-    lines = "".join(blocks(text, "bash")).replace("\\\n", " ").splitlines()
+    """The programs and arguments of commands of ours, in blocks and between backticks."""
+    text = text.replace("\\\n", " ")
+    lines = [*"".join(blocks(text, r"\w*")).splitlines(), *re.findall(r"`([^`\n]+)`", text)]
     found = (re.search(r"python -m sen_tf\.(\w+)([^#]*)", line) for line in lines)
     return [match.groups() for match in found if match]
 
@@ -50,7 +57,7 @@ def test_it_is_short():
 
 def test_commands_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    ((program, arguments),) = commands(README)
+    (program, arguments), *_ = commands(README)
     assert program == "train"
     sizes = [f"--{name}={value}" for name, value in TINY.items()]
     train.main([*shlex.split(arguments), "--preset=quick", "--output=run", *sizes])
@@ -69,17 +76,35 @@ def test_python_blocks_run(tmp_path, monkeypatch):
     assert 0 <= names["run"].scores["steps"]["10"]["hits@1"] <= 1
 
 
-@pytest.mark.parametrize("path", GUIDES, ids=lambda path: path.stem)
-def test_commands_of_the_guides_are_those_of_the_programs(path, tmp_path, monkeypatch):
+LEFT_OUT = (
+    "--env=my_",
+    "--env=package.",
+    "--env=facts:",
+    "--dataset=",
+    "--shards=N",
+    "...",
+    "--help",
+)
+"""Words of what is not there, or stands for something else."""
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+def test_commands_are_those_of_the_programs(path, tmp_path, monkeypatch):
     """Flags that are wrong, or of another program, are found; nothing is run."""
     monkeypatch.chdir(tmp_path)  # where no run and no dataset is
     for program, arguments in commands(path.read_text(encoding="utf-8")):
-        words = [
-            word
-            for word in shlex.split(arguments)
-            if not word.startswith(("--env=my_", "--env=package.", "--env=facts:", "--dataset="))
-        ]
+        words = [word for word in shlex.split(arguments) if not word.startswith(LEFT_OUT)]
         PARSE[program](words)
+
+
+def test_the_pages_have_commands():
+    assert sum(len(commands(path.read_text(encoding="utf-8"))) for path in PAGES) > 40
+
+
+def test_commands_of_benchmarks_are_of_suites_that_are_there():
+    texts = [path.read_text(encoding="utf-8") for path in PAGES]
+    found = {name for text in texts for name in re.findall(r"benchmarks\.run --suite=(\w+)", text)}
+    assert found and found <= {"all", *run.SUITES}
 
 
 def test_links_lead_somewhere():

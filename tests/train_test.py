@@ -225,7 +225,7 @@ def test_evaluate_gives_the_scores_of_training(workplace, capsys):
     again = json.loads((workplace / "run" / runs.EVALUATION).read_text())
     first = json.loads((workplace / "run" / runs.METRICS).read_text())["scores"]
     assert again.pop("made_with") and again == first
-    file = next((workplace / "data").glob("*evaluation*"))
+    file = next((workplace / "data").glob("*evaluation-40x*"))
     model = workplace / "elsewhere.keras"
     shutil.copy(workplace / "run" / runs.MODEL, model)
     evaluate.main([f"--model_file={model}", "--env=shapes", f"--dataset={file}"])
@@ -236,7 +236,7 @@ def test_evaluate_gives_the_scores_of_training(workplace, capsys):
 
 def test_evaluate_says_what_would_do_nothing_and_what_does_not_fit(workplace, tmp_path):
     words = [f"--run={workplace / 'run'}", "--overwrite"]
-    file = next((workplace / "data").glob("*evaluation*"))
+    file = next((workplace / "data").glob("*evaluation-40x*"))
     with pytest.raises(settings.UsageError, match="--eval_episodes does nothing beside --dataset"):
         evaluate.main([*words, f"--dataset={file}", "--eval_episodes=20"])
     for images, actions in (
@@ -251,7 +251,7 @@ def test_evaluate_says_what_would_do_nothing_and_what_does_not_fit(workplace, tm
 
 def test_python_scores_episodes_whether_they_have_twins_or_not(workplace, monkeypatch):
     model = keras.models.load_model(workplace / "run" / runs.MODEL)
-    file = next((workplace / "data").glob("*evaluation*"))
+    file = next((workplace / "data").glob("*evaluation-40x*"))
     whole = training_run.evaluate(model, file)
     in_memory = training_run.evaluate(model, datasets.read_episodes(file))
     assert whole.pop("symmetry") and in_memory.pop("symmetry") == {}
@@ -280,7 +280,7 @@ def test_evaluate_replaces_no_scores_of_other_episodes(workplace, tmp_path):
 def test_evaluate_replaces_no_file_of_somebody_else(workplace, tmp_path):
     shutil.copy(workplace / "run" / runs.MODEL, tmp_path / "model.keras")
     (tmp_path / runs.EVALUATION).write_text('["mine"]')
-    file = next((workplace / "data").glob("*evaluation*"))
+    file = next((workplace / "data").glob("*evaluation-40x*"))
     with pytest.raises(ValueError, match="is there already"):
         evaluate.main(
             [f"--model_file={tmp_path / 'model.keras'}", "--env=shapes", f"--dataset={file}"]

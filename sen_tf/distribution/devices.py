@@ -51,7 +51,8 @@ def describe() -> str:
     models = re.findall(r"model name\s*: (.*)", _cpuinfo())
     name = models[0] if models else platform.processor()
     kind = "bfloat16 instructions" if _cpu_has_bfloat16() else "no bfloat16 instructions"
-    return f"{name}, {os.cpu_count()} cores, {kind}"
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{name}, {cores} cores, {kind}"
 
 
 def xla_pays() -> bool:

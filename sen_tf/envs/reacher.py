@@ -93,7 +93,7 @@ class Reacher(EpisodeEnv):
         workers: int | None = None,
         render_mode: str | None = None,
     ) -> None:
-        workers = os.cpu_count() if workers is None else workers
+        workers = _cores() if workers is None else workers
         in_range = isinstance(size, int) and 1 <= size <= LARGEST
         _check("size", size, in_range, f"an integer from 1 to {LARGEST}")
         _check("warm_up", warm_up, warm_up in ("policy", "all"), "'policy' or 'all'")
@@ -207,6 +207,11 @@ class Reacher(EpisodeEnv):
 def _check(name, value, valid, expected):
     if not valid:
         raise ValueError(f"Expected `{name}` to be {expected}; received {name}={value!r}")
+
+
+def _cores():
+    """The cores that this process may use, which in a container are not all there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 def _checked_states(states):

@@ -327,7 +327,8 @@ def test_half_a_move_is_near_enough_where_moves_are_few():
     )  # a turn is 12 degrees
 
 
-def test_a_goal_stands_still():
+def test_a_goal_stands_still(make_reacher):
+    make_reacher(size=17, workers=1)  # or skips
     images = np.arange(2 * 6).reshape(2, 1, 1, 6)
     still = goal_tasks.at_rest(images, Dial())
     np.testing.assert_array_equal(still[0, 0, 0], [3, 4, 5, 3, 4, 5])

@@ -43,13 +43,14 @@ class Dot(gymnasium.Env):
 """
 SIZES = ("--train_episodes=60", "--train_steps=5", "--eval_episodes=16", "--eval_steps=2")
 SIZES += ("--hidden=8", "--filters=4", "--epochs=1", "--batch_size=32", "--precision=float32")
+NO_GPU = {"CUDA_VISIBLE_DEVICES": "-1"}
 
 
 def run(folder, program, *arguments, code=0):
     done = subprocess.run(
         [sys.executable, "-m", f"sen_tf.{program}", *arguments],
         cwd=folder,
-        env={"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"], "HOME": str(folder)},
+        env={"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"], "HOME": str(folder), **NO_GPU},
         capture_output=True,
         text=True,
     )

@@ -78,13 +78,19 @@ import runpy
 sys.argv = sys.argv[1:]
 runpy.run_module(f"sen_tf.{sys.argv[0]}", run_name="__main__")
 """
+NO_GPU = {"CUDA_VISIBLE_DEVICES": "-1"}
 
 
 def run(folder, *command, program=("-c", PROGRAM)):
     done = subprocess.run(
         [sys.executable, *program, *command],
         cwd=folder,
-        env={"PYTHONPATH": f"{ROOT}:{folder}", "PATH": "/usr/bin:/bin", "HOME": str(folder)},
+        env={
+            "PYTHONPATH": f"{ROOT}:{folder}",
+            "PATH": "/usr/bin:/bin",
+            "HOME": str(folder),
+            **NO_GPU,
+        },
         capture_output=True,
         text=True,
     )

@@ -8,8 +8,8 @@ import shlex
 
 import pytest
 
-from sen_tf import decode, generate, plan, reproduce, settings
 from benchmarks import run
+from sen_tf import decode, generate, plan, reproduce, settings
 from sen_tf.experiments import world_models
 from sen_tf.export import __main__ as export
 

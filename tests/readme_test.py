@@ -19,9 +19,8 @@ train = importlib.import_module("sen_tf.train")
 ROOT = pathlib.Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
-PAGES += sorted(
-    path for room in ("guides", "concepts") for path in (ROOT / "docs" / room).iterdir()
-)
+for _room in ("guides", "concepts", "notes"):
+    PAGES += sorted((ROOT / "docs" / _room).glob("*.md"))
 PAGES += sorted((ROOT / "docs" / "tutorials").glob("*.py"))
 LONGEST = 600
 """Words of README beside its programs and commands."""

@@ -136,14 +136,6 @@ def arguments_of(environment: EnvironmentSettings) -> dict[str, Any]:
     return {name: getattr(environment, name) for name in ENVS[environment.env].arguments}
 
 
-def arguments_told(episodes: Episodes, env: str | None) -> dict[str, Any]:
-    """The arguments with which the environment `env` was made, as far as its episodes tell."""
-    told = episodes.attrs.get("settings")
-    if env != episodes.env or env not in ENVS or not isinstance(told, dict):
-        return {}
-    return {name: told[name] for name in ENVS[env].arguments if name in told}
-
-
 def generate(
     environment: EnvironmentSettings,
     split: str,

@@ -2,14 +2,15 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import gymnasium
 import numpy as np
 
 from sen_tf.datasets.members import DatasetError, Problem
 from sen_tf.datasets.source import as_actions
-from sen_tf.envs import EnvLike
+from sen_tf.envs import ENVS, EnvLike
 
 ALIGNMENT = 64
 """Bytes: memory that starts on a multiple of it TensorFlow uses without a copy."""
@@ -160,3 +161,11 @@ def check_episodes(episodes: Episodes, env: EnvLike, path: str | pathlib.Path) -
     like = actions.dtype.kind == kind and actions.shape[2:] == space.shape
     if not (like and ((lowest <= actions) & (actions <= highest)).all()):
         raise DatasetError(f"Cannot use {path}: its actions are not {expected}.")
+
+
+def arguments_told(attrs: Mapping[str, Any], env: str | None) -> dict[str, Any]:
+    """The arguments with which the environment `env` was made, as far as attributes tell them."""
+    told = attrs.get("settings")
+    if env not in ENVS or not isinstance(told, dict):
+        return {}
+    return {name: told[name] for name in ENVS[env].arguments if name in told}

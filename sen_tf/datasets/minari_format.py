@@ -54,12 +54,10 @@ def opened(path: str | pathlib.Path, env: str | None) -> Iterator[Contents]:
     if not (folder / "metadata.json").is_file():
         raise Problem(f"there is no such Minari dataset (no {folder})")
     metadata = json.loads((folder / "metadata.json").read_text(encoding="utf-8"))
-    known = _check_metadata(metadata, env)
+    attrs = _check_metadata(metadata, env)
     with h5py.File(folder / DATA, "r") as file:
         _check_members(file, set())
-    yield Contents(
-        {None: _source(minari.MinariDataset(folder))}, {}, {"env": known} if known else {}, False
-    )
+    yield Contents({None: _source(minari.MinariDataset(folder))}, {}, attrs, False)
 
 
 def _package():
@@ -70,18 +68,19 @@ def _package():
 
 
 def _check_metadata(metadata, env):
-    """Checks that nothing of the dataset would be run; returns the name of its environment."""
+    """Checks that nothing of the dataset would be run; returns attributes of its environment."""
     if not all(
         isinstance(metadata.get(f"{kind}_space"), str) for kind in ("observation", "action")
     ):
         raise Problem("it does not say its spaces, and its environment is not made to find them")
     if metadata.get("data_format") != "hdf5":
         raise Problem(f"it is stored as {metadata.get('data_format')}, expected hdf5")
-    gym_id = json.loads(metadata["env_spec"])["id"] if "env_spec" in metadata else None
+    spec = json.loads(metadata["env_spec"]) if "env_spec" in metadata else {"id": None}
+    gym_id = spec["id"]
     known = next((name for name in ENVS if envs.gym_id(name) == gym_id), None)
     if env is not None and gym_id is not None and known != env:
         raise Problem(f"it holds episodes of {known or gym_id!r}, expected {env!r}")
-    return known
+    return {"env": known, "settings": spec.get("kwargs", {})} if known else {}
 
 
 def _check_members(group, seen):

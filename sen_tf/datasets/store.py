@@ -31,7 +31,7 @@ import numpy as np
 
 from sen_tf.datasets import integrity
 from sen_tf.datasets.collect import EpisodeBlock, Twin
-from sen_tf.datasets.episodes import Episodes
+from sen_tf.datasets.episodes import Episodes, arguments_told
 from sen_tf.datasets.members import DatasetError, Problem, member
 from sen_tf.datasets.progress import progress
 from sen_tf.datasets.source import Contents, Source, check_counts, names_in, numbers
@@ -129,6 +129,7 @@ def save_episodes(
     digest = integrity.BlockChecksums(len(episodes))  # of other episodes it is another file
     digest.add(episodes.observations, episodes.actions)
     settings = {"sha256": digest.values().tobytes().hex()}
+    settings |= arguments_told(episodes.attrs, episodes.env)
     about: dict[str, Any] = {"env": episodes.env or env, "split": "train", "seed": 0, "group": "C1"}
     write_episodes(
         path, blocks, episodes=len(episodes), settings=settings, overwrite=overwrite, **about

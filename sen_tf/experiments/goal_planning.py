@@ -3,6 +3,7 @@
 Where an environment has a few actions, plans are searched among them, else they are drawn.
 """
 
+import copy
 import dataclasses
 import functools
 import pathlib
@@ -240,7 +241,7 @@ def moves_of(
         if not np.array_equal(then, image):
             before.append(image)
             after.append(then)
-            states.append(info.get("state"))
+            states.append(copy.deepcopy(info.get("state")))
         image, info = then, told
     if not before:
         raise UsageError(f"no plan can be made: {count} actions of {env.name} changed no image")

@@ -4,6 +4,7 @@ A task begins where `reset(seed=...)` does, and its goal is the image some moves
 where an image is of several frames. Whoever acts is shown images alone.
 """
 
+import copy
 import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
@@ -72,6 +73,11 @@ def unit_of(env: EnvLike) -> str:
     return getattr(env, "goal_error", "goals missed") if _measures(env) else "goals missed"
 
 
+def _told(info):
+    """A copy of the state that an environment tells, and may change in place; None if nothing."""
+    return copy.deepcopy(info.get("state"))
+
+
 def _measures(env):
     """True if an environment can tell its states, and how far they are from those of goals."""
     return hasattr(env, "goal_errors") and env.reset(seed=0)[1].get("state") is not None
@@ -109,13 +115,13 @@ def _task_from(env, moves, seed):
     """The task of a start; None if the episode ends before its goal."""
     image, info = env.reset(seed=seed)
     image = np.array(image)  # a copy: the next one may be drawn over it
-    start, begun = image, info
+    start, begun = image, _told(info)
     for left in reversed(range(moves)):
         before = image
         image, info, ended = _move(env, before)
         if ended and (left or np.array_equal(image, before)):
             return None
-    states = begun.get("state"), info.get("state")
+    states = begun, _told(info)
     needs = None
     if hasattr(env, "needed_moves") and states[0] is not None:
         needs = env.needed_moves(*(np.asarray(state)[None] for state in states))[0]
@@ -169,7 +175,8 @@ class Worlds:
             for env, task in zip(self._envs, tasks, strict=True):
                 env.reset(seed=task.seed)
         self.images = np.stack([task.start for task in tasks])
-        self._measured = _measures(self._env)
+        known = all(task.goal_state is not None for task in tasks)
+        self._measured = known and _measures(self._env)
         self.tolerance = getattr(self._env, "goal_tolerance", 0) if self._measured else 0
 
     def act(self, rows: np.ndarray, actions: np.ndarray) -> np.ndarray:
@@ -182,7 +189,7 @@ class Worlds:
                 if not self._ended[row]:
                     env = self._envs[row]
                     self.images[row], _, *ends, info = env.step(own.as_taken(env, action))
-                    self._told[row], self._ended[row] = info.get("state"), any(ends)
+                    self._told[row], self._ended[row] = _told(info), any(ends)
         return self.images[rows]
 
     def errors(self) -> np.ndarray:

@@ -18,6 +18,7 @@ import tensorflow as tf
 
 from sen_tf import datasets, envs, export, figures, settings
 from sen_tf.datasets import Episodes, cache
+from sen_tf.datasets.episodes import arguments_told
 from sen_tf.distribution import devices
 from sen_tf.envs import ENVS, EnvLike
 from sen_tf.experiments import drawing, naming, networks, world_models
@@ -135,7 +136,7 @@ def evaluate(
         read, env = _without_twins(read), datasets.Recorded
     if isinstance(env, str | None):
         name = env or first.env
-        env = envs.make(name, **cache.arguments_told(first, name))
+        env = envs.make(name, **arguments_told(first.attrs, name))
     return scoring.evaluate(scoring.Latents(model), read, env)
 
 

@@ -14,6 +14,7 @@ import gymnasium
 from sen_tf import datasets, envs, settings
 from sen_tf.datasets import EpisodeStream, Subset, cache
 from sen_tf.datasets.cache import Environment, EnvironmentSettings, EvaluationSet, TrainingSet
+from sen_tf.datasets.episodes import arguments_told
 from sen_tf.datasets.members import available_memory
 from sen_tf.distribution import devices
 from sen_tf.envs import ENVS
@@ -152,8 +153,8 @@ def parse(
     def files(values):
         if values.get("run"):
             file = pathlib.Path(values["run"]) / runs.FLAGS
-            env = settings.words_of(file)["env"] if file.is_file() else None
-            return [file] if env else [], _told(values, env, typed)
+            env = settings.words_of(file).get("env") if file.is_file() else None
+            return [file] if file.is_file() else [], _told(values, env, typed)
         values = values | own
         settled = own | _settle(values, default_preset) | _told(values, values["env"], typed)
         paths = settings.flagfiles(values["env"], settled["preset"], settled["recipe"])
@@ -251,7 +252,7 @@ def _told(values, env, typed):
     dataset, told = values.get("dataset"), {}
     with contextlib.suppress(datasets.DatasetError):  # it is said where all of it is read
         first = dataset and datasets.read_episodes(dataset, steps=(0,), episodes=1)
-        told = cache.arguments_told(first, env) if first else {}
+        told = arguments_told(first.attrs, env) if first else {}
     for name in sorted(typed & told.keys()):
         if values[name] != told[name]:
             raise UsageError(f"{dataset} is of --{name}={told[name]}, not {values[name]}")
@@ -287,8 +288,7 @@ def _check_owners(values, typed):
         )
     known = ENVS[env].start_names
     for name in ("starts", "train_starts"):
-        unknown = [each for each in values.get(name) or [] if each not in known]
-        if unknown:
+        if unknown := [each for each in values.get(name) or [] if each not in known]:
             raise UsageError(f"--{name} takes names out of {', '.join(known)}, not {unknown[0]!r}")
 
 

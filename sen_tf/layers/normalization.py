@@ -127,8 +127,9 @@ class FieldBatchNormalization(FieldNormalization):
 
     Sharing mean and variance over the group axis is what makes the layer commute with the group. On
     an image without a group axis it is ordinary batch normalization. On TensorFlow it runs the
-    fused kernel; under a strategy of several replicas the statistics are those of the global batch.
-    The moving variance is the unbiased one (n / (n - 1)), as in PyTorch.
+    fused kernel, of more than 8 channels and where XLA does not compile it; under a strategy of
+    several replicas the statistics are those of the global batch. The moving variance is the
+    unbiased one (n / (n - 1)), as in PyTorch.
 
     Args:
         momentum: Share of the old moving statistics kept in a training step, in [0, 1).

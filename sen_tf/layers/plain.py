@@ -57,7 +57,7 @@ def plain_call(
 
 
 def _is_of_keras(layer):
-    """True for a layer or operation of Keras' own that holds no other layers."""
+    """True for a layer or operation of Keras' own, and all that it holds."""
     held = layer._flatten_layers() if isinstance(layer, keras.layers.Layer) else [layer]
     return all(type(each).__module__.split(".")[0] == "keras" for each in held)
 
@@ -66,8 +66,8 @@ def _wrapped(layer, x):
     """A wrapper of Keras around the plain form of its layer."""
     if not isinstance(layer, keras.layers.TimeDistributed):
         raise ValueError(
-            f"`plain` expected no layer of {type(layer.layer).__module__.split('.')[0]} in a "
-            f"{type(layer).__name__}; received one in `{layer.name}`."
+            f"`plain` expected layers of Keras alone in a {type(layer).__name__}; received others "
+            f"in `{layer.name}`."
         )
     inputs = keras.Input(x.shape[2:], dtype=x.dtype)
     return keras.layers.TimeDistributed(keras.Model(inputs, plain_call(layer.layer, inputs)))

@@ -4,7 +4,9 @@ import dataclasses
 
 import numpy as np
 
-"""Change of values, as a share of the largest, at which value iteration ends."""
+TOLERANCE = 1e-12
+"""The share of the largest value from which on one action is better than another; where rounding is
+larger, it is that."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,14 +85,16 @@ def optimal_values(transitions: np.ndarray, rewards: np.ndarray, discount: float
     transitions, rewards = _process(transitions, rewards, discount)
     scale = np.abs(rewards).max() or 1.0
     rewards = rewards / scale
-    states, tried = np.arange(len(rewards)), set()
-    policy = rewards.argmax(axis=1)
-    while policy.tobytes() not in tried:  # rounding may take turns between policies as good
-        tried.add(policy.tobytes())
+    states, policy = np.arange(len(rewards)), rewards.argmax(axis=1)
+    least = max(TOLERANCE, len(rewards) * np.finfo(float).eps / (1 - discount))
+    while True:
         followed = np.eye(len(rewards)) - discount * transitions[states, policy]
         q = rewards + discount * transitions @ np.linalg.solve(followed, rewards[states, policy])
-        policy = q.argmax(axis=1)
-    return scale * q
+        # Of actions as good, up to rounding, the one before stays: else they would take turns.
+        better = q.max(axis=1) > q[states, policy] + least * np.abs(q).max()
+        if not better.any():
+            return scale * q
+        policy = np.where(better, q.argmax(axis=1), policy)
 
 
 def _process(transitions, rewards, discount):

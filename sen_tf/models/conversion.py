@@ -196,7 +196,10 @@ class _Converter:
         for part in parts:
             more = arguments if isinstance(part, keras.layers.Layer) else {}
             inputs = (part(*inputs, **more),)
-        return inputs[0]
+        (outputs,) = inputs
+        if _kind(outputs) == FUNCTIONS and outputs.shape[-1] == 1 and _is_softmax(layer):
+            raise ValueError("one channel is left, of which a softmax is always 1. Use more.")
+        return outputs
 
     def _reuse(self, layer, kind, make):
         """The counterpart of a layer, one for all its calls on tensors of the same kind."""
@@ -209,6 +212,13 @@ class _Converter:
                 )
             made[kind] = make(f"{layer.name}_of_{kind.replace(' ', '_')}" if made else layer.name)
         return made[kind]
+
+
+def _is_softmax(layer):
+    """True for a layer or operation that ends in a softmax over channels."""
+    over_channels = getattr(layer, "axis", None) in (-1, 3)
+    softmax = getattr(layer, "activation", None) is keras.activations.softmax
+    return softmax or (type(layer).__name__ == "Softmax" and over_channels)
 
 
 def _aligned(layer, inputs):

@@ -137,7 +137,7 @@ class Counterparts:
             make, filters = layers.ProjectionConv2D, layer.filters
         else:
             make = layers.GroupConv2D if on_group else layers.LiftingConv2D
-            filters = self._filters(layer)
+            filters = self._parts.channels(layer.filters)
         return [make(filters=filters, activation=layer.activation, **arguments, **usual)]
 
     def _transposed(self, layer, usual, on_group):
@@ -156,18 +156,8 @@ class Counterparts:
         if id(layer) in self._heads:
             # The mean over the group is the adjoint of lifting, as ProjectionConv2D is.
             return _projected(make, "mean", layer, usual, **arguments)
-        filters = self._filters(layer)
-        return [make(filters=filters, activation=layer.activation, **arguments, **usual)]
-
-    def _filters(self, layer):
-        """The filters in place of those of a layer, whose activation can do something with them."""
         filters = self._parts.channels(layer.filters)
-        if filters == 1 < layer.filters and layer.activation is keras.activations.softmax:
-            raise ValueError(
-                f"of its {layer.filters} filters one is left, of which a softmax is always 1. Use "
-                'more, or match="parameters".'
-            )
-        return filters
+        return [make(filters=filters, activation=layer.activation, **arguments, **usual)]
 
     def _depthwise(self, layer, usual, on_group):
         more = {"activation": layer.activation, **_of_bias(layer.get_config())}

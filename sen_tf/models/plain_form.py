@@ -19,8 +19,8 @@ def to_plain(model: keras.Model) -> keras.Model:
 
     Raises:
         ValueError: For a model of another class, whose code cannot be written out; a layer that has
-            weights and is neither Keras' own nor has a method `plain`; and features of unknown
-            size.
+            weights and is neither Keras' own nor has a method `plain`, or is in a wrapper other
+            than `TimeDistributed`; and features of unknown size.
 
     Example:
         >>> to_plain(classifier).save("plain.keras")

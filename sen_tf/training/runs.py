@@ -58,9 +58,10 @@ def open_run(directory: pathlib.Path, *settings_of_run: Any) -> Iterator[bool]:
     is_new = not directory.exists()
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / FLAGS
-    before = path.read_bytes() if path.exists() else None
     ours = {LOCK, _aside(path).name}
-    if not path.exists() and any(entry.name not in ours for entry in directory.iterdir()):
+    # A killed start leaves the lock beside the flags; without it they are somebody's own.
+    begun = path.exists() and ((directory / LOCK).exists() or not _only_prepared(directory))
+    if not begun and any(entry.name not in ours for entry in directory.iterdir()):
         raise ValueError(f"{directory} is not empty and not a run; choose another --output")
     with open(directory / LOCK, "a+", encoding="utf-8") as lock:
         _lock(lock, directory)
@@ -78,8 +79,6 @@ def open_run(directory: pathlib.Path, *settings_of_run: Any) -> Iterator[bool]:
             if _only_prepared(directory):
                 for entry in directory.iterdir():
                     entry.unlink()
-                if before is not None:  # perhaps somebody's own
-                    path.write_bytes(before)
                 if is_new:
                     directory.rmdir()
 
@@ -139,7 +138,7 @@ def open_model(
     if not (run or model_file):
         raise settings.UsageError("give --run=DIR (what sen_tf.train wrote) or --model_file=FILE")
     path = pathlib.Path(model_file or pathlib.Path(run or "") / MODEL)
-    if run and path.is_file() and not (metrics := path.with_name(METRICS)).is_file():
+    if not model_file and path.is_file() and not (metrics := path.with_name(METRICS)).is_file():
         raise settings.UsageError(
             f"{run} is not a finished run: there is no {metrics}; the command that began it ends it"
         )

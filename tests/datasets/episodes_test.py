@@ -15,7 +15,7 @@ from sen_tf.datasets import (
     save_episodes,
     verify_episodes,
 )
-from sen_tf.datasets.episodes import check_episodes
+from sen_tf.datasets.episodes import arguments_told, check_episodes
 from sen_tf.datasets.recorded import recorded
 from sen_tf.experiments import networks, training_run
 
@@ -159,3 +159,13 @@ def test_a_cut_array_is_named(tmp_path, kept):
     (folder / "actions.npy").write_bytes(content[:kept])
     with pytest.raises(DatasetError, match="Cannot use .*cut: it cannot be read as a whole"):
         read_episodes(folder)
+
+
+def test_saved_episodes_tell_the_world_that_they_are_of(tmp_path):
+    words = ["--env=shapes", "--sprites=symmetric", "--episodes=6", "--steps=1"]
+    generate.main([*words, f"--output={tmp_path}/first.h5"])
+    save_episodes(tmp_path / "again.h5", read_episodes(tmp_path / "first.h5"))
+    for name in ("first.h5", "again.h5"):
+        read = read_episodes(tmp_path / name, steps=(0,))
+        assert arguments_told(read.attrs, read.env) == {"sprites": "symmetric"}
+    assert arguments_told(read.attrs, "nobody") == arguments_told({}, "shapes") == {}

@@ -130,7 +130,7 @@ class Told(Counter):
     """A counter that tells its state, writes over its image, and is near within 1."""
 
     goal_error, goal_tolerance = "counts", 1
-    screen = np.zeros((1, 1, 1), np.uint8)
+    screen, state = np.zeros((1, 1, 1), np.uint8), np.zeros(1)
 
     def reset(self, *, seed=None, options=None):
         super().reset(seed=seed)
@@ -142,11 +142,11 @@ class Told(Counter):
         return image, 0.0, False, False, info
 
     def show(self):
-        self.screen[:] = self.at
-        return self.screen, {"state": self.at}
+        self.screen[:] = self.state[:] = self.at
+        return self.screen, {"state": self.state}
 
     def goal_errors(self, states, goals):
-        return np.abs(states - goals)
+        return np.abs(states - goals)[:, 0]
 
 
 class Untold(Told):
@@ -161,7 +161,8 @@ class Untold(Told):
 
 def test_errors_are_of_states_where_they_are_told():
     tasks = goal_tasks.make_tasks(Told, 3, 20, seed=0)
-    assert (np.abs([task.goal_state - task.start_state for task in tasks]) <= 3).all()
+    moved = np.abs([task.goal_state - task.start_state for task in tasks])
+    assert (moved <= 3).all() and moved.max() == 3
     assert goal_tasks.unit_of(Told()) == "counts"
     worlds = goal_tasks.Worlds(Told, tasks)
     apart = [task.goal.item() - task.start.item() for task in tasks]

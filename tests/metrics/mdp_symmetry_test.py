@@ -107,3 +107,19 @@ def test_optimal_values_of_many_ways_are_a_fixed_point():
     values = optimal_values(transitions, rewards, 0.995)
     again = rewards + 0.995 * transitions @ values.max(axis=1)
     np.testing.assert_allclose(again, values, rtol=1e-9)
+
+
+@pytest.mark.parametrize("discount", [0.9, 0.999])
+def test_optimal_values_of_a_board_on_which_many_ways_are_as_good(discount):
+    """A corner of 13 x 13 places is to be reached; a fifth of the moves slip to another."""
+    side, moves = 13, np.array([[0, 1], [1, 0], [0, -1], [-1, 0]])
+    places = np.stack(np.divmod(np.arange(side**2), side), axis=1)
+    ends = np.clip(places[:, None] + moves, 0, side - 1) @ [side, 1]
+    sure = np.eye(side**2)[ends]
+    transitions = 0.8 * sure + 0.2 * sure.mean(axis=1, keepdims=True)
+    rewards = np.repeat((ends.min(axis=1) == 0)[:, None], 4, axis=1).astype(float)
+    values = optimal_values(transitions, rewards, discount)
+    again = rewards + discount * transitions @ values.max(axis=1)
+    np.testing.assert_allclose(again, values, rtol=1e-8)
+    board = values.max(axis=1).reshape(side, side)
+    np.testing.assert_allclose(board, board.T, rtol=1e-8)

@@ -374,8 +374,10 @@ def test_features_keep_the_name_of_their_layer(tmp_path):
         ),
         (
             layers.Conv2D(2, 1, activation="softmax", name="s"),
-            "at Conv2D `s`: of its 2 filters one",
+            "at Conv2D `s`: one channel is left",
         ),
+        (layers.Softmax(name="s"), "at Softmax `s`: one channel is left"),
+        (layers.Activation("softmax", name="s"), "at Activation `s`: one channel is left"),
         (
             layers.Conv2D(8, 3, kernel_constraint=keras.constraints.UnitNorm([0, 1, 2]), name="u"),
             "at Conv2D `u`: its constraint is over the axes .0, 1, 2. of the kernel",

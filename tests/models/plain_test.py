@@ -135,7 +135,7 @@ def test_layers_in_wrappers_are_written_out_or_refused():
     x = np.random.default_rng(0).normal(size=(2, 5, 9, 9, 3)).astype("float32")
     np.testing.assert_allclose(written(x), model(x), rtol=1e-4, atol=1e-5)
     normed = keras.layers.SpectralNormalization(layers.GroupDense("C4", 2))
-    with pytest.raises(ValueError, match="no layer of sen_tf in a SpectralNormalization"):
+    with pytest.raises(ValueError, match="layers of Keras alone in a SpectralNormalization"):
         plain(keras.Sequential([keras.Input((4, 3)), normed]))
 
 

@@ -52,7 +52,7 @@ def describe() -> str:
     name = models[0] if models else platform.processor()
     kind = "bfloat16 instructions" if _cpu_has_bfloat16() else "no bfloat16 instructions"
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{name}, {cores} cores, {kind}"
+    return f"{name}, {cores} core{'s' if cores != 1 else ''}, {kind}"
 
 
 def xla_pays() -> bool:

@@ -334,7 +334,7 @@ class FieldLayerNormalization(FieldNormalization):
         super().__init__(epsilon, **kwargs)
 
     def build(self, input_shape: Shape) -> None:
-        if input_shape[-1] == 1:
+        if tuple(input_shape[-1:]) == (1,):
             raise ValueError(
                 f"FieldLayerNormalization `{self.name}` expected several channels, of which it "
                 "subtracts the mean; received one, of which that leaves nothing."

@@ -51,8 +51,12 @@ def describe() -> str:
     models = re.findall(r"model name\s*: (.*)", _cpuinfo())
     name = models[0] if models else platform.processor()
     kind = "bfloat16 instructions" if _cpu_has_bfloat16() else "no bfloat16 instructions"
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{name}, {cores} core{'s' if cores != 1 else ''}, {kind}"
+    return f"{name}, {cores()} core{'s' if cores() != 1 else ''}, {kind}"
+
+
+def cores() -> int:
+    """The cores that this process may use, which in a container are not all there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def xla_pays() -> bool:

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from sen_tf.datasets import Episodes, EpisodeStream, Subset
 from sen_tf.models import decoders
-from sen_tf.training import callbacks, scoring
+from sen_tf.training import callbacks, scoring, seeding
 
 BATCH = 32
 FRAMES_SEEN = 100_000
@@ -51,12 +51,12 @@ def train_decoder(
             come to about `FRAMES_SEEN` frames.
         by_object: Whether axis 1 of a state counts objects, each of which is drawn by itself.
     """
-    keras.utils.set_random_seed(options.seed)
     frames = episodes.frames(FRAME_BYTES, options.seed)
     states = latents.encode(frames)
     model = latents.model
     make = decoders.object_decoder if by_object else decoders.image_decoder
-    decoder = make(states.shape[1:], frames.shape[1:], dtype=model.dtype_policy)
+    with seeding.seeded(options.seed):
+        decoder = make(states.shape[1:], frames.shape[1:], dtype=model.dtype_policy)
     decoder.layers[-1].adapt(at_most(MEAN_FRAMES, frames, options.seed) / np.float32(255))
     epochs = options.epochs or max(1, round(FRAMES_SEEN / len(frames)))
     steps = -(-len(frames) // BATCH)

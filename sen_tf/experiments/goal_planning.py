@@ -3,7 +3,6 @@
 Where an environment has a few actions, plans are searched among them, else they are drawn.
 """
 
-import copy
 import dataclasses
 import functools
 import pathlib
@@ -183,8 +182,8 @@ class Planner:
             radius=radius,
             deviations=(radius / 2, radius / 20),
         )
-        ((*passed,),) = on_the_way(drawn.mean[None]).T  # what follows the nearest is noise
-        nearest = int(np.argmin(passed))
+        passed = on_the_way(drawn.mean[None])[:, 0]
+        nearest = int(np.argmin(passed))  # what follows it is noise
         return Plan(decode(drawn.mean[: nearest + 1]), bool(passed[nearest] < REACHED))
 
     def _in_bounds(self, vectors):
@@ -241,7 +240,7 @@ def moves_of(
         if not np.array_equal(then, image):
             before.append(image)
             after.append(then)
-            states.append(copy.deepcopy(info.get("state")))
+            states.append(goal_tasks.told_state(info))
         image, info = then, told
     if not before:
         raise UsageError(f"no plan can be made: {count} actions of {env.name} changed no image")

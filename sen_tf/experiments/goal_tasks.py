@@ -73,7 +73,7 @@ def unit_of(env: EnvLike) -> str:
     return getattr(env, "goal_error", "goals missed") if _measures(env) else "goals missed"
 
 
-def _told(info):
+def told_state(info: dict[str, Any]) -> Any:
     """A copy of the state that an environment tells, and may change in place; None if nothing."""
     return copy.deepcopy(info.get("state"))
 
@@ -115,13 +115,13 @@ def _task_from(env, moves, seed):
     """The task of a start; None if the episode ends before its goal."""
     image, info = env.reset(seed=seed)
     image = np.array(image)  # a copy: the next one may be drawn over it
-    start, begun = image, _told(info)
+    start, begun = image, told_state(info)
     for left in reversed(range(moves)):
         before = image
         image, info, ended = _move(env, before)
         if ended and (left or np.array_equal(image, before)):
             return None
-    states = begun, _told(info)
+    states = begun, told_state(info)
     needs = None
     if hasattr(env, "needed_moves") and states[0] is not None:
         needs = env.needed_moves(*(np.asarray(state)[None] for state in states))[0]
@@ -189,7 +189,7 @@ class Worlds:
                 if not self._ended[row]:
                     env = self._envs[row]
                     self.images[row], _, *ends, info = env.step(own.as_taken(env, action))
-                    self._told[row], self._ended[row] = _told(info), any(ends)
+                    self._told[row], self._ended[row] = told_state(info), any(ends)
         return self.images[rows]
 
     def errors(self) -> np.ndarray:

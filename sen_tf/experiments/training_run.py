@@ -8,7 +8,6 @@ import dataclasses
 import functools
 import json
 import pathlib
-import random
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -23,7 +22,7 @@ from sen_tf.distribution import devices
 from sen_tf.envs import ENVS, EnvLike
 from sen_tf.experiments import drawing, naming, networks, world_models
 from sen_tf.settings import UsageError
-from sen_tf.training import callbacks, fitting, report, runs, scoring
+from sen_tf.training import callbacks, fitting, report, runs, scoring, seeding
 
 
 @dataclasses.dataclass(frozen=True)
@@ -177,7 +176,7 @@ def run(
             return Run(directory, summary, [] if whole else [report.write_report(directory)])
         announce(known)
         try:
-            with _seeded(chosen.training.seed):
+            with seeding.seeded(chosen.training.seed):
                 return _train(chosen, directory, strategy, begun)
         except KeyboardInterrupt:
             print(f"\ninterrupted; {settings.command_line() or 'the same call'} resumes it")
@@ -189,17 +188,6 @@ def run(
                 "another worker was lost; start all of them again with the same commands, and they "
                 "resume after the last checkpoint"
             ) from error
-
-
-@contextlib.contextmanager
-def _seeded(seed):
-    """Seeds Python's generator, from which Keras draws weights; it goes on as it was afterwards."""
-    state = random.getstate()
-    random.seed(seed)
-    try:
-        yield
-    finally:
-        random.setstate(state)
 
 
 def _train(chosen, directory, strategy, begun):

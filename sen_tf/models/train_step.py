@@ -165,8 +165,16 @@ class _TrainedByTensorFlow(_Trained):
         """Builds the optimizer, of parts that are built; others, and it, are in the first step.
 
         Keras would call the model for it, and cannot read distributed batches.
+
+        Raises:
+            ValueError: For parts that are not built under a strategy of several replicas.
         """
         whole = all(part.built for part in (self.embedding, self.encoder, self.transition))
+        if not whole and self.distribute_strategy.num_replicas_in_sync > 1:
+            raise ValueError(
+                f"{type(self).__name__} needs built parts on several replicas; call it on a batch "
+                "of transitions before `fit`."
+            )
         if self.optimizer is not None and whole and not self.optimizer.built:
             with self.distribute_strategy.scope():
                 self.optimizer.build(self.trainable_variables)

@@ -102,9 +102,15 @@ class Checkpoint(keras.callbacks.Callback):
     def _load(self, model, epoch):
         if not model.optimizer.built:  # built twice, that of loss scaling has its variables twice
             model.optimizer.build(model.trainable_variables)
-        with np.load(self._weights(epoch), allow_pickle=False) as arrays:
-            for variable, name in zip(_state(model), arrays, strict=True):
-                variable.assign(arrays[name])
+        with np.load(self._weights(epoch), allow_pickle=False) as file:
+            arrays = [file[name] for name in file]
+        if [x.shape for x in arrays] != [tuple(x.shape) for x in _state(model)]:
+            raise ValueError(
+                f"{self._weights(epoch)} is of another model, optimizer or precision; choose "
+                "another directory, that is --output of a program"
+            )
+        for variable, array in zip(_state(model), arrays, strict=True):
+            variable.assign(array)
 
     def _first_whole(self, epochs):
         """The first of the epochs that is as it was written, and its history; or 0 and none."""

@@ -314,6 +314,17 @@ TWO_REPLICAS = """
             found.append([*model.get_weights(), *(np.array(v) for v in history.values())])
         for one, two in zip(*found, strict=True):
             np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-4)
+
+    with strategy.scope():
+        unbuilt = small_model(keras.Sequential([keras.layers.Conv2D(2, 3, padding="same")]))
+    try:
+        unbuilt.fit(data(8), batch_size=8, verbose=0)
+        raise AssertionError("it trained")
+    except ValueError as error:
+        assert "needs built parts on several replicas" in str(error)
+    with strategy.scope():
+        unbuilt(data(2))
+    unbuilt.fit(data(8), batch_size=8, verbose=0)
     print("both replicas count by their rows")
 """
 
@@ -377,23 +388,3 @@ def test_tracing_says_nothing(caplog):
     encode(data(2)["obs"], data(2)["action"])
     encode(data(2)["obs"] / np.float32(255), data(2)["action"])
     assert "AutoGraph" not in caplog.text
-
-
-def test_parts_that_build_themselves_in_the_first_step_train():
-    convolution = keras.layers.Conv2D(2, 3, padding="same", activation="sigmoid")
-    model = small_model(keras.Sequential([convolution]))
-    assert not model.embedding.built
-    model.fit(data(16), batch_size=8, epochs=2, verbose=0)
-    assert int(model.optimizer.iterations) == 4 and convolution.built
-
-
-def test_a_model_that_is_not_compiled_is_loaded_so(tmp_path):
-    compiled = small_model()
-    parts = (compiled.embedding, compiled.encoder, compiled.transition)
-    ContrastiveWorldModel(*parts).save(tmp_path / "model.keras")
-    loaded = keras.models.load_model(tmp_path / "model.keras")
-    assert not loaded.compiled
-    loaded.compile("adam")
-    loaded.save(tmp_path / "model.keras")
-    again = keras.models.load_model(tmp_path / "model.keras")
-    assert again.compiled and isinstance(again.optimizer, keras.optimizers.Adam)

@@ -224,3 +224,15 @@ def test_weights_in_bfloat16_come_back(tmp_path):
     assert checkpoints.Checkpoint(tmp_path).restore(again) == 1
     for ours, theirs in zip(again.get_weights(), model.get_weights(), strict=True):
         np.testing.assert_array_equal(ours.astype(float), theirs.astype(float))
+
+
+@pytest.mark.parametrize("optimizer", ["adam", keras.optimizers.SGD(0.1, momentum=0.9)])
+def test_weights_of_another_model_are_refused(trained, optimizer):
+    """Loss scaling has variables of its own, so that another precision is another optimizer."""
+    directory, _, _ = trained
+    other = make_model()
+    other.compile(optimizer, "mse", jit_compile=False)
+    with pytest.raises(
+        ValueError, match="epoch-0004.npz is of another model, optimizer or precision"
+    ):
+        checkpoints.Checkpoint(directory).restore(other)

@@ -1,5 +1,6 @@
 """Training on episodes that are streamed, as users run it."""
 
+import contextlib
 import importlib
 import pathlib
 import random
@@ -45,11 +46,9 @@ def weights(directory):
         return [arrays[name] for name in arrays]
 
 
-def test_a_streamed_run_resumes_bit_equal_whatever_is_free_by_then(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(training_run, "finish", lambda *_: None)
-    monkeypatch.setattr(world_models, "available_memory", lambda: 2 * MEMORY)
-    train.main([*TINY, *places(tmp_path, "whole")])
-    assert "streaming 0.00168 GiB of frames from 1 file, 0.000587 GiB" in capsys.readouterr().out
+@contextlib.contextmanager
+def interrupted(monkeypatch):
+    """Ctrl-C after the first epoch that is saved; gives what patches more for as long."""
     save = checkpoints.Checkpoint.on_epoch_end
 
     def interrupt(self, epoch, logs=None):
@@ -58,8 +57,16 @@ def test_a_streamed_run_resumes_bit_equal_whatever_is_free_by_then(tmp_path, mon
 
     with monkeypatch.context() as patch:
         patch.setattr(checkpoints.Checkpoint, "on_epoch_end", interrupt)
-        with pytest.raises(KeyboardInterrupt):
-            train.main([*TINY, *places(tmp_path, "parts")])
+        yield patch
+
+
+def test_a_streamed_run_resumes_bit_equal_whatever_is_free_by_then(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(training_run, "finish", lambda *_: None)
+    monkeypatch.setattr(world_models, "available_memory", lambda: 2 * MEMORY)
+    train.main([*TINY, *places(tmp_path, "whole")])
+    assert "streaming 0.00168 GiB of frames from 1 file, 0.000587 GiB" in capsys.readouterr().out
+    with interrupted(monkeypatch), pytest.raises(KeyboardInterrupt):
+        train.main([*TINY, *places(tmp_path, "parts")])
     monkeypatch.setattr(world_models, "available_memory", lambda: 2**40)
     train.main([*TINY, *places(tmp_path, "parts")])
     whole, parts = (weights(tmp_path / name) for name in ("whole", "parts"))
@@ -158,14 +165,7 @@ def test_a_run_goes_on_in_the_precision_that_it_began_with(tmp_path, monkeypatch
 
     monkeypatch.setattr(training_run, "finish", finish)
     command = [*TINY, *places(tmp_path, "moved")]
-    save = checkpoints.Checkpoint.on_epoch_end
-
-    def interrupt(self, epoch, logs=None):
-        save(self, epoch, logs)
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(checkpoints.Checkpoint, "on_epoch_end", interrupt)
+    with interrupted(monkeypatch) as patch:
         patch.setattr(devices, "has_gpu", lambda: True)
         patch.setattr("sys.argv", ["/somewhere/sweep.py"])
         with pytest.raises(KeyboardInterrupt):

@@ -7,6 +7,7 @@ import contextlib
 import importlib
 import logging
 import os
+import warnings
 from collections.abc import Callable, Sequence
 
 import keras
@@ -60,8 +61,10 @@ def to_litert(saved_model: str | os.PathLike[str], names: Sequence[str]) -> byte
     import tensorflow as tf
 
     try:
-        converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model), list(names))
-        return converter.convert()
+        made = tf.lite.TFLiteConverter.from_saved_model(str(saved_model), list(names)).convert()
+        with warnings.catch_warnings(action="ignore"):  # that the interpreter moves elsewhere
+            tf.lite.Interpreter(model_content=made)  # the converter writes what cannot be opened
+        return made
     except Exception as error:
         if len(names) > 1:  # which of them?
             for name in names:

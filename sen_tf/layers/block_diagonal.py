@@ -66,7 +66,7 @@ def _combine(factors, x):
     """Weighted sums over the first axis of x, one for each row of factors."""
     factors = ops.convert_to_tensor(factors, dtype=x.dtype)
     sums = ops.matmul(factors, ops.reshape(x, (x.shape[0], -1)))
-    return ops.reshape(sums, (factors.shape[0], -1, x.shape[-1]))
+    return ops.reshape(sums, (factors.shape[0], *ops.shape(x)[1:]))
 
 
 def _swap(x):

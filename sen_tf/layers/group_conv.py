@@ -212,13 +212,8 @@ class GroupConv2D(_GridConv2D):
         if None in (rows, columns) or not self.has_blocks(channels):
             return super()._convolve(inputs)
         x = block_diagonal_product(self.group, self._patches(inputs), self._patch_kernel())
-        shape = (
-            self.group.order,
-            -1,
-            self.output_size(rows),
-            self.output_size(columns),
-            self.filters,
-        )
+        size = (self.output_size(rows), self.output_size(columns))
+        shape = (self.group.order, ops.shape(inputs)[0], *size, self.filters)
         return self.add_bias(ops.transpose(ops.reshape(x, shape), (1, 2, 3, 0, 4)))
 
     def _moved(self):
@@ -234,7 +229,8 @@ class GroupConv2D(_GridConv2D):
         places = self._places(rows, columns)
         x = ops.take(ops.reshape(x, (-1, rows * columns * order, channels)), places, axis=1)
         x = ops.transpose(ops.reshape(x, (-1, order, places[0].size * channels)), (1, 0, 2))
-        return ops.reshape(x, (order, -1, self.kernel_size**2 * channels))
+        pixels = ops.shape(inputs)[0] * places.shape[1]
+        return ops.reshape(x, (order, pixels, self.kernel_size**2 * channels))
 
     def _places(self, rows, columns):
         """The place of x(h)[h q] among (row, column, h): (|G|, pixels of the output, window)."""

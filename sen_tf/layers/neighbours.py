@@ -148,7 +148,8 @@ def edges_of(layer: keras.layers.Layer, neighbours: Tensor, features: Tensor) ->
     # An edge that is none leads from the first point of its cloud to itself, with weight 0.
     ones = ops.ones_like(neighbours[:, :1, :1])
     clouds = (ops.cumsum(ones, axis=0) - 1) * constant(points, like=neighbours)
-    indices = ops.where(ops.expand_dims(exist, -1), neighbours, 0) + clouds
+    # `clouds` first: Keras' sum on TensorFlow takes (n, 1, 1) behind it for a bias of n channels.
+    indices = clouds + ops.where(ops.expand_dims(exist, -1), neighbours, 0)
     targets, sources = (ops.reshape(indices[..., k], (-1,)) for k in (0, 1))
     return Edges(targets, sources, ops.reshape(exist, (-1,)))
 
@@ -158,6 +159,8 @@ def _in_range(layer, neighbours, features, points):
     message = f"{_name(layer)} expected neighbours that are indices of points, or -1 for no edge"
     numbers = numbers_in(neighbours)
     neighbours = in_int32(neighbours, otherwise=-2)
+    if isinstance(neighbours, keras.KerasTensor):  # of a plain form, which has no checks
+        return neighbours
     if numbers is None:
         fits = (neighbours >= -1) & (neighbours < points)
         as_many = ops.equal(ops.shape(neighbours)[0], ops.shape(features)[0])

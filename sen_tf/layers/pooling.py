@@ -53,7 +53,8 @@ class GroupPooling(keras.layers.Layer):
     Output shape: `(batch, ..., channels)`.
 
     Raises:
-        ValueError: If there is no group axis before the channels.
+        ValueError: If there are fewer than three axes. An image has as many as a field on the
+            group: its columns would be pooled.
 
     Reference: Cohen and Welling (2016), section 6.3.
     """

@@ -8,11 +8,13 @@ refused, with the sizes that do not.
 from collections.abc import Sequence
 
 import keras
+import numpy as np
 
 from sen_tf import layers
 from sen_tf.groups import GroupLike, circle, finite
 from sen_tf.layers.symmetric_grid import PIXELS, reverses
 from sen_tf.models import network_parts
+from sen_tf.models.blocks import conv2d
 from sen_tf.models.network_parts import NetworkParts
 from sen_tf.tensors import Tensor
 
@@ -160,9 +162,7 @@ def unet(
         x = _normalized(parts, parts.conv(filters * 2**level, 3)(x))
         x = keras.layers.Concatenate()([passed.pop(), x])
         x = _twice(parts, x, filters * 2**level)
-    x = keras.layers.Conv2D(classes, 1, activation=classifier_activation, name="classes")(
-        parts.invariant(x)
-    )
+    x = conv2d(classes, 1, activation=classifier_activation, name="classes")(parts.invariant(x))
     return keras.Model(inputs, x, name=name or f"unet_{_named(parts)}")
 
 
@@ -271,10 +271,10 @@ def _check_sizes(what, parts, input_shape, step, rest, whole=False):
     Args:
         whole: True where sizes that do not fit cannot be computed at all, whatever the group is.
     """
-    if len(input_shape) != 3 or not input_shape[-1]:
+    if np.shape(input_shape) != (3,) or not input_shape[-1]:
         raise ValueError(
             "Expected `input_shape` to be rows, columns and a known number of channels; received "
-            f"{tuple(input_shape)}."
+            f"{input_shape!r}."
         )
     for axis, name in enumerate(PIXELS, start=1):
         size = input_shape[axis - 1]

@@ -16,7 +16,7 @@ from tensorflow_serving.config import model_server_config_pb2
 
 from benchmarks import readers
 from benchmarks.read_exports import ENDPOINTS, READERS
-from sen_tf import export, models, to_plain
+from sen_tf import export, layers, models, to_plain
 from sen_tf.experiments import networks
 from sen_tf.export import __main__ as program
 from sen_tf.export import converters, tf_serving
@@ -176,3 +176,25 @@ def test_a_list_of_models_for_the_server_stays(tmp_path):
     assert config.read_text().endswith("# and another one\n")
     tf_serving.write_config(tmp_path, "renamed")
     assert '"/models/renamed"' in config.read_text() and "another" not in config.read_text()
+
+
+@pytest.mark.parametrize(
+    ("shape", "layer"),
+    [((4, 64), layers.GroupDense("C4", 64)), ((5, 5, 8, 64), layers.GroupConv2D("D4", 64, 3))],
+    ids=["dense", "convolution"],
+)
+def test_litert_holds_products_by_blocks(shape, layer, tmp_path):
+    model = keras.Sequential([keras.Input(shape), layer])
+    model.export(tmp_path / "model", verbose=False)
+    written = converters.to_litert(tmp_path / "model", ["serving_default"])
+    run = tf.lite.Interpreter(model_content=written).get_signature_runner("serving_default")
+    x = np.random.default_rng(0).random((3, *shape), "float32")
+    (found,) = run(**{next(iter(run.get_input_details())): x}).values()
+    np.testing.assert_allclose(found, model(x), rtol=1e-4, atol=1e-4)
+
+
+def test_a_litert_file_that_cannot_be_opened_is_refused(monkeypatch, tmp_path):
+    keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]).export(tmp_path, verbose=False)
+    monkeypatch.setattr(tf.lite, "Interpreter", lambda model_content: 1 / 0)
+    with pytest.raises(ValueError, match="--format=litert cannot hold the endpoint `serving_defau"):
+        converters.to_litert(tmp_path, ["serving_default"])

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from sen_tf import to_plain
 from sen_tf.groups import rotations
 from sen_tf.layers import TensorFieldConv, neighbour_list, neighbours
 from sen_tf.testing import randomize_weights
@@ -231,3 +232,16 @@ def test_a_turned_cloud_has_the_same_list():
         neighbour_list(positions @ turn.T, 1.0), neighbour_list(positions, 1.0)
     )
     assert neighbours.CELLS**3 < 2**63
+
+
+@pytest.mark.parametrize("batch", [2, 5])
+def test_the_plain_form_takes_lists_too(batch):
+    # Of two clouds Keras' sum took the offsets for a bias of the two indices of an edge.
+    features, positions = cloud(batch=batch, points=6)
+    edges = np.random.default_rng(0).integers(0, 6, (batch, 9, 2))
+    edges[0, 3] = -1
+    inputs = [keras.Input(x.shape[1:], dtype=str(x.dtype)) for x in (features, positions, edges)]
+    model = keras.Model(inputs, TensorFieldConv(3, 1, radius=2.0)(*inputs))
+    written, given = to_plain(model), [features, positions, edges]
+    assert_near(written(given), model(given))
+    assert_near(written.predict(given, verbose=0), model(given))

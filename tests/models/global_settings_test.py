@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sen_tf.experiments import networks
-from sen_tf.models import decoders
+from sen_tf.models import backbones, decoders
 
 ODD = {"image_data_format": "channels_first", "floatx": "float16", "epsilon": 0.1}
 ARMS = [
@@ -62,3 +62,19 @@ def test_every_decoder_is_the_same_network(decode):
         other.set_weights(model.get_weights())
         found = other(states)
     np.testing.assert_array_equal(found, model(states))
+
+
+@pytest.mark.parametrize("group", ["C1", "C4", "SO2"])
+def test_a_backbone_is_the_same_network(group):
+    def make():
+        return backbones.unet(group, (16, 16, 3), 5, filters=8, depth=1)
+
+    x = np.random.default_rng(0).random((2, 16, 16, 3), "float32")
+    model = make()
+    with odd_settings():
+        keras.config.set_floatx("float32")
+        keras.config.set_epsilon(1e-7)
+        other = make()
+        other.set_weights(model.get_weights())
+        found = other(x)
+    np.testing.assert_array_equal(found, model(x))

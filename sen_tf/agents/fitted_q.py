@@ -60,6 +60,13 @@ def fit(
         ValueError: If there are no transitions, or other shapes or numbers than said.
     """
     _check(transitions, discount, batch_size)
+    states, rewards, next_states = (
+        np.asarray(x, np.float32)
+        for x in (transitions.states, transitions.rewards, transitions.next_states)
+    )
+    actions = _numbers(transitions.actions, [model(states[:1]) for model in (values, target)])
+    ends = np.zeros(len(states)) if transitions.ends is None else transitions.ends
+    goes_on = 1 - np.asarray(ends, np.float32)
     target.set_weights(values.get_weights())
     optimizer = keras.optimizers.Adam(learning_rate)
     optimizer.build(values.trainable_variables)
@@ -76,21 +83,21 @@ def fit(
         for slow, fast in zip(target.weights, values.weights, strict=True):
             slow.assign(KEPT * slow + (1 - KEPT) * fast)
 
-    states, rewards, next_states = (
-        np.asarray(x, np.float32)
-        for x in (transitions.states, transitions.rewards, transitions.next_states)
-    )
-    ends = np.zeros(len(states)) if transitions.ends is None else transitions.ends
-    goes_on = 1 - np.asarray(ends, np.float32)
     for _ in range(steps):
         rows = rng.integers(0, len(states), batch_size)
-        improve(
-            states[rows],
-            transitions.actions[rows],
-            rewards[rows],
-            next_states[rows],
-            goes_on[rows],
+        improve(states[rows], actions[rows], rewards[rows], next_states[rows], goes_on[rows])
+
+
+def _numbers(actions, outputs):
+    """Actions as int64; a ValueError for those that are no columns of both models' outputs."""
+    numbers, count = np.asarray(actions), min(each.shape[-1] for each in outputs)
+    kept = numbers.astype(np.int64)
+    if (kept != numbers).any() or kept.min() < 0 or kept.max() >= count:
+        raise ValueError(
+            f"Expected `actions` to be whole numbers from 0 to {count - 1}, since the models have "
+            f"{count} outputs; received {numbers.dtype} from {numbers.min()} to {numbers.max()}."
         )
+    return kept
 
 
 def _check(transitions, discount, batch_size):

@@ -260,10 +260,10 @@ def imitate(
             None for behaviour cloning.
 
     Raises:
-        ValueError: If there are no demonstrations.
+        ValueError: If there are no demonstrations, or they are not vectors, finite and as many of
+            each.
     """
-    if not len(demonstrations):
-        raise ValueError("Expected `demonstrations` to hold steps; received none.")
+    _check(demonstrations)
     for epoch in range(schedule.epochs):
         parts = [demonstrations]
         if model is not None:
@@ -277,6 +277,19 @@ def imitate(
         states, actions = (np.concatenate(each, axis=1) for each in zip(*pairs, strict=True))
         size = schedule.batch_size * len(parts)
         _fit(policy, [_flat(states)], _flat(actions), size)
+
+
+def _check(steps):
+    if not len(steps):
+        raise ValueError("Expected `demonstrations` to hold steps; received none.")
+    for name, given in vars(steps).items():
+        if np.ndim(given) != 2 or len(given) != len(steps):
+            raise ValueError(
+                f"Expected `{name}` to have shape ({len(steps)}, size); received shape "
+                f"{np.shape(given)}."
+            )
+        if not np.isfinite(given).all():
+            raise ValueError(f"Expected `{name}` to be finite; received NaN or infinity.")
 
 
 def _flat(x):

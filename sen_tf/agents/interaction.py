@@ -9,6 +9,7 @@ import numpy as np
 
 from sen_tf.agents.replay import Pieces, Replay
 from sen_tf.agents.tdmpc import Planner
+from sen_tf.planning.discrete import check_sizes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +31,14 @@ class Learning:
     batch_size: int = 64
     explores: tuple[float, float] = (0.5, 0.05)
 
+    def __post_init__(self) -> None:
+        check_sizes(steps=self.steps, longest=self.longest, batch_size=self.batch_size)
+        if not 0 <= self.random_steps <= self.steps:
+            raise ValueError(
+                f"Expected `random_steps` to be from 0 to `steps`, {self.steps}, or nothing is "
+                f"learnt; received random_steps={self.random_steps!r}."
+            )
+
     def explores_at(self, step: int) -> float:
         """The standard deviation of what is added to actions at a step."""
         first, last = self.explores
@@ -46,15 +55,17 @@ def play(
 
     Args:
         env: An environment whose observations are arrays of numbers, flattened here.
-        act: Function from an observation `(size,)` to an action `(size,)`.
+        act: Function from an observation `(size,)` to an action `(size,)`, of which the environment
+            is given the nearest of its own dtype.
         longest: Its steps; an environment that ends before goes on as if it had not.
         options: What `reset` is given.
     """
     observation, _ = env.reset(options=options)
     # Copies: an environment may write the next observation over the one before.
     seen, done, rewards = [np.array(observation).ravel()], [], []
+    space = env.action_space
     for _ in range(longest):
-        done.append(np.array(act(seen[-1])))
+        done.append(np.array(act(seen[-1]), space.dtype))
         observation, reward, *_ = env.step(done[-1])
         seen.append(np.array(observation).ravel())
         rewards.append(float(reward))
@@ -78,7 +89,8 @@ def learn(
         rng: Generator.
 
     Raises:
-        ValueError: If the agent is not compiled.
+        ValueError: If the agent is not compiled, or observations or actions are of another size
+            than its representations.
     """
     if not planner.agent.compiled:
         raise ValueError("Expected an agent that is compiled; call `agent.compile(optimizer)`.")
@@ -87,7 +99,8 @@ def learn(
         drawn = rng.standard_normal(planner.agent.action.dimension)
         return drawn / max(1.0, float(np.linalg.norm(drawn)))
 
-    env.reset(seed=int(rng.integers(2**31)))
+    observation, _ = env.reset(seed=int(rng.integers(2**31)))
+    _check_sizes(planner.agent, np.size(observation), env.action_space.sample().size)
     for step in range(0, learning.steps, learning.longest):
         planner.forget()
         explores = learning.explores_at(step)
@@ -102,3 +115,13 @@ def learn(
             pieces = replay.sample(rng, learning.batch_size, planner.search.horizon)
             planner.agent.train_on_batch(pieces._asdict())
         yield taken
+
+
+def _check_sizes(agent, *sizes):
+    """Raises a ValueError where observations or actions do not fit the agent's representations."""
+    for name, size in zip(("observation", "action"), sizes, strict=True):
+        if (stated := getattr(agent, name).dimension) != size:
+            raise ValueError(
+                f"Expected an environment whose {name}s are of size {stated}, as the agent's "
+                f"`{name}` is; received {name}s of size {size}."
+            )

@@ -22,6 +22,7 @@ from sen_tf.agents.networks import fields, vector_network
 from sen_tf.agents.replay import Pieces
 from sen_tf.groups import representations
 from sen_tf.planning import mppi, noise_orbit
+from sen_tf.planning.discrete import check_sizes
 from sen_tf.tensors import Tensor
 
 WEIGHTS = {"consistency": 2.0, "reward": 0.5, "value": 0.1}
@@ -103,7 +104,7 @@ class TDMPC(keras.Model):
             name: keras.metrics.Mean(name=name, dtype="float32")
             for name in ("loss", *WEIGHTS, "regret")
         }
-        self.built = True
+        self(keras.KerasTensor((None, self.observation.dimension)))  # `export` asks for a call
 
     def _targets(self):
         slow = [self.target_encoder, *self.target_values]
@@ -218,6 +219,11 @@ class TDMPC(keras.Model):
             )
         pieces = Pieces(**{name: ops.cast(x, self.variable_dtype) for name, x in given.items()})
         steps = [x.shape[1] for x in pieces]
+        if None in steps:  # Keras traces a second length for all lengths at once
+            raise ValueError(
+                "Expected pieces of as many steps as before; `compile` the agent again to use "
+                "others."
+            )
         if steps != [steps[1] + 1, steps[1], steps[1]]:
             raise ValueError(
                 "Expected `observations` to be of one step more than `actions` and `rewards`; "
@@ -311,6 +317,14 @@ class Search:
     elites: int = 16
     noise: float = 0.3
 
+    def __post_init__(self) -> None:
+        check_sizes(horizon=self.horizon, iterations=self.iterations, elites=self.elites)
+        if not 0 <= self.proposals < self.samples:
+            raise ValueError(
+                "Expected `proposals` to be at least 0 and below `samples`; received "
+                f"proposals={self.proposals!r}, samples={self.samples!r}."
+            )
+
 
 class Planner:
     """Acts by planning with a `TDMPC` in one world; each plan begins with what the last one left.
@@ -346,8 +360,16 @@ class Planner:
             observation: The observation.
             rng: Generator.
             explores: Standard deviation of what is added to the action, the least of the search.
+
+        Raises:
+            ValueError: For an observation of another size than the agent's.
         """
         search, dtype = self.search, self.agent.variable_dtype
+        if np.shape(observation) != (self.agent.observation.dimension,):
+            raise ValueError(
+                f"Expected `observation` to have shape ({self.agent.observation.dimension},), as "
+                f"the agent's representation of it; received shape {np.shape(observation)}."
+            )
         state = self._encode(tf.constant(observation[None], dtype))
 
         def values(sequences):

@@ -123,7 +123,13 @@ class PointMass(SeenEnv):
         return images
 
     def _one_state(self, state):
-        return finite("options['state']", state, self.observation_space.shape)
+        state = finite("options['state']", state, self.observation_space.shape)
+        if np.linalg.norm(state[: self.masses], axis=-1).max() > BORDER * (1 + 1e-9):
+            raise ValueError(
+                f"Expected options['state'] to have its masses within {BORDER} of the centre; "
+                f"received {state.tolist()}"
+            )
+        return state
 
     def _one_action(self, action):
         return finite("action", action, self.action_space.shape)

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from sen_tf.planning.discrete import Forbidden, Plan, Step
+from sen_tf.planning.discrete import Forbidden, Plan, Step, check_sizes
 from sen_tf.planning.obstacles import Obstacles
 from sen_tf.planning.places import Places
 
@@ -92,6 +92,7 @@ class GoalPolicy:
         looks: bool = True,
         executed: int = EXECUTED,
     ) -> None:
+        check_sizes(executed=executed)
         self.plan, self.encode, self.step, self.places = plan, encode, step, places
         self.actions, self.looks, self.executed = np.asarray(actions), looks, executed
         self._idle = np.zeros(self.actions.shape[1:], self.actions.dtype)

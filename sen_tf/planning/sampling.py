@@ -85,6 +85,9 @@ def mppi(
     mean = _as_plan(mean)
     horizon, size = mean.shape
     matrices = np.eye(size)[None] if matrices is None else np.asarray(matrices)
+    _check_shape("matrices", matrices, (size, size))
+    if proposals is not None:
+        _check_shape("proposals", proposals, (horizon, size))
     check_exact(matrices, spread, limit)
     if samples % len(matrices):
         raise ValueError(
@@ -223,6 +226,15 @@ def _as_plan(mean):
     if not np.isfinite(mean).all():
         raise ValueError("Expected `mean` to be finite; received NaN or infinity.")
     return mean
+
+
+def _check_shape(name, given, rest):
+    """Raises a ValueError unless an array is of shape `(n, *rest)`."""
+    if np.ndim(given) != 1 + len(rest) or np.shape(given)[1:] != rest:
+        raise ValueError(
+            f"Expected `{name}` to have shape (n, {', '.join(map(str, rest))}); received shape "
+            f"{np.shape(given)}."
+        )
 
 
 def _check_numbers(temperature, deviations):

@@ -46,6 +46,9 @@ def test_no_transitions_are_refused():
     [
         ("rewards", {"rewards": np.zeros((4, 1))}),  # else spread over the batch
         ("actions", {"actions": np.zeros((4, 1), int)}),
+        ("actions", {"actions": np.arange(1, 5) % 3}),  # of three, the models have two
+        ("actions", {"actions": np.full(4, -1)}),
+        ("actions", {"actions": np.full(4, 0.5)}),
         ("states", {"states": np.zeros((5, 3))}),
         ("next_states", {"next_states": np.zeros((4, 2))}),
         ("rewards", {"rewards": np.full(4, np.nan)}),
@@ -77,3 +80,17 @@ def test_nothing_comes_after_an_end():
     np.testing.assert_allclose(values.predict_on_batch(states)[:, 0], [1.5, 1, 2], atol=0.02)
     with pytest.raises(ValueError, match=r"`ends` to have shape \(3,\)"):
         fitted_q.fit(values, target, given._replace(ends=ends[:, None]), None)
+
+
+@pytest.mark.parametrize("kind", ["uint8", "bool", "float32", "list"])
+def test_numbers_of_actions_are_of_any_kind_and_models_need_not_be_built(kind):
+    actions = [0, 1, 1, 0] if kind == "list" else np.array([0, 1, 1, 0], kind)
+    states, rewards = np.eye(4, 3), [0.0, 1.0, 2.0, 3.0]
+    found = []
+    for given in (np.array([0, 1, 1, 0]), actions):
+        keras.utils.set_random_seed(0)
+        values, target = (keras.Sequential([keras.layers.Dense(2)]) for _ in range(2))
+        transitions = Transitions(states, given, rewards, states)
+        fitted_q.fit(values, target, transitions, np.random.default_rng(0), steps=3, batch_size=4)
+        found.append(values.get_weights()[0])
+    np.testing.assert_array_equal(*found)

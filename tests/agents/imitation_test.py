@@ -149,3 +149,17 @@ def test_no_demonstrations_are_refused():
     nothing = Steps(*(np.zeros((0, 2)) for _ in range(3)))
     with pytest.raises(ValueError, match="`demonstrations` to hold steps; received none"):
         imitation.imitate(imitation.make_policy(PLAIN), nothing, Schedule(), None)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "said"),
+    [
+        ("actions", np.zeros((5, 2)), r"shape \(6, size\); received shape \(5, 2\)"),
+        ("actions", np.zeros(6), r"shape \(6, size\); received shape \(6,\)"),
+        ("states", np.full((6, 2), np.nan), "finite; received NaN"),
+    ],
+)
+def test_demonstrations_that_teach_nonsense_are_refused(name, change, said):
+    given = {each: np.zeros((6, 2)) for each in ("states", "actions", "next_states")}
+    with pytest.raises(ValueError, match=f"Expected `{name}` to .*{said}"):
+        imitation.imitate(None, Steps(**(given | {name: change})), Schedule(), None)

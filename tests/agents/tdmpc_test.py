@@ -4,6 +4,7 @@ import gymnasium
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from sen_tf import groups
 from sen_tf.agents import interaction
@@ -264,6 +265,7 @@ def test_what_a_step_would_not_heed_is_refused():
 
 def test_observations_are_kept_of_worlds_that_write_over_them():
     class Buffer(gymnasium.Env):
+        action_space = gymnasium.spaces.Box(-9, 9, (2,), np.float64)
         seen = np.zeros(2)
 
         def reset(self, *, seed=None, options=None):
@@ -283,3 +285,57 @@ def test_observations_are_kept_of_worlds_that_write_over_them():
     played = interaction.play(Buffer(), act, 3)
     np.testing.assert_array_equal(played.observations, [[0, 0], [1, 1], [3, 3], [7, 7]])
     np.testing.assert_array_equal(played.actions, [[1, 1], [2, 2], [4, 4]])
+
+
+def test_pieces_of_another_length_are_learnt_from_once_compiled_again():
+    agent, pieces = small()
+    agent.compile(agent.optimizer, jit_compile=False)
+    agent.train_on_batch(pieces)
+    shorter = {name: x[:, :-1] for name, x in pieces.items()}
+    with pytest.raises(ValueError, match="as many steps as before; `compile` the agent again"):
+        agent.train_on_batch(shorter)
+    agent.compile(agent.optimizer, jit_compile=False)
+    agent.train_on_batch(shorter)
+    assert agent.optimizer.iterations == 2
+
+
+def test_an_agent_is_exported(tmp_path):
+    _, agent = make()
+    agent.export(tmp_path / "agent", verbose=False)
+    seen = np.random.default_rng(0).normal(size=(5, 4)).astype("float32")
+    loaded = tf.saved_model.load(tmp_path / "agent")
+    np.testing.assert_allclose(loaded.serve(seen), agent(seen), rtol=1e-5, atol=1e-6)
+
+
+def test_an_environment_is_given_actions_of_its_own_dtype():
+    env = PointMass()
+    env.action_space = gymnasium.spaces.Box(-1, 1, (2,))  # float32
+    played = interaction.play(env, lambda _: np.full(2, 0.1), 2)
+    assert played.actions.dtype == np.float32 and played.actions[0] in env.action_space
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        (lambda: Learning(longest=0), "`longest` to be at least 1"),
+        (lambda: Learning(batch_size=0), "`batch_size` to be at least 1"),
+        (lambda: Learning(steps=20), "`random_steps` to be from 0 to `steps`, 20"),
+        (lambda: Search(horizon=0), "`horizon` to be at least 1"),
+        (lambda: Search(samples=24), "below `samples`; received proposals=24, samples=24"),
+        (
+            lambda: Planner(small()[0], QUICK).act(np.zeros(3), None),
+            r"shape \(4,\), as the agent's representation of it; received shape \(3,\)",
+        ),
+        (
+            lambda: next(
+                interaction.learn(
+                    PointMass(3), Planner(small()[0]), None, Learning(), np.random.default_rng(0)
+                )
+            ),
+            "observations are of size 4, as the agent's `observation` is; .* of size 6",
+        ),
+    ],
+)
+def test_settings_and_sizes_that_do_not_fit_are_one_sentence(made, said):
+    with pytest.raises(ValueError, match=said):
+        made()

@@ -85,6 +85,8 @@ def test_what_cannot_be_is_refused():
     env = PointMass()
     with pytest.raises(ValueError, match=r"state.* to be finite numbers of shape \(2, 2\)"):
         env.reset(options={"state": [0.0, 0.0]})
+    with pytest.raises(ValueError, match=r"masses within 0.3 of the centre; received \[\[5.0, 5.0"):
+        env.reset(options={"state": [[5.0, 5.0], [0.0, 0.0]]})
     env.reset(seed=0)
     with pytest.raises(ValueError, match=r"action to be finite numbers of shape \(2,\)"):
         env.step([1.0, 2.0, 3.0])

@@ -32,7 +32,7 @@ def test_programs_are_listed_and_start_without_a_word_of_tensorflow():
 
 
 def test_a_wrong_flag_is_one_line_on_a_quiet_terminal():
-    done = run("-m", "sen_tf.train", "--epoch=3")
+    done = run("-u", "-W", "ignore", "-m", "sen_tf.train", "--epoch=3")
     assert done.returncode == 2
     assert done.stderr.splitlines() == [
         "error: --epoch is not a flag of this program. Did you mean --epochs?"

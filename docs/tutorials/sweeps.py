@@ -26,7 +26,8 @@ EPOCHS = 2
 # The objective trains one model and returns what is to be made large. Choose by the held-out share
 # of the *training* episodes, which is what `val_skill` is of, and look at the scores at the end.
 # Every trial is a run of its own, with its report, and all of them are compared under HPARAMS by
-# `tensorboard --logdir=FOLDER`. A sweep that is killed goes on: finished runs are not made again.
+# `tensorboard --logdir=FOLDER`. In a folder that stays, a sweep that is killed and started again
+# goes on: finished runs are not made again.
 
 # %%
 folder = pathlib.Path(tempfile.mkdtemp())

@@ -25,9 +25,10 @@ def import_keras() -> None:
 
 def _is_program():
     """True if Python was started as `python -m sen_tf...` or by one of our scripts."""
-    words = sys.orig_argv[1:3]
-    module = words[:1] == ["-m"] and words[1:] and words[1].split(".")[0] == "sen_tf"
-    return bool(module) or os.path.basename(sys.argv[0]).startswith("sen-")
+    words = sys.orig_argv  # Python's own options may stand first, as in `python -u -m sen_tf.train`
+    modules = words[words.index("-m") + 1 :][:1] if "-m" in words else []
+    ours = any(module.split(".")[0] == "sen_tf" for module in modules)
+    return ours or os.path.basename(sys.argv[0]).startswith("sen-")
 
 
 @contextlib.contextmanager

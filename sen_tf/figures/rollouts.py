@@ -37,7 +37,7 @@ def draw_history(history: Sequence[dict[str, float]], path: pathlib.Path) -> pat
     for axes, name in zip(figure.subplots(1, 2), ("loss", "skill"), strict=True):
         for key, label in ((name, "training"), (f"val_{name}", "validation")):
             if key in history[0]:
-                axes.plot(seen, [row[key] for row in history], label=label)
+                axes.plot(seen, [row[key] for row in history], ".-", label=label)
         axes.set(xlabel="transitions seen", ylabel=name)
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
         axes.grid(alpha=0.3)
@@ -86,7 +86,7 @@ def draw_rollouts(
         states: Their latent states `(N, T + 1, ...)`.
         predicted: Predicted states `(N, T, ...)` of times 1 to T.
         path: Where the figure goes; it is returned. Green frames around a prediction say that it
-            found its own episode's image among the N, red ones that another was nearer.
+            found the true image among the N, red ones that another was nearer.
         actions: Names of the actions `(N, T)`, which stand above the images they lead to; or None.
         unseen: Names of actions that training did not have, which are marked.
     """
@@ -226,6 +226,8 @@ def _marks(above, images, strip, mark):
     return [FOUND if np.array_equal(image, true) else OTHER for image, true in pairs]
 
 
+LEGEND = 2.4
+"""The width of the longest entry of a legend, inches."""
 FOUND, OTHER = "tab:green", "tab:red"
 
 
@@ -233,7 +235,7 @@ def _explain(strips, mark, unseen):
     """Draws a legend of marks and of actions that training did not have; returns its height."""
     handles: list[Artist] = []
     if mark:
-        words = {FOUND: "its own episode is nearest", OTHER: "another episode's image is nearer"}
+        words = {FOUND: "its own image is nearest", OTHER: "another image is nearer"}
         handles += [
             Patch(facecolor="white", edgecolor=colour, linewidth=2, label=label)
             for colour, label in words.items()
@@ -243,7 +245,7 @@ def _explain(strips, mark, unseen):
         handles.append(Line2D([], [], linestyle="", marker="s", color=UNSEEN, label=label))
     if not handles:
         return 0.0
-    beside = max(1, min(len(handles), strips.columns // 2))  # each is up to two images wide
+    beside = max(1, min(len(handles), int(strips.width / LEGEND)))
     strips.figure.legend(
         handles=handles, loc="outside lower center", ncols=beside, frameon=False, fontsize=8
     )

@@ -32,6 +32,11 @@ class Strips:
         self.axes = self.figure.add_subplot()
         self.axes.axis("off")
 
+    @property
+    def width(self) -> float:
+        """Inches from the first image to the end of the last."""
+        return self.columns * (SIDE + GAP)
+
     def add(
         self,
         cells: Sequence[np.ndarray | str],
@@ -74,7 +79,7 @@ class Strips:
             path: Where it goes.
             below: What is left below for a legend, inches.
         """
-        wide = self.columns * (SIDE + GAP)
+        wide = self.width
         self.axes.set(xlim=(-GAP, wide), ylim=(self.depth, -GAP), aspect="equal")
         self.figure.set_size_inches(max(wide + 2 * GAP, NARROWEST), self.depth + below + 2 * GAP)
         self.figure.savefig(path)

@@ -2,6 +2,7 @@
 
 import csv
 import pathlib
+import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -101,8 +102,10 @@ class EpochLines(keras.callbacks.Callback):
         return "  ".join(words)
 
     def _show(self, line, end="\n"):
-        wide = 100 if self.terminal else 0  # over what is left of a longer line
-        print(f"{line:{wide}}" if wide else line, end=end, flush=True)
+        if self.terminal:  # over what is left of a longer line; a line that wraps would scroll
+            wide = shutil.get_terminal_size().columns - 1
+            line = (line[:wide] if end == "\r" else line).ljust(wide)
+        print(line, end=end, flush=True)
 
 
 def short(value: float) -> str:

@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from sen_tf import figures
-from sen_tf.figures import rollouts
+from sen_tf.figures import rollouts, strips
 from tests.frames_of_one_colour import IMAGES, STEPS, frames
 
 
@@ -56,3 +56,18 @@ def test_history_has_both_curves(tmp_path, count_pixels):
     assert count_pixels(path, "tab:blue") > 100 and count_pixels(path, "tab:orange") > 50
     figures.draw_history([{**row, "val_loss": row["loss"]} for row in history], path)
     assert count_pixels(path, "tab:blue") > 100  # the skill's
+
+
+@pytest.mark.parametrize("steps", [1, 5])
+def test_the_legend_is_whole_whatever_the_width(steps, tmp_path, monkeypatch):
+    saved = []
+    monkeypatch.setattr(strips.Strips, "save", lambda self, *_: saved.append(self))
+    frames = np.zeros((3, steps + 1, 8, 8, 3), np.uint8)
+    states = np.zeros((3, steps + 1, 2))
+    actions, unseen = [["up"] * steps] * 3, ["right", "down", "left"]
+    figures.draw_rollouts(frames, states, states[:, 1:], tmp_path / "x.png", actions, unseen)
+    (drawn,) = saved
+    (legend,) = drawn.figure.legends
+    texts = [text.get_window_extent().width for text in legend.get_texts()]
+    widest = max(texts) / drawn.figure.dpi + 0.4  # with its mark
+    assert legend._ncols == max(1, min(3, int(drawn.width / 2.4))) and widest <= 2.4

@@ -158,6 +158,22 @@ def test_a_long_epoch_has_lines_off_a_terminal(capsys, monkeypatch):
     assert last.startswith("epoch 1/1  loss .200  skill .500")
 
 
+def test_a_line_that_is_written_over_fits_the_terminal(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    lines = callbacks.EpochLines(transitions=1000)
+    lines.set_params({"epochs": 1, "steps": 3})
+    lines.terminal = True
+    lines.on_train_begin()
+    lines.on_epoch_begin(0)
+    for batch in range(3):
+        lines.shown = -1e9
+        lines.on_train_batch_end(batch, {"loss": 0.2, "val_loss": 0.2, "skill": 0.5})
+    lines.on_epoch_end(0, {"loss": 0.2, "val_loss": 0.2, "skill": 0.5})
+    *over, last = re.split(r"[\r\n]", capsys.readouterr().out)[:-1]
+    assert len(over) == 2 and {len(line) for line in over} == {39}
+    assert last.endswith("ETA 0:00")  # whole, though it wraps
+
+
 def test_numbers_and_times_are_short():
     numbers = {0.1019: ".102", -0.03: "-.030", 12.345: "12.3", 0.9996: "1.000", 1.5: "1.5"}
     assert {x: records.short(x) for x in numbers} == numbers

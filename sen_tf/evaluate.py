@@ -66,7 +66,11 @@ def main(arguments):
     scores = scoring.evaluate(latents, read, env)
     print(scoring.table(scores))
     runs.write_json(path, {"made_with": made, **scores})
-    unseen = world_models.unseen_actions(world_models.of_run(asked.run)) if asked.run else ()
+    unseen = (
+        world_models.unseen_actions(world_models.of_run(asked.run, asked.dataset))
+        if asked.run
+        else ()
+    )
     drawn = drawing.draw(latents, read, env, directory, unseen)
     print(f"evaluated in {time.perf_counter() - begun:.0f} s; wrote {path}")
     for file in drawn:

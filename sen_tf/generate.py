@@ -19,7 +19,7 @@ from sen_tf import datasets, settings
 from sen_tf.datasets import cache
 from sen_tf.datasets.cache import Environment, EvaluationSet, TrainingSet
 from sen_tf.experiments import world_models
-from sen_tf.settings import UsageError, setting
+from sen_tf.settings import SEEDS, UsageError, setting
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Generation:
     starts: list[str] | None = setting(
         None, "Names of what first states are limited to, such as up in Rush Hour; all if empty."
     )
-    seed: int = setting(1, "Seed of the first states and of the actions.", at_least=0)
+    seed: int = setting(1, "Seed of the first states and of the actions.", **SEEDS)
     output: str | None = setting(
         None, "File to write. Default: a name in data/ made of environment and split."
     )

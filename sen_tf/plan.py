@@ -19,7 +19,7 @@ from sen_tf import figures, settings
 from sen_tf.datasets import cache
 from sen_tf.experiments import goal_planning, goal_tasks, world_models
 from sen_tf.experiments.goal_planning import Planning
-from sen_tf.settings import UsageError, setting
+from sen_tf.settings import SEEDS, UsageError, setting
 from sen_tf.training import report, runs
 
 
@@ -34,7 +34,7 @@ class Goals:
         "1,4,8,uniform where there are objects, else 1,2,4.",
     )
     tasks: int = setting(100, "Tasks per distance.", at_least=1)
-    seed: int = setting(7, "Seed of tasks and plans.", at_least=0)
+    seed: int = setting(7, "Seed of tasks and plans.", **SEEDS)
     goal: str | None = setting(None, "Image of a goal; the actions to it are printed.")
     start: str | None = setting(None, "Image that is to become --goal.")
     overwrite: bool = setting(False, "Replace results that were not made with the same settings.")

@@ -18,7 +18,7 @@ import time
 from sen_tf import experiments, settings
 from sen_tf.experiments import comparison, pages
 from sen_tf.experiments.experiment import RESULT, kept, run_cell
-from sen_tf.settings import UsageError, setting
+from sen_tf.settings import SEEDS, UsageError, setting
 from sen_tf.training import runs
 
 
@@ -29,7 +29,7 @@ class Reproduction:
     table: str = setting("cubes-limited", "Table to reproduce.", choices=tuple(experiments.TABLES))
     only: list[str] = setting([], "Arms to run, such as sen; all without.")
     list: bool = setting(False, "List the tables, and run none.")
-    seed: int = setting(1, "First seed.", at_least=0)
+    seed: int = setting(1, "First seed.", **SEEDS)
     seeds: int = setting(3, "How many seeds, counted from --seed on.", at_least=1)
     output: str | None = setting(
         None, "Directory of the runs and of the table. Default: a name in runs/."

@@ -31,6 +31,7 @@ from absl import flags
 
 TENSORFLOW_LOGS = "--tensorflow_logs"
 """Shows the lines that TensorFlow writes when it starts; `sen_tf.distribution.quiet` heeds it."""
+SEEDS: dict[str, typing.Any] = {"at_least": 0, "at_most": 2**32 - 1}  # as NumPy's
 
 
 class UsageError(ValueError):
@@ -238,9 +239,8 @@ def _check(values):
 
 def _flags_in(path, known):
     """The flags of a flagfile of ours that are known here; it also holds those of other code."""
-    lines = pathlib.Path(path).read_text(encoding="utf-8").splitlines()
-    words = [line.strip() for line in lines if line.strip().startswith("--")]
-    return [word for word in words if word[2:].split("=")[0] in known]
+    lines = map(str.strip, pathlib.Path(path).read_text(encoding="utf-8").splitlines())
+    return [line for line in lines if line[:2] == "--" and line[2:].split("=")[0] in known]
 
 
 def save(path: str | pathlib.Path, *instances: typing.Any) -> None:

@@ -22,7 +22,7 @@ from sen_tf.datasets.shards import matching_files, shard_paths
 from sen_tf.datasets.store import write_episodes
 from sen_tf.datasets.streaming import EpisodeStream, open_episodes
 from sen_tf.envs import ENVS, EnvLike, gym_id, load
-from sen_tf.settings import UsageError, setting
+from sen_tf.settings import SEEDS, UsageError, setting
 
 SPLITS = ("train", "evaluation")
 
@@ -114,7 +114,7 @@ class EvaluationSet:
         4,
         "Seed of the evaluation episodes, for all runs. No choice of a recipe has looked at those "
         "of the default: choose on others, such as those of 0.",
-        at_least=0,
+        **SEEDS,
     )
     held_out: float = setting(
         0.1,

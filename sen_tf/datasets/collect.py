@@ -17,7 +17,7 @@ import gymnasium
 import numpy as np
 
 from sen_tf.datasets.stepping import Stepper
-from sen_tf.envs import EnvLike
+from sen_tf.envs import EnvLike, own
 
 BLOCK = 64  # episodes simulated and rendered together; memory is proportional to it
 DRAWN_ELEMENTS = 7  # of a continuous group, as many as D4 has but the identity
@@ -111,7 +111,7 @@ def _uniform_over_numbers(env, names):
     if names is None:
         allowed = np.arange(env.action_space.n)
     else:
-        allowed = np.unique(np.concatenate([env.action_names[name] for name in names]))
+        allowed = np.unique([number for name in names for number in own.named(env, name)])
     probabilities[allowed] = 1 / len(allowed)
     return tfp.distributions.Categorical(probs=probabilities, dtype=tf.int64)
 
@@ -124,6 +124,11 @@ def _uniform_in_box(env, names):
             f"Expected `actions` to be one name, of a box; received {', '.join(names)}."
         )
     space = env.action_space
+    if len(space.shape) != 1 or not np.issubdtype(space.dtype, np.floating):
+        raise ValueError(
+            "Expected actions that are Discrete, or a Box of one axis and of real numbers; "
+            f"received {space}."
+        )
     lowest, highest = (space.low, space.high) if names is None else env.action_names[names[0]]
     if not (np.isfinite(lowest).all() and np.isfinite(highest).all()):
         raise ValueError(f"Expected actions within bounds, to draw from; received {space}.")

@@ -7,6 +7,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
+from sen_tf.datasets.members import DatasetError
 from sen_tf.datasets.reading import read_actions, read_episodes
 from sen_tf.envs import ENVS, own
 
@@ -40,6 +41,11 @@ def recorded(dataset: str | pathlib.Path, facts: type[Any] | None = None) -> typ
     if actions.dtype.kind == "i" and actions.ndim == 2:
         space: gymnasium.spaces.Space = gymnasium.spaces.Discrete(int(actions.max()) + 1)
     else:
+        if actions.ndim != 3:
+            raise DatasetError(
+                f"Cannot use {dataset}: its actions are numbers of shape {actions.shape}, where "
+                "vectors (episodes, steps, size) are expected, or integers (episodes, steps)"
+            )
         actions = actions.reshape(-1, *actions.shape[2:]).astype(np.float32)
         space = gymnasium.spaces.Box(actions.min(axis=0), actions.max(axis=0))
     stated = own.completed(facts or type("Facts", (), {}))

@@ -23,6 +23,7 @@ Example:
 import difflib
 import importlib
 import os
+import re
 import sys
 from typing import Any, TypeAlias
 
@@ -38,7 +39,7 @@ FACTS = {
     "frames": "how many successive frames an image stacks",
     "action_representation": "how the group acts on an action, or on that of one object, in the "
     "words of `groups.representations`; None where it is no such sum",
-    "action_names": "named sets of actions: action numbers, or the two corners of a box",
+    "action_names": "named sets of actions: numbers that `step` takes, or the two corners of a box",
     "start_names": "names of what first states may be limited to, `sample_states(..., starts=)`, "
     "and which never changes in an episode",
     "arguments": "arguments of the constructor that are flags: name to its help and its choices",
@@ -75,6 +76,10 @@ def register(env: type[EnvLike], place: str | None = None) -> type[EnvLike]:
         raise ValueError(f"Expected `{env.__name__}` to state {missing[0]!r}: {FACTS[missing[0]]}")
     if ENVS.get(env.name) is env:
         return env
+    if not re.fullmatch(r"\w[\w.-]*", env.name):  # names of files and of Gymnasium's environments
+        raise ValueError(
+            f"Expected `name` of letters, digits and underscores; received {env.name!r}"
+        )
     if env.name in ENVS:
         raise ValueError(f"Expected a new name; received {env.name!r}, which another class has")
     for other in ENVS.values():
@@ -103,8 +108,14 @@ def load(place: str) -> type[EnvLike]:
         ValueError: As `find`, `register` and `own.completed`.
     """
     env = find(place)
-    known = ENVS.get(getattr(env, "name", env.__name__.lower()))
-    return known if known and issubclass(known, env) else register(own.completed(env), place)
+    name = getattr(env, "name", env.__name__.lower())
+    known = ENVS.get(name)
+    if known and issubclass(known, env):
+        return known
+    if PLACES.get(name) == place:  # made anew since, as by a notebook's cell that is run again
+        ENVS.pop(name, None)
+        gymnasium.registry.pop(gym_id(name), None)
+    return register(own.completed(env), place)
 
 
 def make_loaded(place: str, **arguments: Any) -> EnvLike:

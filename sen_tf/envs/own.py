@@ -1,5 +1,6 @@
 """Environments of the user's own: what their class leaves unsaid, and images where it has none."""
 
+import contextlib
 import hashlib
 import inspect
 import pathlib
@@ -28,7 +29,8 @@ def completed(env: type[Any]) -> type[Any]:
     """A class of environments that states all facts and observes images; `env` itself if it does.
 
     The name of one that states none is that of the class in small letters. The version is a
-    checksum of the file that the class is in, so that data made before a change of it is refused.
+    checksum of the files that the class and those that it is made of are in, so that data made
+    before a change of them is refused.
 
     Args:
         env: A class whose constructor needs no arguments and that has `reset` and `step`, or the
@@ -72,12 +74,36 @@ def as_taken(env: gymnasium.Env, action: Any) -> Any:
     return int(action + space.start) if isinstance(space, gymnasium.spaces.Discrete) else action
 
 
+def named(env: Any, name: str) -> list[int]:
+    """The numbers from 0 of the actions with a name, which states them as `step` takes them.
+
+    Raises:
+        ValueError: If there are no such actions in a space that is Discrete.
+    """
+    space, stated = env.action_space, np.ravel(env.action_names[name]).tolist()
+    if not all(number in range(space.start, space.start + space.n) for number in stated):
+        raise ValueError(
+            f"Expected `action_names` to hold actions of {space}; received {name!r}: {stated}."
+        )
+    return [int(number - space.start) for number in stated]
+
+
 def _version(env):
+    others = ("builtins", "gymnasium", "sen_tf")
+    texts = [_text(each) for each in env.__mro__ if each.__module__.split(".")[0] not in others]
+    text = b"".join(dict.fromkeys(texts))
+    return int(hashlib.sha256(text).hexdigest()[:8], 16) if text else 1
+
+
+def _text(kind):
+    """The file that a class is in; of one that was typed into a notebook, its methods."""
+    with contextlib.suppress(OSError, TypeError):
+        return pathlib.Path(inspect.getfile(kind)).read_bytes()
     try:
-        text = pathlib.Path(inspect.getfile(env)).read_bytes()
-    except (OSError, TypeError):  # typed into an interpreter
-        return 1
-    return int(hashlib.sha256(text).hexdigest()[:8], 16)
+        methods = [value for value in vars(kind).values() if inspect.isfunction(value)]
+        return "".join(map(inspect.getsource, methods)).encode()
+    except OSError:  # typed into Python itself, which keeps no text
+        return b""
 
 
 def _observes_images(env):

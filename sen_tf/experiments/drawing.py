@@ -8,7 +8,7 @@ import numpy as np
 
 from sen_tf import datasets, figures
 from sen_tf.datasets import Episodes
-from sen_tf.envs import EnvLike
+from sen_tf.envs import EnvLike, own
 from sen_tf.training import runs, scoring
 
 FIGURES = ("latents.png", "rollouts.png", "traversals.png")
@@ -83,8 +83,11 @@ def action_names(env: EnvLike, actions: np.ndarray) -> list[list[str]] | None:
     """
     if not isinstance(env.action_space, gymnasium.spaces.Discrete):
         return None
-    names = {n: name for name, numbers in env.action_names.items() for n in np.ravel(numbers)}
-    return [[names.get(n, str(n)) for n in row] for row in actions[:, :LONGEST].tolist()]
+    names = {n: name for name in env.action_names for n in own.named(env, name)}
+    return [
+        [names.get(n, str(own.as_taken(env, n))) for n in row]
+        for row in actions[:, :LONGEST].tolist()
+    ]
 
 
 def imagine(

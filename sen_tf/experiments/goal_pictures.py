@@ -24,7 +24,7 @@ from sen_tf.envs import EnvLike
 from sen_tf.experiments import goal_planning, goal_tasks, training_run, world_models
 from sen_tf.experiments.experiment import RESULT, Experiment, Metric
 from sen_tf.experiments.goal_planning import Planning
-from sen_tf.settings import UsageError, setting
+from sen_tf.settings import SEEDS, UsageError, setting
 
 ENVIRONMENTS = ("shapes", "cubes", "rush_hour", "teapot", "reacher")
 MODELS = ("sen", "nonequivariant")
@@ -46,7 +46,9 @@ class GoalPictures:
         "How many moves goals are away: 1, 4, 8, and uniform for anywhere on a board.",
     )
     tasks: int = setting(100, "Tasks per distance.", at_least=1)
-    tasks_seed: int = setting(11, "Seed of the tasks, which no choice of settings looked at.")
+    tasks_seed: int = setting(
+        11, "Seed of the tasks, which no choice of settings looked at.", **SEEDS
+    )
     data_dir: str = setting("data", "Directory of the datasets that programs make.")
 
 

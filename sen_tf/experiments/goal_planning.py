@@ -98,7 +98,10 @@ class Planner:
             )
 
     def policy(self, goals: np.ndarray, longest: int) -> GoalPolicy:
-        """A policy to goal images `(n, ...)`; in open mode plans have at most `longest` actions."""
+        """A policy to goal images `(n, ...)`; in open mode plans have at most `longest` actions.
+
+        Its actions are numbered from 0; `envs.own.as_taken` says what `step` takes.
+        """
         looks = self.settings.mode == "mpc"
         plan = self._planning(self.settings.horizon if looks else longest)
         encode, step = self.latents.encode, self.step
@@ -188,8 +191,9 @@ class Planner:
 
     def _in_bounds(self, vectors):
         """Actions within the bounds of the environment, of numbers from -1 to 1."""
-        low, high = self.env.action_space.low, self.env.action_space.high
-        return np.clip(low + (high - low) * (vectors + 1) / 2, low, high).astype(np.float32)
+        space = self.env.action_space
+        actions = space.low + (space.high - space.low) * (vectors + 1) / 2
+        return np.clip(actions, space.low, space.high).astype(space.dtype)
 
     @property
     def _rotates(self):
@@ -322,7 +326,7 @@ def numbers_of(env: EnvLike, names: Sequence[str]) -> tuple[int, ...]:
     """The numbers of actions with these names; none where actions are not numbered."""
     if not isinstance(env.action_space, gymnasium.spaces.Discrete):
         return ()
-    return tuple(n for name in names for n in np.ravel(env.action_names[name]).tolist())
+    return tuple(n for name in names for n in own.named(env, name))
 
 
 def read_image(path: str | pathlib.Path, shape: Sequence[int]) -> np.ndarray:
@@ -351,9 +355,10 @@ def words_of(env: EnvLike, action: Any) -> str:
         rows = np.array2string(np.asarray(action), precision=3, suppress_small=True, separator=", ")
         return " ".join(rows.split())
     ((name,),) = drawing.action_names(env, np.array([[action]])) or [[str(action)]]
+    number = own.as_taken(env, action)
     if not env.objects:
-        return f"{action} ({name})"
-    return f"{action} ({name}, object {action * env.objects // env.action_space.n + 1})"
+        return f"{number} ({name})"
+    return f"{number} ({name}, object {action * env.objects // env.action_space.n + 1})"
 
 
 def _of_cem(predictions):

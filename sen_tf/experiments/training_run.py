@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import gymnasium
 import keras
 import tensorflow as tf
 
@@ -21,6 +22,7 @@ from sen_tf.datasets.episodes import arguments_told
 from sen_tf.distribution import devices
 from sen_tf.envs import ENVS, EnvLike
 from sen_tf.experiments import drawing, naming, networks, world_models
+from sen_tf.models import ContrastiveWorldModel
 from sen_tf.settings import UsageError
 from sen_tf.training import callbacks, fitting, report, runs, scoring, seeding
 
@@ -71,12 +73,14 @@ def train(
 
     Raises:
         UsageError: For flags or values that the program would refuse.
-        ValueError: If the directory holds another run.
+        ValueError: If the directory holds another run, and for arguments of another kind.
 
     Example:
         >>> run = train("shapes", preset="quick", hidden=32, output="runs/narrow")
         >>> run.scores["steps"]["10"]["hits@1"]
     """
+    _check_kind("env", env, "a name, or 'package.module:Class' of a class", str, type(None))
+    _check_kind("episodes", episodes, "`sen_tf.Episodes`", Episodes, type(None))
     words = [_word(name, value) for name, value in flags.items() if value is not None]
     words += [] if env is None else [_word("env", env)]
     if episodes is None:
@@ -95,6 +99,8 @@ def _saved(episodes, output, env):
     file = output.with_name(f"{output.name}.h5")
     is_new = not file.exists()
     own = envs.find(env) if ":" in (env or "") else None
+    if own and issubclass(own, gymnasium.Env):
+        own = envs.load(env)  # whose version the file notes
     name = getattr(own, "name", own.__name__.lower()) if own else env or datasets.RECORDED
     datasets.save_episodes(file, episodes, name)
     try:
@@ -102,6 +108,12 @@ def _saved(episodes, output, env):
     finally:
         if is_new and not output.exists():
             file.unlink()
+
+
+def _check_kind(name, value, wanted, *kinds):
+    """Raises a ValueError, which does not print arrays, for a value of another kind."""
+    if not isinstance(value, kinds):
+        raise ValueError(f"Expected `{name}` to be {wanted}; received a {type(value).__name__}.")
 
 
 def _word(name, value):
@@ -124,8 +136,11 @@ def evaluate(
         A dict; `training.scoring.table` makes a table of it.
 
     Raises:
-        ValueError: For the name of no environment.
+        ValueError: For the name of no environment, and for arguments of another kind.
     """
+    _check_kind("model", model, "a world model, as `load_model` returns", ContrastiveWorldModel)
+    wanted = "`sen_tf.Episodes`, or the file of some"
+    _check_kind("episodes", episodes, wanted, Episodes, str, pathlib.Path)
     if isinstance(episodes, Episodes):
         read, first = episodes.select, episodes
     else:

@@ -172,9 +172,9 @@ def parse(
     return parsed
 
 
-def of_run(run: str | pathlib.Path) -> Settings:
-    """The `Settings` of a run's directory."""
-    _environment_of({"run": str(run)})
+def of_run(run: str | pathlib.Path, dataset: str | None = None) -> Settings:
+    """The `Settings` of a run's directory; of episodes alone they are those of `dataset` now."""
+    _environment_of({"run": str(run), "dataset": dataset})
     return Settings(*settings.load(pathlib.Path(run) / runs.FLAGS, *_as_known_now(GROUPS)))
 
 
@@ -192,14 +192,14 @@ def _environment_of(words):
         file = pathlib.Path(words["run"]) / runs.FLAGS
         about = settings.words_of(file) if words["run"] and file.is_file() else {}
         if about.get("env_class"):
-            _known(about["env_class"], about.get("dataset"))
+            _known(about["env_class"], words.get("dataset") or about.get("dataset"))
         return {}
     name, place, dataset = (words.get(key) for key in ("env", "env_class", "dataset"))
     if name is None and place is None and dataset:
         name = datasets.read_episodes(dataset, episodes=1).env
         known = name in ENVS and not issubclass(ENVS[name], datasets.Recorded)
         name = name if known else datasets.RECORDED
-    if ":" in (name or "") or name == datasets.RECORDED:
+    if ":" in (name or "") or (name == datasets.RECORDED and (dataset or name not in ENVS)):
         name, place = None, name
     found = _known(place, dataset).name if place else name
     if name in (None, found):

@@ -171,7 +171,10 @@ def get(group: GroupLike) -> FiniteGroup:
         return FiniteGroup(**group)
     if not isinstance(group, str) or not re.fullmatch(NAMES, group):
         nearest = difflib.get_close_matches(str(group).upper(), EXAMPLES, n=1)
+        nearest = [f"C{group}"] if isinstance(group, int) else nearest
         hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
+        if group in ("SO2", "O2", "SO3", "O3"):
+            hint = f" Layers of their own take {group}, such as CircleConv2D and IrrepsConv3D."
         raise ValueError(
             "Expected `group` to be a FiniteGroup, or C or D and a number n >= 1, as in 'C4' and "
             f"'D3', or 'T', 'O', 'Oh' or 'I'; received group={group!r}.{hint}"

@@ -137,7 +137,16 @@ class ContrastiveWorldModel(TrainedModel):
         return _precise(inputs[0]) + _precise(self.transition(inputs, training=training))
 
     def rollout(self, state: Tensor, actions: Tensor) -> Tensor:
-        """Predicted states `(batch, steps, ...)` under `actions` `(batch, steps, ...)`."""
+        """Predicted states `(batch, steps, ...)` under `actions` `(batch, steps, ...)`.
+
+        Raises:
+            ValueError: For actions without the axis of steps, or of no steps.
+        """
+        if len(shape := ops.shape(actions)) < 2 or shape[1] == 0:
+            raise ValueError(
+                f"Expected `actions` of shape (batch, steps, ...), of one step or more; received "
+                f"shape {tuple(shape)}."
+            )
         states = []
         for action in ops.unstack(actions, axis=1):
             state = self.step(state, action)

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from sen_tf.datasets import EpisodeStream, Subset
 from sen_tf.distribution import devices
-from sen_tf.settings import setting
+from sen_tf.settings import SEEDS, setting
 from sen_tf.training import callbacks, runs
 
 
@@ -19,7 +19,7 @@ from sen_tf.training import callbacks, runs
 class Training:
     """Training."""
 
-    seed: int = setting(1, "Seed of data, weights, order and negatives.", at_least=0)
+    seed: int = setting(1, "Seed of data, weights, order and negatives.", **SEEDS)
     epochs: int = setting(100, "Passes over the training data.", at_least=1)
     batch_size: int = setting(1024, "Transitions per step.", at_least=2)
     run_length: int = setting(

@@ -109,11 +109,15 @@ def _check_flags(directory, settings_of_run):
     for ours, theirs in zip(settings_of_run, saved, strict=True):
         for name, value in vars(ours).items():
             known = getattr(theirs, name)
-            if name not in _FREE and known != value:
+            if name not in _FREE and known != value and not _is_one_file(name, known, value):
                 raise ValueError(
                     f"{directory} holds a run with --{name}={known}, not {value}; choose another "
                     "--output to start a new one"
                 )
+
+
+def _is_one_file(name, *paths):
+    return name == "dataset" and all(paths) and len(set(map(os.path.realpath, paths))) == 1
 
 
 def keep(path: pathlib.Path, value: Any) -> Any:

@@ -6,6 +6,7 @@ import pytest
 
 from sen_tf.datasets import collect, uniform_policy
 from sen_tf.envs.teapot import Teapot
+from sen_tf.experiments import drawing
 from sen_tf.groups import actions as group_actions
 
 
@@ -183,3 +184,31 @@ def test_errors(board):
 def test_numbers_of_episodes_are_checked(board):
     with pytest.raises(ValueError, match="`episodes` to be at least 1; received episodes=0"):
         collect(board, Torques(), episodes=0, steps=2, seed=0)
+
+
+class Ring:
+    """Its actions are 1 to 4."""
+
+    action_space = gymnasium.spaces.Discrete(4, start=1)
+    action_names = {"up": [1], "left": [4], "turns": [2, 4]}
+
+
+def test_names_are_of_actions_as_an_environment_takes_them():
+    for names, expected in ((["up"], {0}), (["left"], {3}), (["up", "turns"], {0, 1, 3})):
+        drawn = uniform_policy(Ring(), names).sample(50, seed=(0, 1)).numpy()
+        assert set(drawn) == expected
+    assert drawing.action_names(Ring(), np.arange(4)[None]) == [["up", "turns", "3", "turns"]]
+    Ring.action_names = {"up": [0]}
+    with pytest.raises(
+        ValueError, match=r"actions of Discrete\(4, start=1\); received 'up': \[0\]"
+    ):
+        uniform_policy(Ring(), ["up"])
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype"), [((), "float32"), ((2, 2), "float32"), ((2,), "int32")]
+)
+def test_other_boxes_are_refused(board, shape, dtype):
+    board.action_space = gymnasium.spaces.Box(-1, 1, shape, np.dtype(dtype))
+    with pytest.raises(ValueError, match="a Box of one axis and of real numbers; received Box"):
+        uniform_policy(board)

@@ -1,6 +1,9 @@
 """Environments of the user's own: what is taken for granted of them, and what they must draw."""
 
+import importlib
+import linecache
 import sys
+import types
 
 import gymnasium
 import numpy as np
@@ -140,3 +143,51 @@ def test_an_episode_without_a_seed_is_another_each_time():
     made = own.completed(Random)
     assert len({int(made().reset()[0].max()) for _ in range(8)}) > 1
     assert len({int(made().reset(seed=3)[0].max()) for _ in range(8)}) == 1
+
+
+CELL = """
+class Lamp(Drawn):
+    def render(self):
+        return np.full((200, 300, 3), {level}, np.uint8)
+"""
+
+
+def typed(level):
+    """The class of a notebook's cell, whose text Python's own tools find by the cell's name."""
+    text, cell = CELL.format(level=level), f"<cell {level}>"
+    linecache.cache[cell] = (len(text), None, text.splitlines(keepends=True), cell)
+    module = types.ModuleType("notebook")
+    module.__dict__.update(Drawn=Drawn, np=np)
+    exec(compile(text, cell, "exec"), module.__dict__)
+    return module
+
+
+def test_a_cell_that_is_run_again_makes_its_class_anew(monkeypatch):
+    first, again, edited = (typed(level) for level in (1, 1, 2))
+    found = []
+    try:
+        for module in (first, again, edited):
+            monkeypatch.setitem(sys.modules, "notebook", module)
+            found.append(envs.load("notebook:Lamp"))
+            assert issubclass(envs.ENVS["lamp"], module.Lamp)
+    finally:
+        forget()
+    assert found[0].version == found[1].version != found[2].version != 1
+
+
+def test_a_class_changes_with_what_it_is_made_of(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "upper.py").write_text("from lower import Base\nclass Upper(Base): pass\n")
+    versions = []
+    for level in (1, 2):
+        (tmp_path / "lower.py").write_text(f"class Base:\n    level = {level}\n")
+        for name in ("upper", "lower"):
+            sys.modules.pop(name, None)
+        importlib.invalidate_caches()
+        versions.append(own._version(envs.find("upper:Upper")))
+    assert versions[0] != versions[1]
+
+
+def test_names_that_no_file_could_have_are_refused():
+    with pytest.raises(ValueError, match="letters, digits and underscores; received 'my env'"):
+        envs.register(own.completed(type("Lamp", (Drawn,), {"name": "my env"})))

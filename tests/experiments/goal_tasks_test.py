@@ -124,6 +124,9 @@ def test_actions_count_from_0_where_those_of_a_world_do_not():
     assert (worlds.errors() == 0).all()
     before, after, _ = goal_planning.moves_of(Fourth(), 40, np.random.default_rng(0), unseen=[0])
     assert len(before) and (after.astype(int) - before == 1).all()
+    named = type("Named", (Fourth,), {"action_names": {"up": [5]}, "objects": None})()
+    assert goal_planning.numbers_of(named, ["up"]) == (1,)
+    assert [goal_planning.words_of(named, n) for n in (0, 1)] == ["4 (4)", "5 (up)"]
 
 
 class Told(Counter):

@@ -13,7 +13,7 @@ import pytest
 from sen_tf import datasets, pretrained
 from sen_tf.datasets import Episodes, collect, save_episodes
 from sen_tf.envs import ENVS
-from sen_tf.experiments import training_run, world_models
+from sen_tf.experiments import naming, training_run, world_models
 from sen_tf.settings import UsageError
 from sen_tf.training import runs
 
@@ -189,6 +189,26 @@ def test_a_dataset_alone_is_trained_on_and_held_out_episodes_are_scored(kind, tm
     assert run(tmp_path, "train", f"--dataset={name}", *words).startswith("run holds this run")
     said = run(tmp_path, "evaluate", "--run=run", "--held_out=0.5", "--overwrite", code=2)
     assert "--held_out is at most 0.1, which the run held out: it was trained on the other" in said
+    (tmp_path / name).rename(tmp_path / f"moved_{name}")
+    words = ("--run=run", f"--dataset={tmp_path}/moved_{name}", "--overwrite")
+    assert "40 evaluation episodes" in run(tmp_path, "evaluate", *words)
+
+
+@pytest.mark.parametrize("file", ["steps.h5", "日本.h5"])
+def test_episodes_of_no_name_are_named_like_others(file, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    save_episodes(file, Episodes.from_arrays(*episodes()))
+    chosen = world_models.choose(["--dataset", file], world_models.default_preset)
+    assert naming.default_name(chosen).startswith("recorded-nonequivariant")
+    ENVS.pop(chosen.environment.env)
+
+
+def test_real_numbers_are_vectors(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    frames, actions = episodes()
+    save_episodes("lengths.h5", Episodes.from_arrays(frames, actions.astype(float)))
+    with pytest.raises(datasets.DatasetError, match=r"vectors \(episodes, steps, size\) are expec"):
+        world_models.choose(["--dataset=lengths.h5"])
 
 
 def test_what_is_scored_is_never_trained_on(tmp_path, monkeypatch):
@@ -271,6 +291,26 @@ def test_python_trains_and_scores_what_is_in_memory(tmp_path, monkeypatch):
         training_run.train("shapes", epoch=3)
     with pytest.raises(UsageError, match="give the run an `output`"):
         training_run.train(episodes=ours)
+    for call, said in (
+        (lambda: training_run.train(str), "'package.module:Class' of a class; received a type"),
+        (lambda: training_run.train(ours), "Expected `env` to be a name"),
+        (lambda: training_run.train("shapes", episodes=episodes()[0]), "received a ndarray"),
+        (lambda: training_run.evaluate("run/model.keras", ours), "world model.*received a str"),
+        (lambda: training_run.evaluate(done.model, episodes()[0]), "or the file of some; received"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            call()
+
+
+def test_episodes_in_memory_of_a_class_note_its_version(dot, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(dot[0])
+    ours = Episodes.from_arrays(*episodes())
+    try:
+        with training_run._saved(ours, tmp_path / "run", "my_dot:Dot") as file:
+            attrs = datasets.read_episodes(file, episodes=1).attrs
+            assert attrs["env_version"] == ENVS["dot"].version != 1
+    finally:
+        ENVS.pop("dot")
 
 
 def test_episodes_in_memory_that_name_no_environment_are_of_the_one_asked_for(

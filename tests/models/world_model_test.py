@@ -271,3 +271,13 @@ def test_states_of_anybody_s_parts_are_in_float32(policy):
     outputs = [*model(inputs).values(), model.encode(images)]
     outputs.append(model.step(outputs[-1], inputs["action"]))
     assert {keras.backend.standardize_dtype(x.dtype) for x in outputs} == {"float32"}
+
+
+def test_actions_without_steps_are_refused():
+    model = small_model()
+    state = np.zeros((3, 5, 4, 2), "float32")
+    for actions in (np.zeros(3, int), np.zeros((3, 0), int)):
+        with pytest.raises(
+            ValueError, match=r"`actions` of shape \(batch, steps, \.\.\.\), of one"
+        ):
+            model.rollout(state, actions)

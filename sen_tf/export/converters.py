@@ -8,7 +8,7 @@ import importlib
 import logging
 import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import keras
 import numpy as np
@@ -35,7 +35,7 @@ def to_onnx(
     checker = _needed("onnx", "onnx").checker
     specs = [tf.TensorSpec(spec.shape, spec.dtype, spec.name) for spec in signature]
     try:
-        with _silence():  # it logs what it cannot convert, and writes it all the same
+        with silence():  # it logs what it cannot convert, and writes it all the same
             proto, _ = convert.from_function(
                 tf.function(function), specs, custom_op_handlers={"Erfc": (_erfc, [])}
             )
@@ -96,7 +96,8 @@ def _cannot_hold(form, name, error):
 
 
 @contextlib.contextmanager
-def _silence():
+def silence() -> Iterator[None]:
+    """Keeps back what is logged meanwhile, such as TensorFlow's names of folders that go again."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:

@@ -20,7 +20,8 @@ def write_saved_model(model: ContrastiveWorldModel, folder: pathlib.Path, name: 
     named = endpoints_of(model)
     for endpoint, (function, signature) in named.items():
         archive.add_endpoint(endpoint, guarded(function, signature), input_signature=signature)
-    archive.write_out(str(folder), verbose=False)
+    with converters.silence():
+        archive.write_out(str(folder), verbose=False)
     if tf_serving.is_installed():
         tf_serving.write_warm_up(folder, name, named)
 

@@ -167,6 +167,9 @@ def looked_at(x: Any, batch_size: int | None, look: Callable[[Any], object]) -> 
     Of arrays all actions are looked at. Datasets of other kinds are taken as they are.
     """
     if isinstance(x, dict):
+        counts = {key: len(value) for key, value in x.items()}
+        if len({*counts.values()}) > 1:
+            raise ValueError(f"Expected as many of each of the arrays; received {counts}.")
         rows = slice(batch_size or 32)
         look({key: value if key == "action" else value[rows] for key, value in x.items()})
         return x

@@ -140,3 +140,8 @@ def test_parts_of_different_groups_are_refused():
 def test_a_list_is_no_array():
     with pytest.raises(ValueError, match="`action` to be an array; received a list"):
         small_model().fit(moved(action=list(range(8))))
+
+
+def test_arrays_of_other_lengths_are_told():
+    with pytest.raises(ValueError, match="as many of each of the arrays; received {.*'action': 5"):
+        small_model().fit(moved(action=np.zeros(5, int)))

@@ -112,7 +112,8 @@ def load(place: str) -> type[EnvLike]:
     known = ENVS.get(name)
     if known and issubclass(known, env):
         return known
-    if PLACES.get(name) == place:  # made anew since, as by a notebook's cell that is run again
+    # Made anew since, as by a notebook's cell that is run again; or known by episodes alone.
+    if PLACES.get(name) == place or not hasattr(known, "step"):
         ENVS.pop(name, None)
         gymnasium.registry.pop(gym_id(name), None)
     return register(own.completed(env), place)

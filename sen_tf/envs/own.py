@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import inspect
 import pathlib
+import sys
 from typing import Any
 
 import gymnasium
@@ -89,7 +90,7 @@ def named(env: Any, name: str) -> list[int]:
 
 
 def _version(env):
-    others = ("builtins", "gymnasium", "sen_tf")
+    others = {*sys.stdlib_module_names, "gymnasium", "sen_tf"}  # which differ between machines
     texts = [_text(each) for each in env.__mro__ if each.__module__.split(".")[0] not in others]
     text = b"".join(dict.fromkeys(texts))
     return int(hashlib.sha256(text).hexdigest()[:8], 16) if text else 1

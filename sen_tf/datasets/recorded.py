@@ -25,12 +25,15 @@ class Recorded:
         self.observation_space, self.action_space = self.spaces
 
 
-def recorded(dataset: str | pathlib.Path, facts: type[Any] | None = None) -> type[Any]:
+def recorded(
+    dataset: str | pathlib.Path, facts: type[Any] | None = None, name: str | None = None
+) -> type[Any]:
     """The class of an environment of which there is a dataset alone.
 
     Args:
         dataset: A path, pattern or name, as in `read_episodes`.
         facts: A class that states facts of it, such as its group; nothing special if None.
+        name: Its name without facts; None for the one that the dataset or its file has.
 
     Raises:
         DatasetError: The dataset cannot be read.
@@ -49,7 +52,7 @@ def recorded(dataset: str | pathlib.Path, facts: type[Any] | None = None) -> typ
         actions = actions.reshape(-1, *actions.shape[2:]).astype(np.float32)
         space = gymnasium.spaces.Box(actions.min(axis=0), actions.max(axis=0))
     stated = own.completed(facts or type("Facts", (), {}))
-    name = stated.name if facts else _name(dataset, first.env)
+    name = stated.name if facts else name or _name(dataset, first.env)
     # Not that of the class: what was recorded is what it is.
     about = {"name": name, "version": first.attrs.get("env_version", 1), "spaces": (image, space)}
     return type(name, (stated, Recorded), about)

@@ -192,7 +192,7 @@ def _environment_of(words):
         file = pathlib.Path(words["run"]) / runs.FLAGS
         about = settings.words_of(file) if words["run"] and file.is_file() else {}
         if about.get("env_class"):
-            _known(about["env_class"], words.get("dataset") or about.get("dataset"))
+            _known(about["env_class"], words.get("dataset") or about.get("dataset"), about["env"])
         return {}
     name, place, dataset = (words.get(key) for key in ("env", "env_class", "dataset"))
     if name is None and place is None and dataset:
@@ -207,7 +207,7 @@ def _environment_of(words):
     return {"env_class": None}  # that of a flagfile, whose environment is typed over
 
 
-def _known(place, dataset):
+def _known(place, dataset, name=None):
     """The class of the environment at a place, which is known by its name from then on."""
     stated = None if place == datasets.RECORDED else envs.find(place)
     if stated is not None and issubclass(stated, gymnasium.Env):
@@ -216,7 +216,7 @@ def _known(place, dataset):
         raise UsageError(
             f"Expected {place} to be a gymnasium.Env, or its episodes in --dataset=FILE"
         )
-    env = datasets.recorded(dataset, stated)
+    env = datasets.recorded(dataset, stated, name)
     ENVS.pop(env.name, None)  # that of another dataset, in the same process
     return envs.register(env)
 

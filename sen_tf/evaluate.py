@@ -56,21 +56,18 @@ def main(arguments):
         asked.overwrite,
     )
     latents, env = scoring.Latents(model), cache.make_env(environment)
+    chosen = world_models.of_run(asked.run, asked.dataset) if asked.run else None
     if asked.dataset:
         read: Callable[..., datasets.Episodes] = functools.partial(
             _read, env, asked.dataset, _name_of(environment)
         )
     else:
-        trained = world_models.of_run(asked.run).training_set.dataset if asked.run else None
+        trained = chosen.training_set.dataset if chosen else None
         read = cache.evaluation_reader(environment, evaluation_set, trained)
     scores = scoring.evaluate(latents, read, env)
     print(scoring.table(scores))
     runs.write_json(path, {"made_with": made, **scores})
-    unseen = (
-        world_models.unseen_actions(world_models.of_run(asked.run, asked.dataset))
-        if asked.run
-        else ()
-    )
+    unseen = world_models.unseen_actions(chosen) if chosen else ()
     drawn = drawing.draw(latents, read, env, directory, unseen)
     print(f"evaluated in {time.perf_counter() - begun:.0f} s; wrote {path}")
     for file in drawn:

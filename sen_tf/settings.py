@@ -31,7 +31,7 @@ from absl import flags
 
 TENSORFLOW_LOGS = "--tensorflow_logs"
 """Shows the lines that TensorFlow writes when it starts; `sen_tf.distribution.quiet` heeds it."""
-SEEDS: dict[str, typing.Any] = {"at_least": 0, "at_most": 2**32 - 1}  # as NumPy's
+SEEDS: dict[str, typing.Any] = {"at_least": 0, "at_most": 2**32 - 1}  # those that NumPy takes
 
 
 class UsageError(ValueError):

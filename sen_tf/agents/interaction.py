@@ -100,7 +100,7 @@ def learn(
         return drawn / max(1.0, float(np.linalg.norm(drawn)))
 
     observation, _ = env.reset(seed=int(rng.integers(2**31)))
-    _check_sizes(planner.agent, np.size(observation), env.action_space.sample().size)
+    _check_fits(planner.agent, np.size(observation), env.action_space.sample().size)
     for step in range(0, learning.steps, learning.longest):
         planner.forget()
         explores = learning.explores_at(step)
@@ -117,7 +117,7 @@ def learn(
         yield taken
 
 
-def _check_sizes(agent, *sizes):
+def _check_fits(agent, *sizes):
     """Raises a ValueError where observations or actions do not fit the agent's representations."""
     for name, size in zip(("observation", "action"), sizes, strict=True):
         if (stated := getattr(agent, name).dimension) != size:

@@ -322,16 +322,13 @@ def _describe_flag(name, owner):
     shown = ",".join(value) if isinstance(value, list) else value
     choices = f" One of: {', '.join(about['choices'])}." if about["choices"] else ""
     default = "none" if shown in (None, "") else shown
-    indent = 6 * " "
     text = textwrap.fill(
         f"{about['help']}{choices} Default: {default}.",
-        width=88,
-        initial_indent=indent,
-        subsequent_indent=indent,
+        width=82,
         break_long_words=False,
         break_on_hyphens=False,
     )
-    return [f"  --{name}", text]
+    return [f"  --{name}", textwrap.indent(text, 6 * " ")]
 
 
 def run(
@@ -359,12 +356,15 @@ def run(
     try:
         if helped:
             others = [word for word in arguments if word not in helped]
-            print(describe(description, *parse(others, *groups), first=first))
+            print(describe(description, *parse(others, *groups), first=first), flush=True)
             return
         _check_backend()
         main(arguments)
     except KeyboardInterrupt:
         _stop("interrupted", 130)
+    except BrokenPipeError:  # a reader such as `head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)  # as shells say of programs that the signal ends
     except (
         *(UsageError, ValueError, OSError, FloatingPointError),
         gymnasium.error.DependencyNotInstalled,

@@ -3,6 +3,7 @@ import importlib
 import math
 import os
 import pathlib
+import shlex
 import subprocess
 import sys
 
@@ -243,6 +244,18 @@ def test_a_terminal_that_cannot_show_a_path_ends_nothing(tmp_path):
         check=True,
     )
     assert done.stdout == b"writing runs/\\xfcn\\xef\n"
+
+
+def test_a_reader_that_has_seen_enough_ends_a_program_without_a_word(tmp_path):
+    program = (
+        "from sen_tf import settings\n"
+        "settings.run(lambda arguments: print('line\\n' * 100_000), '')"
+    )
+    script = f"set -o pipefail; {sys.executable} -c {shlex.quote(program)} | head -n 1"
+    environment = {**os.environ, "PYTHONPATH": os.getcwd()}
+    done = subprocess.run(["bash", "-c", script], capture_output=True, env=environment)
+    assert (done.returncode, done.stdout) == (141, b"line\n")
+    assert b"Broken pipe" not in done.stderr and b"BrokenPipe" not in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,11 @@ class Episodes:
     def __len__(self) -> int:
         return len(self.actions)
 
+    def __repr__(self) -> str:
+        arrays = {"observations": self.observations, "actions": self.actions}
+        shown = ", ".join(f"{name}: {x.shape} {x.dtype}" for name, x in arrays.items())
+        return f"Episodes({shown}, env: {self.env})"
+
     @classmethod
     def from_arrays(
         cls,

@@ -38,8 +38,8 @@ class Run:
     """
 
     directory: pathlib.Path
-    summary: dict
-    written: list
+    summary: dict = dataclasses.field(repr=False)
+    written: list = dataclasses.field(repr=False)
 
     @property
     def scores(self) -> dict:

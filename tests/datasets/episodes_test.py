@@ -42,6 +42,10 @@ def assert_same(a, b):
 def test_arrays_are_episodes_in_memory_in_a_file_and_in_a_folder(actions, tmp_path):
     ours = Episodes.from_arrays(FRAMES, actions, env="mine")
     assert (len(ours), ours.steps, ours.env) == (70, (0, 1, 2, 3), "mine")
+    assert repr(ours) == (  # as a notebook shows it
+        f"Episodes(observations: {FRAMES.shape} uint8, "
+        f"actions: {actions.shape} {ours.actions.dtype}, env: mine)"
+    )
     save_episodes(tmp_path / "mine.h5", ours)
     read = read_episodes(tmp_path / "mine.h5")
     assert_same(read, ours)

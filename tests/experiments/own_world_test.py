@@ -280,6 +280,7 @@ def test_python_trains_and_scores_what_is_in_memory(tmp_path, monkeypatch):
     ours = Episodes.from_arrays(*episodes(), env="ring_in_memory")
     sizes = {"hidden": 8, "filters": 4, "epochs": 1, "batch_size": 32, "precision": "float32"}
     done = training_run.train(episodes=ours, preset="quick", output="run", **sizes)
+    assert repr(done) == "Run(directory=PosixPath('run'))"
     assert done.directory == pathlib.Path("run") and done.scores["episodes"] == 4
     assert (tmp_path / "run.h5").exists()
     scores = training_run.evaluate(done.model, Episodes.from_arrays(*episodes()))

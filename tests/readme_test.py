@@ -1,6 +1,8 @@
-"""README is short, its programs run on experiments of seconds, and every command of README and of
-the documentation's pages is one that the programs take."""
+"""README is short, its programs run on experiments of seconds; every command of README and of the
+documentation's pages is one that the programs take, what they import is there, and blocks that
+stand by themselves run."""
 
+import ast
 import importlib
 import pathlib
 import re
@@ -73,6 +75,32 @@ def test_python_blocks_run(tmp_path, monkeypatch):
     assert names["states"].shape == (8, 3, 5, 4, 2)
     assert names["state"].shape == (8, 5, 4, 2)
     assert 0 <= names["run"].scores["steps"]["10"]["hits@1"] <= 1
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+def test_what_blocks_import_is_there(path):
+    for block in blocks(path.read_text(encoding="utf-8"), "python"):
+        for node in ast.walk(ast.parse(block)):
+            if isinstance(node, ast.ImportFrom) and node.module.startswith("sen_tf"):
+                exec(ast.unparse(node), {})
+
+
+BLOCKS = (
+    "concepts/equivariance",
+    "concepts/fields",
+    "concepts/groups",
+    "guides/symmetry",
+    pytest.param("guides/agents", marks=pytest.mark.slow),  # 300 steps of learning
+)
+"""Pages whose blocks, one after the other, need nothing else."""
+
+
+@pytest.mark.parametrize("page", BLOCKS)
+def test_blocks_of_pages_run(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    for block in blocks((ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8"), "python"):
+        exec(compile(block, page, "exec"), names)
 
 
 LEFT_OUT = (

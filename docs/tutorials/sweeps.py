@@ -64,6 +64,9 @@ found = axes.scatter(
     s=80,
 )
 axes.set(xscale="log", yscale="log", xlabel="learning rate", ylabel="hidden")
+axes.set_xticks([3e-4, 1e-3, 3e-3, 1e-2], ["0.0003", "0.001", "0.003", "0.01"])
+axes.set_yticks([8, 16, 32, 64], ["8", "16", "32", "64"])
+axes.minorticks_off()
 figure.colorbar(found, label="validation skill")
 path = pathlib.Path("docs/images/tutorials/sweeps.png")
 path.parent.mkdir(parents=True, exist_ok=True)

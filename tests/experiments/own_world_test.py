@@ -1,5 +1,6 @@
 """Worlds of the user's own: a class that only steps, and episodes without any class."""
 
+import importlib
 import json
 import os
 import pathlib
@@ -56,6 +57,31 @@ def run(folder, program, *arguments, code=0):
     )
     assert done.returncode == code, done.stderr[-3000:]
     return done.stdout if code == 0 else done.stderr.splitlines()[-1]
+
+
+@pytest.fixture
+def here(monkeypatch, capsys):
+    """Runs a program as `run` does, but in this process, which forgets the world after each."""
+
+    def run_here(folder, program, *arguments, code=0):
+        monkeypatch.chdir(folder)
+        monkeypatch.syspath_prepend(folder)
+        monkeypatch.setattr(sys, "argv", [program, *arguments])
+        known, status = set(ENVS), 0
+        try:
+            importlib.import_module(f"sen_tf.{program}").run()
+        except SystemExit as stop:
+            status = stop.code
+        finally:
+            for name in {*ENVS} - known:
+                ENVS.pop(name)
+            for name in ("facts", "my_dot"):
+                sys.modules.pop(name, None)
+        out, error = capsys.readouterr()
+        assert status == code, error[-3000:]
+        return out if code == 0 else error.splitlines()[-1]
+
+    return run_here
 
 
 @pytest.fixture(scope="module")
@@ -145,13 +171,13 @@ def test_the_report_opens_in_a_browser(dot):
     assert len(widths) >= 3 and min(widths) > 200
 
 
-def test_an_edited_world_is_not_trained_on_the_data_of_before(dot):
+def test_an_edited_world_is_not_trained_on_the_data_of_before(dot, here):
     folder, _ = dot
     text = (folder / "my_dot.py").read_text()
     (folder / "my_dot.py").write_text(text.replace("255\n", "200\n"))
     try:
         words = ("--env=my_dot:Dot", "--preset=quick", *SIZES, "--output=again")
-        said = run(folder, "train", *words, code=2)
+        said = here(folder, "train", *words, code=2)
     finally:
         (folder / "my_dot.py").write_text(text)
     assert "it was made by version" in said and not (folder / "again").exists()
@@ -180,20 +206,20 @@ def written(folder, kind):
 
 
 @pytest.mark.parametrize("kind", ["folder", "file"])
-def test_a_dataset_alone_is_trained_on_and_held_out_episodes_are_scored(kind, tmp_path):
+def test_a_dataset_alone_is_trained_on_and_held_out_episodes_are_scored(kind, tmp_path, here):
     name = written(tmp_path, kind)
     words = ("--preset=quick", *SIZES, "--output=run")
-    out = run(tmp_path, "train", f"--dataset={name}", *words)
+    out = here(tmp_path, "train", f"--dataset={name}", *words)
     assert "ring, nonequivariant, seed 1" in out and "4 evaluation episodes" in out
-    assert "4 evaluation episodes" in run(tmp_path, "evaluate", "--run=run")
-    assert run(tmp_path, "train", f"--dataset={name}", *words).startswith("run holds this run")
-    said = run(tmp_path, "evaluate", "--run=run", "--held_out=0.5", "--overwrite", code=2)
+    assert "4 evaluation episodes" in here(tmp_path, "evaluate", "--run=run")
+    assert here(tmp_path, "train", f"--dataset={name}", *words).startswith("run holds this run")
+    said = here(tmp_path, "evaluate", "--run=run", "--held_out=0.5", "--overwrite", code=2)
     assert "--held_out is at most 0.1, which the run held out: it was trained on the other" in said
     if kind == "file":
         return
     (tmp_path / name).rename(tmp_path / f"moved_{name}")
     words = ("--run=run", f"--dataset={tmp_path}/moved_{name}", "--overwrite")
-    assert "40 evaluation episodes" in run(tmp_path, "evaluate", *words)
+    assert "40 evaluation episodes" in here(tmp_path, "evaluate", *words)
 
 
 @pytest.mark.parametrize("file", ["steps.h5", "日本.h5"])
@@ -240,13 +266,13 @@ class Ring:
 """
 
 
-def test_facts_of_a_dataset_are_a_class_that_cannot_be_run(tmp_path):
+def test_facts_of_a_dataset_are_a_class_that_cannot_be_run(tmp_path, here):
     (tmp_path / "facts.py").write_text(FACTS)
     name = written(tmp_path, "folder")
     words = ("--env=facts:Ring", "--preset=quick", *SIZES, "--output=run")
-    assert "ring_facts, sen, seed 1" in run(tmp_path, "train", *words, f"--dataset={name}")
-    assert "4 evaluation episodes" in run(tmp_path, "evaluate", "--run=run")
-    said = run(tmp_path, "train", *words[:2], code=2)
+    assert "ring_facts, sen, seed 1" in here(tmp_path, "train", *words, f"--dataset={name}")
+    assert "4 evaluation episodes" in here(tmp_path, "evaluate", "--run=run")
+    said = here(tmp_path, "train", *words[:2], code=2)
     assert "Expected facts:Ring to be a gymnasium.Env, or its episodes in --dataset" in said
 
 
@@ -262,16 +288,16 @@ def test_facts_of_a_dataset_are_a_class_that_cannot_be_run(tmp_path):
         ),
     ],
 )
-def test_what_a_class_must_still_say_is_one_sentence(facts, said, tmp_path):
+def test_what_a_class_must_still_say_is_one_sentence(facts, said, tmp_path, here):
     text = DOT.replace("    observation_space", f"    {facts}\n    observation_space", 1)
     (tmp_path / "my_dot.py").write_text(text)
-    line = run(tmp_path, "train", "--env=my_dot:Dot", "--preset=quick", code=2)
+    line = here(tmp_path, "train", "--env=my_dot:Dot", "--preset=quick", code=2)
     assert line.startswith("error: ") and said in line
     assert not (tmp_path / "data").exists()  # it is said before anything is made
 
 
-def test_an_arm_with_a_symmetry_needs_one(dot):
-    said = run(dot[0], "train", "--env=my_dot:Dot", "--model=sen", code=2)
+def test_an_arm_with_a_symmetry_needs_one(dot, here):
+    said = here(dot[0], "train", "--env=my_dot:Dot", "--model=sen", code=2)
     assert "--model of --env=dot is one of nonequivariant, since its class states no" in said
 
 

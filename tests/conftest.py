@@ -22,6 +22,17 @@ hypothesis.settings.register_profile("sen_tf", deadline=None, max_examples=100 *
 hypothesis.settings.load_profile("sen_tf")
 
 
+LONGEST = (
+    *("backends_test", "tutorials_test", "own_world_test", "train_test", "reproduce_test"),
+    *("trainer_test", "conformance_test", "tdmpc_test", "own_networks_test", "survival_test"),
+)
+"""Files of more than a minute of a core. They begin first, so that none is waited for at the end."""
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: item.path.stem not in LONGEST)
+
+
 @pytest.fixture(scope="session")
 def vectors():
     """Opens a file of tests/parity by its name without ending."""

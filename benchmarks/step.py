@@ -79,13 +79,18 @@ def make_ours(env, precision, hidden, filters, batch_size):
     return step
 
 
+def matrix_of(precision):
+    """A large matrix of noise, in the dtype in which layers of a precision compute."""
+    noise = tf.random.stateless_normal((SIDE, SIDE), (0, 0)) / SIDE**0.5
+    return tf.cast(noise, keras.DTypePolicy(precision).compute_dtype)
+
+
 def make_products(env, precision, hidden, filters, batch_size):
     """A function that multiplies as many numbers as a step, in large products of matrices."""
     model = make_model(env, precision, hidden, filters)
     batch = random_batch(model, batch_size)
     count = math.ceil(operations(tf.function(model.train_step), batch) / (2 * SIDE**3))
-    dtype = model.embedding.compute_dtype
-    matrix = tf.cast(tf.random.stateless_normal((SIDE, SIDE), (0, 0)) / SIDE**0.5, dtype)
+    matrix = matrix_of(precision)
 
     @tf.function
     def multiply(x):

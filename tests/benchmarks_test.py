@@ -147,6 +147,13 @@ def test_errors_off_the_grid_are_small_and_like_those_of_e2cnn(case):
     assert found.theirs is None or found.theirs.median < 20
 
 
+@pytest.mark.parametrize(
+    "precision, dtype", [("float32", "float32"), ("mixed_bfloat16", "bfloat16")]
+)
+def test_the_rate_of_products_is_measured_in_the_dtype_of_the_layers(precision, dtype):
+    assert step.matrix_of(precision).dtype == dtype
+
+
 def test_whole_networks():
     arguments = {"input_shape": (16, 16, 3), "classes": 2, "filters": 8, "depth": 1}
     rows = list(networks.rows(1, {"U-Net": (models.unet, arguments, 1, 1.25)}))

@@ -69,6 +69,30 @@ def test_gradients_are_dense(name, dtype):
     assert all(not isinstance(gradient, tf.IndexedSlices) for gradient in gradients)
 
 
+@pytest.mark.parametrize("name", FIRST_ROWS)
+def test_gradients_in_bfloat16_are_whole_sums(name):
+    """Of many rows, added up in bfloat16, most of a gradient would be missing."""
+    case, rng = ROWS[name], np.random.default_rng(0)
+    copies = 200_000 // max(array.size for array in case.arrays) + 1
+    inputs = [np.tile(array, (copies,) + (1,) * (array.ndim - 1)) for array in case.arrays]
+    exact, layer = case.built("float32"), case.built("mixed_bfloat16")
+    testing.randomize_weights(exact)
+    layer.set_weights(exact.get_weights())
+    found, factors = [], None
+    for each in (exact, layer):
+        with tf.GradientTape() as tape:
+            outputs = tf.cast(each(*inputs), "float32")
+        if factors is None:
+            factors = (0.3 + rng.standard_normal(outputs.shape)).astype("float32")
+        weights = [weight.value for weight in each.trainable_variables]
+        found.append(tape.gradient(outputs, weights, factors, unconnected_gradients="zero"))
+    # An attention's bias of keys has a gradient of 0.
+    least = 1e-2 * max((np.linalg.norm(one) for one in found[0]), default=0)
+    for weight, one, other in zip(exact.trainable_variables, *found, strict=True):
+        missing = np.linalg.norm(np.subtract(one, other)) / max(np.linalg.norm(one), least)
+        assert missing < 0.2, weight.name
+
+
 MODULES = [module.name for module in pkgutil.iter_modules(layers.__path__, "sen_tf.layers.")]
 
 

@@ -26,7 +26,7 @@ LONGEST = (
     *("backends_test", "tutorials_test", "own_world_test", "train_test", "reproduce_test"),
     *("trainer_test", "conformance_test", "tdmpc_test", "own_networks_test", "survival_test"),
 )
-"""Files of more than a minute of a core. They begin first, so that none is waited for at the end."""
+"""Files of more than a core minute; they begin first, so that none is waited for at the end."""
 
 
 def pytest_collection_modifyitems(items):

@@ -9,6 +9,7 @@ from keras import ops
 
 from sen_tf.groups import circle, finite
 from sen_tf.layers import arguments, output_fields
+from sen_tf.layers.bias import add_bias
 from sen_tf.layers.blurring import blurred
 from sen_tf.layers.dilated_conv import conv2d
 from sen_tf.layers.expanded_kernel import KernelAndBias
@@ -144,7 +145,7 @@ class CircleConv2D(Windowed, KernelAndBias):
         x = ops.reshape(inputs, (*shape[:3], math.prod(inputs.shape[3:])))
         x = blurred(x, self.strides)
         x = conv2d(x, self.expanded_kernel(), self.strides, self.padding, self.dilation_rate)
-        x = x if self.bias is None else ops.add(x, self._padded(self.bias))
+        x = x if self.bias is None else add_bias(x, self._padded(self.bias))
         return ops.reshape(x, self.compute_output_shape(shape))
 
     def plain(self, inputs: Tensor) -> Tensor:

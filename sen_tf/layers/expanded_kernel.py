@@ -9,6 +9,7 @@ from keras import ops
 
 from sen_tf import groups
 from sen_tf.layers import arguments, output_fields
+from sen_tf.layers.bias import add_bias
 from sen_tf.layers.block_diagonal import is_worthwhile
 from sen_tf.layers.inputs import settle
 from sen_tf.tensors import Shape, Tensor
@@ -120,13 +121,10 @@ class GroupKernel(KernelAndBias):
         self.activation = keras.activations.get(activation)
 
     def add_bias(self, outputs: Tensor) -> Tensor:
-        """Adds the bias; the last axis holds the channels, once or for every element.
-
-        TensorFlow makes one operation of a convolution or product and what is added right after.
-        """
+        """Adds the bias; the last axis holds the channels, once or for every element."""
         if self.bias is None:
             return outputs
-        return ops.add(outputs, ops.tile(self.bias, [outputs.shape[-1] // self.bias.shape[0]]))
+        return add_bias(outputs, ops.tile(self.bias, [outputs.shape[-1] // self.bias.shape[0]]))
 
     def plain_arguments(self) -> dict[str, Any]:
         """Arguments of the layer of Keras whose kernel is the expanded one."""

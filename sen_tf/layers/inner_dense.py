@@ -3,19 +3,26 @@
 from typing import Any
 
 import keras
+from keras import ops
+
+from sen_tf.layers.bias import add_bias
+from sen_tf.tensors import Tensor
 
 
-def inner_dense(*args: Any, **kwargs: Any) -> keras.layers.Dense:
-    """A `keras.layers.Dense` that `Model.quantize` leaves as it is, with a warning.
+class InnerDense(keras.layers.Dense):
+    """A `keras.layers.Dense` whose bias has its gradient in bfloat16 too, and which
+    `Model.quantize` leaves as it is, with a warning.
 
     The layer around it makes it anew when it is loaded, which could not read quantized numbers.
     """
-    layer = keras.layers.Dense(*args, **kwargs)
-    layer.quantize = _is_not_quantized
-    return layer
 
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
+        outputs = ops.matmul(inputs, self.kernel)
+        if self.bias is not None:
+            outputs = add_bias(outputs, self.bias)
+        return outputs if self.activation is None else self.activation(outputs)
 
-def _is_not_quantized(mode, **_):
-    raise NotImplementedError(
-        f"A dense layer inside another layer is not quantized to {mode!r}: it stays as it is."
-    )
+    def quantize(self, mode: str, **_: Any) -> None:
+        raise NotImplementedError(
+            f"A dense layer inside another layer is not quantized to {mode!r}: it stays as it is."
+        )

@@ -127,6 +127,70 @@ def test_layer_normalization_is_that_of_keras(arguments):
     np.testing.assert_allclose(ours(x), theirs(x), atol=1e-5)
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float32", "mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize("shape", [(5, 3), (5, 3, 4, 2), (2, 3, 3, 4, 16), (0, 4, 3)])
+def test_gradients_of_layer_normalization_are_those_of_keras(shape, dtype):
+    ours, theirs = (
+        FieldLayerNormalization(dtype=dtype),
+        keras.layers.LayerNormalization(dtype=dtype),
+    )
+    ours.build(shape)
+    theirs.build(shape)
+    randomize_weights(ours)
+    theirs.set_weights(ours.get_weights())
+    precision = {"mixed_float16": 1e-2, "mixed_bfloat16": 6e-2}.get(dtype, 1e-5)
+    x, dy = (tf.cast(noise(*shape, seed=seed), ours.compute_dtype) for seed in (0, 1))
+    found = []
+    for layer in (ours, theirs):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = layer(x)
+        weights = [weight.value for weight in layer.trainable_variables]
+        found.append([y, *tape.gradient(y, [x, *weights], dy)])
+        assert [tensor.dtype.name for tensor in found[-1][:2]] == 2 * [ours.compute_dtype]
+    for one, other in zip(*found, strict=True):
+        one, other = (np.asarray(tf.cast(tensor, "float64")) for tensor in (one, other))
+        assert np.abs(one - other).max(initial=0) <= precision * np.abs(other).max(initial=1)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize(
+    "make, channels, axes",
+    [
+        (FieldBatchNormalization, 3, (0, 1, 2)),
+        (FieldBatchNormalization, 20, (0, 1, 2)),
+        (FieldLayerNormalization, 20, (-1,)),
+    ],
+)
+def test_gradients_of_gradients_are_those_of_plain_operations(make, channels, axes, compiled):
+    x, factors = tf.constant(noise(6, 3, 4, channels)), noise(6, 3, 4, channels, seed=1)
+    layer = make()
+    layer.build(x.shape)
+
+    def plain(x):
+        centred = x - tf.reduce_mean(x, axes, keepdims=True)
+        variance = tf.reduce_mean(tf.square(centred), axes, keepdims=True)
+        return centred * tf.math.rsqrt(variance + layer.epsilon)
+
+    def ours(x):
+        return layer(x, training=True) if make is FieldBatchNormalization else layer(x)
+
+    def second(function):
+        def penalty(x):
+            with tf.GradientTape() as outer:
+                outer.watch(x)
+                with tf.GradientTape() as inner:
+                    inner.watch(x)
+                    loss = tf.reduce_sum(factors * function(x) ** 3)
+                size = tf.reduce_sum(tf.square(inner.gradient(loss, x)))
+            return outer.gradient(size, x)
+
+        return (tf.function(penalty) if compiled else penalty)(x).numpy()
+
+    expected = second(plain)
+    np.testing.assert_allclose(second(ours), expected, atol=1e-5 * np.abs(expected).max())
+
+
 @pytest.mark.parametrize("make", [FieldBatchNormalization, FieldLayerNormalization])
 def test_arguments_of_keras_are_honoured(make):
     layer = make(

@@ -9,7 +9,7 @@ from keras import ops
 
 from sen_tf import groups
 from sen_tf.layers import arguments, output_fields
-from sen_tf.layers.inner_dense import InnerDense
+from sen_tf.layers.inner_dense import Dense
 from sen_tf.layers.inputs import settle
 from sen_tf.layers.plain import constant, plain_call, shape_of
 from sen_tf.layers.pooling import maximum, norm
@@ -81,7 +81,7 @@ class InvariantHead(keras.layers.Layer):
         self.activation = keras.activations.get(activation)
         self.use_bias = use_bias
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
-        self.dense = InnerDense(
+        self.dense = Dense(
             self.units,
             self.activation,
             self.use_bias,

@@ -14,7 +14,7 @@ from keras import ops
 
 from sen_tf.groups import circle
 from sen_tf.layers import arguments, output_fields
-from sen_tf.layers.inner_dense import InnerDense
+from sen_tf.layers.inner_dense import Dense
 from sen_tf.layers.inputs import precise, settle
 from sen_tf.layers.irreps_parts import group_name, parts, split_parts
 from sen_tf.layers.plain import constant, plain_call
@@ -84,7 +84,7 @@ class GatedActivation(_IrrepsActivation):
     def build(self, input_shape: Shape) -> None:
         super().build(input_shape)
         self.gates = [
-            InnerDense(input_shape[-1], "sigmoid", dtype=self.dtype_policy, name=f"gate_{number}")
+            Dense(input_shape[-1], "sigmoid", dtype=self.dtype_policy, name=f"gate_{number}")
             for number in range(1, len(self._parts))
         ]
         for gate in self.gates:

@@ -11,7 +11,7 @@ from keras import ops
 
 from sen_tf.groups import irreps
 from sen_tf.layers import arguments, output_fields
-from sen_tf.layers.inner_dense import InnerDense
+from sen_tf.layers.inner_dense import Dense
 from sen_tf.layers.inputs import precise, require, settle
 from sen_tf.layers.irreps_dense import IrrepsMixing, highest_degree
 from sen_tf.layers.irreps_parts import group_in_space, parities, parts, split_parts
@@ -128,9 +128,9 @@ class TensorFieldConv(IrrepsMixing):
         count = (self.degree + 1) * len(parities(self.group))
         self.add_kernels([channels * outputs.count(part) for part in range(count)])
         precise = {"use_bias": False, "dtype": self.variable_dtype}
-        self.radial_hidden = InnerDense(self.radial_width, "silu", **precise)
+        self.radial_hidden = Dense(self.radial_width, "silu", **precise)
         self.radial_hidden.build((None, self.gaussians))
-        self.radial_output = InnerDense(len(self._couplings) * channels, **precise)
+        self.radial_output = Dense(len(self._couplings) * channels, **precise)
         self.radial_output.build((None, self.radial_width))
 
     def _check_shapes(self, features_shape, positions_shape):

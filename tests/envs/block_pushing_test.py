@@ -117,7 +117,7 @@ def test_no_picture_without_a_render_mode():
         (lambda env, s: env.reset(options={"state": np.zeros((5, 2), int)}), "no two objects"),
         (lambda env, s: envs.make("shapes", render_mode="human"), "`render_mode`.*'human'"),
         (lambda env, s: envs.make("shapes", sprites="papers"), "`sprites`.*'papers'"),
-        (lambda env, s: envs.make("cube"), "shapes, cubes.*Did you mean 'cubes'"),
+        (lambda env, s: envs.make("cube"), "one of .*; received name='cube'. Did you mean 'cubes'"),
     ],
 )
 def test_errors_say_what_was_expected(env, states, call, words):

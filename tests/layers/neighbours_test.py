@@ -245,3 +245,18 @@ def test_the_plain_form_takes_lists_too(batch):
     written, given = to_plain(model), [features, positions, edges]
     assert_near(written(given), model(given))
     assert_near(written.predict(given, verbose=0), model(given))
+
+
+def test_gradients_of_a_point_of_many_edges_are_whole_sums_in_bfloat16():
+    features, positions = cloud(degree=0, batch=1, points=1500, side=0.5)
+    neighbours = np.stack([np.arange(1500), np.zeros(1500, int)], axis=-1)[None]
+    found = []
+    for dtype in ("float32", "mixed_bfloat16"):
+        layer = conv_for(features, positions, degree=0, dtype=dtype)
+        layer.set_weights([np.ones_like(weight) for weight in layer.get_weights()])
+        x = tf.constant(features)
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = tf.cast(layer(x, positions, neighbours), "float32")
+        found.append(np.asarray(tape.gradient(y, x))[0, 0])
+    assert_near(found[1], found[0], rtol=0.02)

@@ -130,7 +130,7 @@ def bare(monkeypatch):
 @pytest.mark.usefixtures("bare")
 def test_an_interrupted_run_resumes_bit_equal(workplace, monkeypatch):
     """Of mixed precision; tests/survival_test.py kills float32 ones."""
-    command = [*TINY, "--precision=mixed_bfloat16"]
+    command = [*TINY, "--train_episodes=100", "--precision=mixed_bfloat16"]
     train.main([*command, *places(workplace, "whole")])
     save = checkpoints.Checkpoint.on_epoch_end
 

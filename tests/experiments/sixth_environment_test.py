@@ -1,5 +1,6 @@
 """A sixth environment is one file: everything takes it by its name, or by where its class is."""
 
+import importlib
 import json
 import pathlib
 import subprocess
@@ -7,9 +8,11 @@ import sys
 
 import pytest
 
+from sen_tf import generate
 from sen_tf.experiments import world_models
 from sen_tf.training import runs
 
+train = importlib.import_module("sen_tf.train")
 ROOT = pathlib.Path(__file__).parents[2]
 
 DOTS = '''
@@ -81,9 +84,9 @@ runpy.run_module(f"sen_tf.{sys.argv[0]}", run_name="__main__")
 NO_GPU = {"CUDA_VISIBLE_DEVICES": "-1"}
 
 
-def run(folder, *command, program=("-c", PROGRAM)):
+def run(folder, *command):
     done = subprocess.run(
-        [sys.executable, *program, *command],
+        [sys.executable, "-c", PROGRAM, *command],
         cwd=folder,
         env={
             "PYTHONPATH": f"{ROOT}:{folder}",
@@ -115,19 +118,17 @@ def test_a_sixth_environment_is_trained_scored_drawn_and_exported_by_its_name(tm
     assert "encode: image uint8 (batch, 9, 9, 3)" in run(tmp_path, "export", f"--run={directory}")
 
 
-def test_an_environment_of_one_s_own_is_named_by_where_its_class_is(tmp_path):
+def test_an_environment_of_one_s_own_is_named_by_where_its_class_is(tmp_path, monkeypatch, capsys):
     """That the other programs find it by the run is told in own_world_test.py."""
     (tmp_path / "dots.py").write_text(DOTS)
-
-    def ours(name, *command):
-        return run(tmp_path, *command, program=("-m", f"sen_tf.{name}"))
-
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
     sizes = ("--train_episodes=60", "--train_steps=5", "--eval_episodes=16", "--eval_steps=2")
     sizes += ("--hidden=8", "--filters=4", "--epochs=1", "--batch_size=32", "--precision=float32")
-    out = ours("train", "--env=dots:Dots", "--preset=quick", *sizes, "--output=run")
-    assert "dots, sen, seed 1" in out
-    shards = ours("generate", "--env=dots:Dots", "--episodes=4", "--steps=2", "--shards=2")
-    assert "in 2 shards: 8 transitions" in shards
+    train.main(["--env=dots:Dots", "--preset=quick", *sizes, "--data_dir=data", "--output=run"])
+    assert "dots, sen, seed 1" in capsys.readouterr().out
+    generate.main(["--env=dots:Dots", "--episodes=4", "--steps=2", "--shards=2"])
+    assert "in 2 shards: 8 transitions" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("place", ["nowhere:Dots", "json:Dots", "json:JSONDecoder"])

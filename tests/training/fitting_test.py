@@ -164,7 +164,8 @@ def test_a_run_goes_on_in_the_precision_that_it_began_with(tmp_path, monkeypatch
         trained.append(latents.model.dtype_policy.name)
 
     monkeypatch.setattr(training_run, "finish", finish)
-    command = [*TINY, *places(tmp_path, "moved")]
+    # A step in float16 takes seconds on a CPU.
+    command = [*TINY, *places(tmp_path, "moved"), "--train_episodes=12", "--filters=2"]
     with interrupted(monkeypatch) as patch:
         patch.setattr(devices, "has_gpu", lambda: True)
         patch.setattr("sys.argv", ["/somewhere/sweep.py"])

@@ -100,28 +100,51 @@ def rows(rounds):
         yield from measured(rounds)
 
 
+OURS = "sen_tf"
+DASHES = ("--", "-.", ":")
+
+
+def lines_of(rows):
+    """The points of each line of a panel: medians by (who, precision), and by what grew so far.
+
+    However a peer was tuned, its best times are one line.
+    """
+    lines = {}
+    for row in rows:
+        lines.setdefault((OURS, row.variant), {})[row.at] = row.ours.median
+        if row.theirs:
+            who, *tuned = row.peer.split(", ")
+            precision = next((word for word in tuned if word in step.PRECISIONS), row.variant)
+            lines.setdefault((who, precision), {})[row.at] = row.theirs.median
+    return lines
+
+
 def draw(rows, path):
     """Draws the rows that follow something as it grows, and writes the figure to `path`.
 
-    Lines of peers are grey and dashed.
+    Lines of peers are dashed, each peer in its way; a precision has a colour.
     """
     panels = {}
     for row in rows:
         if row.by:
-            ours, theirs = panels.setdefault((row.what, row.by), ({}, {}))
-            name = f"sen_tf, {row.variant}" if row.variant else "sen_tf"
-            ours.setdefault(name, {})[row.at] = row.ours.median
-            if row.theirs:
-                theirs.setdefault(row.peer, {})[row.at] = row.theirs.median
+            panels.setdefault((row.what, row.by), []).append(row)
     columns = min(3, len(panels))
     lines = -(-len(panels) // columns)
     figure = Figure(figsize=(4.2 * columns, 3.4 * lines), layout="constrained")
-    for number, ((what, by), (ours, theirs)) in enumerate(panels.items(), start=1):
+    for number, ((what, by), of_panel) in enumerate(panels.items(), start=1):
         axes = figure.add_subplot(lines, columns, number)
-        for name, points in ours.items():
-            axes.loglog(points.keys(), points.values(), ".-", label=name)
-        for name, points in theirs.items():
-            axes.loglog(points.keys(), points.values(), ".--", color="0.5", label=name)
+        drawn = lines_of(of_panel)
+        precisions = list(dict.fromkeys(precision for _, precision in drawn))
+        peers = [who for who in dict.fromkeys(who for who, _ in drawn) if who != OURS]
+        for (who, precision), points in drawn.items():
+            style = "-" if who == OURS else DASHES[peers.index(who)]
+            axes.loglog(
+                points.keys(),
+                points.values(),
+                f".{style}",
+                color=f"C{precisions.index(precision)}" if who == OURS or precision else "0.5",
+                label=", ".join(filter(None, (who, precision))),
+            )
         axes.set_title(what, fontsize=9)
         axes.set_xlabel(by)
         axes.set_xticks(list(points), [f"{at:,g}" for at in points])
@@ -129,5 +152,7 @@ def draw(rows, path):
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_major_formatter(EngFormatter("s"))
         axes.grid(alpha=0.3)
-        axes.legend(frameon=False, fontsize=8)
+        if len(drawn) > 3:  # a long legend needs room above
+            axes.set_ylim(top=5 * axes.get_ylim()[1])
+        axes.legend(frameon=False, fontsize=8 if len(drawn) <= 3 else 7)
     FigureCanvasAgg(figure).print_png(path)

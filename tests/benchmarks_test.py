@@ -169,6 +169,28 @@ def test_growth_is_drawn(tmp_path):
         assert picture.width > picture.height  # two panels
 
 
+def test_a_peer_is_a_line_at_each_precision_however_it_was_tuned():
+    def of(peer, variant, at):
+        return Row(
+            "a step", "s", Measured(1.0, 0.1), peer, Measured(at, 0.1), variant=variant, at=at
+        )
+
+    lines = growth.lines_of(
+        [
+            of("best, mixed_bfloat16, channels last", "mixed_bfloat16", 32),
+            of("best, mixed_bfloat16, channels last, autocast", "mixed_bfloat16", 64),
+            of("as published, float32", "mixed_bfloat16", 32),
+            of("its products alone", "float32", 32),
+            of("its products alone", "mixed_bfloat16", 64),
+        ]
+    )
+    assert lines["best", "mixed_bfloat16"] == {32: 32, 64: 64}
+    assert lines["as published", "float32"] == {32: 32}
+    assert lines["its products alone", "float32"] == {32: 32}
+    assert lines["its products alone", "mixed_bfloat16"] == {64: 64}
+    assert lines["sen_tf", "mixed_bfloat16"] == {32: 1.0, 64: 1.0}
+
+
 def test_boards_have_other_numbers_of_objects():
     few, many = growth.frames_by_objects(1, numbers=(1, 20), count=2)
     assert (few.at, many.at) == (1, 20)

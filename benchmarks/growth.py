@@ -133,26 +133,27 @@ def draw(rows, path):
     figure = Figure(figsize=(4.2 * columns, 3.4 * lines), layout="constrained")
     for number, ((what, by), of_panel) in enumerate(panels.items(), start=1):
         axes = figure.add_subplot(lines, columns, number)
-        drawn = lines_of(of_panel)
-        precisions = list(dict.fromkeys(precision for _, precision in drawn))
-        peers = [who for who in dict.fromkeys(who for who, _ in drawn) if who != OURS]
-        for (who, precision), points in drawn.items():
-            style = "-" if who == OURS else DASHES[peers.index(who)]
-            axes.loglog(
-                points.keys(),
-                points.values(),
-                f".{style}",
-                color=f"C{precisions.index(precision)}" if who == OURS or precision else "0.5",
-                label=", ".join(filter(None, (who, precision))),
-            )
+        _draw_lines(axes, lines_of(of_panel))
         axes.set_title(what, fontsize=9)
         axes.set_xlabel(by)
-        axes.set_xticks(list(points), [f"{at:,g}" for at in points])
+        at = sorted({row.at for row in of_panel})
+        axes.set_xticks(at, [f"{each:,g}" for each in at])
         axes.minorticks_off()
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_major_formatter(EngFormatter("s"))
         axes.grid(alpha=0.3)
-        if len(drawn) > 3:  # a long legend needs room above
-            axes.set_ylim(top=5 * axes.get_ylim()[1])
-        axes.legend(frameon=False, fontsize=8 if len(drawn) <= 3 else 7)
     FigureCanvasAgg(figure).print_png(path)
+
+
+def _draw_lines(axes, lines):
+    precisions = list(dict.fromkeys(precision for _, precision in lines))
+    peers = [who for who in dict.fromkeys(who for who, _ in lines) if who != OURS]
+    for (who, precision), points in lines.items():
+        dash = "-" if who == OURS else DASHES[peers.index(who) % len(DASHES)]
+        colour = f"C{precisions.index(precision)}" if who == OURS or precision else "0.5"
+        label = ", ".join(filter(None, (who, precision)))
+        axes.loglog(points.keys(), points.values(), f".{dash}", color=colour, label=label)
+    long = len(lines) > 3
+    if long:  # room for the legend above
+        axes.set_ylim(top=5 * axes.get_ylim()[1])
+    axes.legend(frameon=False, fontsize=7 if long else 8)

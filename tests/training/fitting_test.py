@@ -164,7 +164,7 @@ def test_a_run_goes_on_in_the_precision_that_it_began_with(tmp_path, monkeypatch
         trained.append(latents.model.dtype_policy.name)
 
     monkeypatch.setattr(training_run, "finish", finish)
-    # A step in float16 takes seconds on a CPU.
+    # Float16 is slow on a CPU: with 40 episodes this took 117 s, beside other work.
     command = [*TINY, *places(tmp_path, "moved"), "--train_episodes=12", "--filters=2"]
     with interrupted(monkeypatch) as patch:
         patch.setattr(devices, "has_gpu", lambda: True)

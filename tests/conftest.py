@@ -33,6 +33,18 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: item.path.stem not in LONGEST)
 
 
+@pytest.fixture(autouse=True)
+def known_environments():
+    """Forgets what a test registered: other tests count the environments there are."""
+    from sen_tf import envs
+
+    known = [(table, dict(table)) for table in (envs.ENVS, envs.PLACES, gymnasium.registry)]
+    yield
+    for table, before in known:
+        table.clear()
+        table.update(before)
+
+
 @pytest.fixture(scope="session")
 def vectors():
     """Opens a file of tests/parity by its name without ending."""

@@ -17,7 +17,6 @@ from sen_tf.datasets import (
     verify_episodes,
     write_minari,
 )
-from sen_tf.envs import ENVS
 from sen_tf.settings import UsageError
 
 minari = pytest.importorskip("minari")
@@ -111,28 +110,22 @@ class Numbers(gymnasium.Env):
 
 def test_one_of_the_users_own_is_written_with_the_images_that_it_draws(folder, tmp_path):
     place = f"{__name__}:Wrapped"
-    try:
-        sizes = ["--episodes=3", "--steps=2"]
-        generate.main([f"--env={place}", *sizes, f"--output={tmp_path}/own.h5"])
-        generate.main([f"--env={place}", f"--dataset={tmp_path}/own.h5", "--to_minari=own-v0"])
-        read = read_episodes("minari:own-v0", "wrapped")
-        assert read.env == "wrapped" and read.observations.shape == (3, 3, 8, 12, 3)
-        assert (read.observations == 7).all()
-        made = minari.load_dataset("own-v0").recover_environment()
-        assert made.observation_space.shape == (8, 12, 3)
-    finally:
-        ENVS.pop("wrapped", None)
+    sizes = ["--episodes=3", "--steps=2"]
+    generate.main([f"--env={place}", *sizes, f"--output={tmp_path}/own.h5"])
+    generate.main([f"--env={place}", f"--dataset={tmp_path}/own.h5", "--to_minari=own-v0"])
+    read = read_episodes("minari:own-v0", "wrapped")
+    assert read.env == "wrapped" and read.observations.shape == (3, 3, 8, 12, 3)
+    assert (read.observations == 7).all()
+    made = minari.load_dataset("own-v0").recover_environment()
+    assert made.observation_space.shape == (8, 12, 3)
 
 
 def test_of_recorded_episodes_no_environment_can_be_made(folder, tmp_path):
     frames = np.zeros((4, 2, 5, 5, 3), np.uint8)
     episodes = Episodes.from_arrays(frames, np.zeros((4, 1), int), env="seen")
     save_episodes(tmp_path / "seen.h5", episodes)
-    try:
-        with pytest.raises(UsageError, match="of seen there are recorded episodes alone"):
-            generate.main([f"--dataset={tmp_path}/seen.h5", "--to_minari=seen-v0"])
-    finally:
-        ENVS.pop("seen", None)
+    with pytest.raises(UsageError, match="of seen there are recorded episodes alone"):
+        generate.main([f"--dataset={tmp_path}/seen.h5", "--to_minari=seen-v0"])
 
 
 def test_a_name_is_not_taken_twice(folder, written):
@@ -247,17 +240,14 @@ class FromOne(Wrapped):
 
 def test_actions_keep_their_numbers_there_and_back(folder, tmp_path):
     place = f"{__name__}:FromOne"
-    try:
-        generate.main([f"--env={place}", "--episodes=9", "--steps=4", f"--output={tmp_path}/o.h5"])
-        generate.main([f"--env={place}", f"--dataset={tmp_path}/o.h5", "--to_minari=o-v0"])
-        ours, read = (read_episodes(path) for path in (tmp_path / "o.h5", "minari:o-v0"))
-        np.testing.assert_array_equal(read.actions, ours.actions)
-        assert set(ours.actions.ravel()) == {0, 1, 2}
-        for episode in minari.load_dataset("o-v0"):
-            shown = episode.observations[1:, 0, 0, 0].astype(int) - 100
-            np.testing.assert_array_equal(episode.actions, shown)
-    finally:
-        ENVS.pop("fromone", None)
+    generate.main([f"--env={place}", "--episodes=9", "--steps=4", f"--output={tmp_path}/o.h5"])
+    generate.main([f"--env={place}", f"--dataset={tmp_path}/o.h5", "--to_minari=o-v0"])
+    ours, read = (read_episodes(path) for path in (tmp_path / "o.h5", "minari:o-v0"))
+    np.testing.assert_array_equal(read.actions, ours.actions)
+    assert set(ours.actions.ravel()) == {0, 1, 2}
+    for episode in minari.load_dataset("o-v0"):
+        shown = episode.observations[1:, 0, 0, 0].astype(int) - 100
+        np.testing.assert_array_equal(episode.actions, shown)
 
 
 def test_several_whole_numbers_are_one_action(folder):

@@ -78,7 +78,6 @@ def place(tmp_path, monkeypatch):
     (tmp_path / "lamps.py").write_text("\n".join(lines))
     monkeypatch.syspath_prepend(tmp_path)
     yield "lamps:Lamp"
-    forget()
     sys.modules.pop("lamps", None)
 
 
@@ -168,13 +167,10 @@ def typed(level):
 def test_a_cell_that_is_run_again_makes_its_class_anew(monkeypatch):
     first, again, edited = (typed(level) for level in (1, 1, 2))
     found = []
-    try:
-        for module in (first, again, edited):
-            monkeypatch.setitem(sys.modules, "notebook", module)
-            found.append(envs.load("notebook:Lamp"))
-            assert issubclass(envs.ENVS["lamp"], module.Lamp)
-    finally:
-        forget()
+    for module in (first, again, edited):
+        monkeypatch.setitem(sys.modules, "notebook", module)
+        found.append(envs.load("notebook:Lamp"))
+        assert issubclass(envs.ENVS["lamp"], module.Lamp)
     assert found[0].version == found[1].version != found[2].version != 1
 
 

@@ -67,14 +67,12 @@ def here(monkeypatch, capsys):
         monkeypatch.chdir(folder)
         monkeypatch.syspath_prepend(folder)
         monkeypatch.setattr(sys, "argv", [program, *arguments])
-        known, status = set(ENVS), 0
+        status = 0
         try:
             importlib.import_module(f"sen_tf.{program}").run()
         except SystemExit as stop:
             status = stop.code
         finally:
-            for name in {*ENVS} - known:
-                ENVS.pop(name)
             for name in ("facts", "my_dot"):
                 sys.modules.pop(name, None)
         out, error = capsys.readouterr()
@@ -124,16 +122,13 @@ def test_it_is_found_however_its_place_is_written(dot, tmp_path, monkeypatch):
     mine.write_text("--env=my_dot:Dot\n")
     saved = f"--flagfile={folder / 'run' / runs.FLAGS}"
     places = (["--env=my_dot:Dot"], ["-env", "my_dot:Dot"], [f"--flagfile={mine}"], [saved])
-    try:
-        for words in places:
-            environment = world_models.choose([*words, "--epochs", "2"]).environment
-            assert (environment.env, environment.env_class) == ("dot", "my_dot:Dot")
-        over = world_models.choose([saved, "--env=shapes"]).environment
-        assert (over.env, over.env_class) == ("shapes", None)
-        repeated = [vars(each) for each in world_models.choose([saved])]
-        assert repeated == [vars(each) for each in world_models.of_run(folder / "run")]
-    finally:
-        ENVS.pop("dot")
+    for words in places:
+        environment = world_models.choose([*words, "--epochs", "2"]).environment
+        assert (environment.env, environment.env_class) == ("dot", "my_dot:Dot")
+    over = world_models.choose([saved, "--env=shapes"]).environment
+    assert (over.env, over.env_class) == ("shapes", None)
+    repeated = [vars(each) for each in world_models.choose([saved])]
+    assert repeated == [vars(each) for each in world_models.of_run(folder / "run")]
 
 
 def test_its_card_says_the_command_that_trains_it(dot, tmp_path, monkeypatch):
@@ -143,11 +138,8 @@ def test_its_card_says_the_command_that_trains_it(dot, tmp_path, monkeypatch):
     assert f"python -m sen_tf.train {words}" in pretrained.card(place)
     monkeypatch.syspath_prepend(folder)
     monkeypatch.chdir(place)
-    try:
-        repeated = [vars(each) for each in world_models.choose(words.split())]
-        assert repeated == [vars(each) for each in world_models.of_run(folder / "run")]
-    finally:
-        ENVS.pop("dot")
+    repeated = [vars(each) for each in world_models.choose(words.split())]
+    assert repeated == [vars(each) for each in world_models.of_run(folder / "run")]
 
 
 def test_the_report_opens_in_a_browser(dot):
@@ -228,7 +220,6 @@ def test_episodes_of_no_name_are_named_like_others(file, tmp_path, monkeypatch):
     save_episodes(file, Episodes.from_arrays(*episodes()))
     chosen = world_models.choose(["--dataset", file], world_models.default_preset)
     assert naming.default_name(chosen).startswith("recorded-nonequivariant")
-    ENVS.pop(chosen.environment.env)
 
 
 def test_real_numbers_are_vectors(tmp_path, monkeypatch):
@@ -254,7 +245,6 @@ def test_what_is_scored_is_never_trained_on(tmp_path, monkeypatch):
         for first, move in zip(scored.observations[:, 0], scored.actions, strict=True)
     ]
     assert rows == [36, 37, 38, 39] and list(trained.index) == list(range(36))
-    ENVS.pop(chosen.environment.env)
 
 
 FACTS = """
@@ -334,12 +324,9 @@ def test_python_trains_and_scores_what_is_in_memory(tmp_path, monkeypatch):
 def test_episodes_in_memory_of_a_class_note_its_version(dot, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(dot[0])
     ours = Episodes.from_arrays(*episodes())
-    try:
-        with training_run._saved(ours, tmp_path / "run", "my_dot:Dot") as file:
-            attrs = datasets.read_episodes(file, episodes=1).attrs
-            assert attrs["env_version"] == ENVS["dot"].version != 1
-    finally:
-        ENVS.pop("dot")
+    with training_run._saved(ours, tmp_path / "run", "my_dot:Dot") as file:
+        attrs = datasets.read_episodes(file, episodes=1).attrs
+        assert attrs["env_version"] == ENVS["dot"].version != 1
 
 
 def test_episodes_in_memory_that_name_no_environment_are_of_the_one_asked_for(

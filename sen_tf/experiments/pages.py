@@ -53,9 +53,8 @@ def index(reports: Sequence[dict[str, Any]]) -> str:
 INTRODUCTION = """# Results
 
 Every page is made, by `python -m docs.results_pages`, of the JSON beside it, which is of the form
-that `python -m sen_tf.reproduce` writes as `table.json`; a page says so where its numbers were
-written down by hand. Printed numbers stand in parentheses. What was found on the way:
-[notes](../notes/index.md).
+that `python -m sen_tf.reproduce` writes as `table.json`. Printed numbers stand in parentheses.
+What was found on the way: [notes](../notes/index.md).
 
 - Hits@k is the share of evaluation episodes whose own prediction is among the k, of the predictions
   of all episodes, that are nearest to the true state; MRR is the mean of one over its rank. Ties

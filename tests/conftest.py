@@ -3,6 +3,7 @@
 import ast
 import os
 import pathlib
+import types
 from typing import NamedTuple
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -43,6 +44,15 @@ def known_environments():
     for table, before in known:
         table.clear()
         table.update(before)
+
+
+@pytest.fixture
+def unexported(monkeypatch):
+    """Leaves out the export with which a run ends, a quarter of the time of a tiny one."""
+    from sen_tf.experiments import training_run
+
+    stand_in = types.SimpleNamespace(export_model=lambda model, directory: directory)
+    monkeypatch.setattr(training_run, "export", stand_in)
 
 
 @pytest.fixture(scope="session")

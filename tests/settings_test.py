@@ -201,6 +201,7 @@ def test_help_shows_the_defaults_of_environment_and_preset(capsys, monkeypatch):
     monkeypatch.setattr("sys.argv", ["train", "--env=reacher", "--preset=laptop", "--help"])
     settings.run(train.main, train.__doc__, *train.GROUPS, first=train.FIRST, parse=train.parse)
     text = capsys.readouterr().out
+    assert "python -m sen_tf.train --env=cubes" in text
     start = text[text.index("Flags to start with:") :].split("\n\n")[0]
     assert start.count("\n  --") == 10
     chosen = world_models.choose(["--env=reacher", "--preset=laptop"])

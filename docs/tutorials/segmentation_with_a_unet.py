@@ -25,6 +25,7 @@ SEED = 0
 EPOCHS = 16
 BATCH = 16
 SIZE = 32
+TRAIN, TEST = 400, 200  # images
 NAMES = ("background", "stripes", "ring", "wedge")
 GROUPS = {"plain": "C1", "C4": "C4"}
 
@@ -64,8 +65,8 @@ def scenes(count, seed):
     return np.stack(images), np.stack(masks)
 
 
-train_images, train_masks = scenes(400, seed=0)
-test_images, test_masks = scenes(200, seed=1)
+train_images, train_masks = scenes(TRAIN, seed=0)
+test_images, test_masks = scenes(TEST, seed=1)
 
 # %% [markdown]
 # ## Two U-Nets

@@ -60,8 +60,8 @@ def run(folder, program, *arguments, code=0):
 
 
 @pytest.fixture
-def here(monkeypatch, capsys):
-    """Runs a program as `run` does, but in this process, which forgets the world after each."""
+def here(monkeypatch, capsys, unexported):
+    """Runs a program as `run` does, but in this process, which imports worlds anew each time."""
 
     def run_here(folder, program, *arguments, code=0):
         monkeypatch.chdir(folder)
@@ -107,10 +107,10 @@ def test_twenty_lines_are_trained_up_to_the_report(dot):
     assert report.count("data:image/png;base64,") == 3 and 'src="http' not in report
 
 
-def test_the_other_programs_find_its_class_by_the_run(dot):
+def test_the_other_programs_find_its_class_by_the_run(dot, here):
     folder, _ = dot
     assert "Hits@1" in run(folder, "evaluate", "--run=run")
-    out = run(folder, "decode", "--run=run", "--epochs=1")
+    out = here(folder, "decode", "--run=run", "--epochs=1")
     assert "wrote run/report.html" in out
     assert "data:image/gif" in (folder / "run" / runs.REPORT).read_text()
 
@@ -291,6 +291,7 @@ def test_an_arm_with_a_symmetry_needs_one(dot, here):
     assert "--model of --env=dot is one of nonequivariant, since its class states no" in said
 
 
+@pytest.mark.usefixtures("unexported")
 def test_python_trains_and_scores_what_is_in_memory(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     ours = Episodes.from_arrays(*episodes(), env="ring_in_memory")
@@ -329,6 +330,7 @@ def test_episodes_in_memory_of_a_class_note_its_version(dot, tmp_path, monkeypat
         assert attrs["env_version"] == ENVS["dot"].version != 1
 
 
+@pytest.mark.usefixtures("unexported")
 def test_episodes_in_memory_that_name_no_environment_are_of_the_one_asked_for(
     tmp_path, monkeypatch
 ):

@@ -3,17 +3,13 @@
 import importlib
 import json
 import pathlib
-import subprocess
 import sys
 
 import pytest
 
-from sen_tf import generate
+from sen_tf import envs
 from sen_tf.experiments import world_models
 from sen_tf.training import runs
-
-train = importlib.import_module("sen_tf.train")
-ROOT = pathlib.Path(__file__).parents[2]
 
 DOTS = '''
 """Two dots on a board of 3 x 3 cells, each of which hops to a neighbouring cell of a ring."""
@@ -71,64 +67,53 @@ class Dots(EpisodeEnv):
         return np.array(state)
 '''
 
-PROGRAM = """
-import sys
-import dots
-from sen_tf import envs
-
-envs.register(dots.Dots)
-import runpy
-sys.argv = sys.argv[1:]
-runpy.run_module(f"sen_tf.{sys.argv[0]}", run_name="__main__")
-"""
-NO_GPU = {"CUDA_VISIBLE_DEVICES": "-1"}
+SIZES = ("--train_episodes=60", "--train_steps=5", "--eval_episodes=16", "--eval_steps=2")
+SIZES += ("--hidden=8", "--filters=4", "--epochs=2", "--batch_size=32", "--precision=float32")
 
 
-def run(folder, *command):
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, *command],
-        cwd=folder,
-        env={
-            "PYTHONPATH": f"{ROOT}:{folder}",
-            "PATH": "/usr/bin:/bin",
-            "HOME": str(folder),
-            **NO_GPU,
-        },
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout
-
-
-def test_a_sixth_environment_is_trained_scored_drawn_and_exported_by_its_name(tmp_path):
+@pytest.fixture
+def dots(tmp_path, monkeypatch):
+    """The module with the environment, in a folder of its own that is the working directory."""
     (tmp_path / "dots.py").write_text(DOTS)
-    assert "Default: dark." in run(tmp_path, "train", "--env=dots", "--help")
-    sizes = ("--train_episodes=60", "--train_steps=5", "--eval_episodes=16", "--eval_steps=2")
-    sizes += ("--hidden=8", "--filters=4", "--epochs=2", "--batch_size=32", "--precision=float32")
-    out = run(tmp_path, "train", "--env=dots", "--preset=quick", *sizes, "--background=light")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    yield importlib.import_module("dots")
+    sys.modules.pop("dots")
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Runs a program with words and returns what it printed."""
+
+    def program(name, *words):
+        monkeypatch.setattr(sys, "argv", [name, *words])
+        importlib.import_module(f"sen_tf.{name}").run()
+        return capsys.readouterr().out
+
+    return program
+
+
+def test_a_sixth_environment_is_trained_scored_drawn_and_exported_by_its_name(dots, run):
+    envs.register(dots.Dots)
+    assert "Default: dark." in run("train", "--env=dots", "--help")
+    out = run("train", "--env=dots", "--preset=quick", *SIZES, "--background=light")
     assert "dots, sen, seed 1" in out
-    (directory,) = (tmp_path / "runs").iterdir()
+    (directory,) = pathlib.Path("runs").iterdir()
     summary = json.loads((directory / runs.METRICS).read_text())
     # All of the group are tried, and encoder and transition commute with it.
     assert set(summary["scores"]["symmetry"]["by_element"]) == {"1", "2", "3"}
     for picture in ("latents", "rollouts", "training"):
         assert (directory / "figures" / f"{picture}.png").stat().st_size > 3000
-    assert "Hits@1" in run(tmp_path, "evaluate", f"--run={directory}")
-    assert "encode: image uint8 (batch, 9, 9, 3)" in run(tmp_path, "export", f"--run={directory}")
+    assert "Hits@1" in run("evaluate", f"--run={directory}")
+    out = run("export.__main__", f"--run={directory}")
+    assert "encode: image uint8 (batch, 9, 9, 3)" in out
 
 
-def test_an_environment_of_one_s_own_is_named_by_where_its_class_is(tmp_path, monkeypatch, capsys):
-    """That the other programs find it by the run is told in own_world_test.py."""
-    (tmp_path / "dots.py").write_text(DOTS)
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.chdir(tmp_path)
-    sizes = ("--train_episodes=60", "--train_steps=5", "--eval_episodes=16", "--eval_steps=2")
-    sizes += ("--hidden=8", "--filters=4", "--epochs=1", "--batch_size=32", "--precision=float32")
-    train.main(["--env=dots:Dots", "--preset=quick", *sizes, "--data_dir=data", "--output=run"])
-    assert "dots, sen, seed 1" in capsys.readouterr().out
-    generate.main(["--env=dots:Dots", "--episodes=4", "--steps=2", "--shards=2"])
-    assert "in 2 shards: 8 transitions" in capsys.readouterr().out
+@pytest.mark.usefixtures("dots")
+def test_an_environment_of_one_s_own_is_named_by_where_its_class_is(run):
+    """That programs train and score it so is told in own_world_test.py."""
+    out = run("generate", "--env=dots:Dots", "--episodes=4", "--steps=2", "--shards=2")
+    assert "in 2 shards: 8 transitions" in out
 
 
 @pytest.mark.parametrize("place", ["nowhere:Dots", "json:Dots", "json:JSONDecoder"])

@@ -18,7 +18,7 @@ from sen_tf.datasets.cache import SPLITS
 from sen_tf.experiments import drawing, training_run, world_models
 from sen_tf.experiments.networks import Network
 from sen_tf.export import __main__ as export_program
-from sen_tf.training import checkpoints, runs
+from sen_tf.training import runs
 
 evaluate = importlib.import_module("sen_tf.evaluate")
 train = importlib.import_module("sen_tf.train")
@@ -119,29 +119,6 @@ def bare(unexported, monkeypatch):
         return []
 
     monkeypatch.setattr(drawing, "draw", draw_nothing)
-
-
-@pytest.mark.usefixtures("bare")
-def test_an_interrupted_run_resumes_bit_equal(workplace, monkeypatch):
-    """Of mixed precision; tests/survival_test.py kills float32 ones."""
-    command = [*TINY, "--train_episodes=100", "--precision=mixed_bfloat16"]
-    train.main([*command, *places(workplace, "whole")])
-    save = checkpoints.Checkpoint.on_epoch_end
-
-    def interrupt(self, epoch, logs=None):
-        save(self, epoch, logs)
-        if epoch == 1:
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(checkpoints.Checkpoint, "on_epoch_end", interrupt)
-        with pytest.raises(KeyboardInterrupt):
-            train.main([*command, *places(workplace, "parts")])
-    assert not (workplace / "parts" / runs.MODEL).exists()
-    train.main([*command, *places(workplace, "parts")])
-    whole, parts = (weights(workplace / name) for name in ("whole", "parts"))
-    for a, b in zip(whole, parts, strict=True):
-        np.testing.assert_array_equal(a, b)
 
 
 def test_other_flags_do_not_touch_a_run(workplace):

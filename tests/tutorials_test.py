@@ -9,7 +9,7 @@ from matplotlib import pyplot
 from PIL import Image
 
 DOCS = pathlib.Path(__file__).parents[1] / "docs"
-SMALLER = {"SEEDS": (0,), "EPISODES": 100, "EPOCHS": 1, "TRIALS": 1, "TASKS": 3}
+SMALLER = {"SEEDS": (0,), "EPISODES": 100, "EPOCHS": 1, "TRIALS": 1, "TASKS": 2}
 SMALLER |= {"ANGLES": "np.arange(0, 361, 45)", "TRAIN, TEST": "32, 16"}
 """Values here of the constants of these names at the top of a tutorial."""
 

@@ -79,6 +79,7 @@ def trained(group):
     rate = keras.optimizers.schedules.CosineDecay(3e-3, EPOCHS * -(-len(train_images) // BATCH))
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.Adam(rate), loss)
+    model.optimizer.build(model.trainable_variables)  # or the first step is traced twice
     model.fit(train_images, train_labels, batch_size=BATCH, epochs=EPOCHS, verbose=0)
     return network
 

@@ -86,6 +86,7 @@ def trained(group):
         keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(5e-3, steps)),
         loss="sparse_categorical_crossentropy",
     )
+    model.optimizer.build(model.trainable_variables)  # or the first step is traced twice
     model.fit(train_images, train_masks, batch_size=BATCH, epochs=EPOCHS, verbose=0)
     return model
 

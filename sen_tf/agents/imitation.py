@@ -102,9 +102,7 @@ class Gaussian:
         self.scale = 1.0
         parts = [representations.get(part, group) for part in (output, "trivial")]
         self.network = vector_network(group, inputs, parts[0] + parts[1], HIDDEN)
-        self.network.compile(
-            keras.optimizers.Adam(learning_rate), loss=_surprise, steps_per_execution=EXECUTED
-        )
+        _compile(self.network, _surprise, learning_rate)
 
     def fit(
         self,
@@ -238,7 +236,7 @@ class Schedule:
 def make_policy(world: World, learning_rate: float = 1e-3) -> keras.Model:
     """A network from states `(n, size)` to actions `(n, size)`, compiled."""
     policy = vector_network(world.group, [world.states], world.actions, HIDDEN, name="policy")
-    policy.compile(keras.optimizers.Adam(learning_rate), loss="mse", steps_per_execution=EXECUTED)
+    _compile(policy, "mse", learning_rate)
     return policy
 
 
@@ -294,6 +292,12 @@ def _check(steps):
 
 def _flat(x):
     return x.reshape(-1, *x.shape[2:])
+
+
+def _compile(network, loss, learning_rate):
+    optimizer = keras.optimizers.Adam(learning_rate)
+    network.compile(optimizer, loss=loss, steps_per_execution=EXECUTED)
+    optimizer.build(network.trainable_variables)  # or the first step is traced twice
 
 
 def _fit(network, inputs, outputs, batch_size):

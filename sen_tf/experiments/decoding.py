@@ -62,6 +62,7 @@ def train_decoder(
     steps = -(-len(frames) // BATCH)
     rate = keras.optimizers.schedules.CosineDecay(options.learning_rate, epochs * steps)
     decoder.compile(keras.optimizers.Adam(rate), loss="mse", jit_compile=False)
+    decoder.optimizer.build(decoder.trainable_variables)  # or the first step is traced twice
     decoder.fit(
         frame_batches(states, frames, options.seed),
         epochs=epochs,

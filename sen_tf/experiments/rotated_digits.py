@@ -120,6 +120,7 @@ def train(arm: str, task: Task, count: int, asked: RotatedDigits, seed: int) -> 
     rate = keras.optimizers.schedules.CosineDecay(asked.learning_rate, asked.steps)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.Adam(rate), loss, jit_compile=False)
+    model.optimizer.build(model.trainable_variables)  # or the first step is traced twice
     batches = rotated_images.batches(
         task.training[:count],
         task.training_angles[:count],

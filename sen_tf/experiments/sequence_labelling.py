@@ -87,6 +87,7 @@ def train(labeller: keras.Model, observations: np.ndarray, labels: np.ndarray) -
     rate = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, steps)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     labeller.compile(keras.optimizers.Adam(rate), loss, jit_compile=False)
+    labeller.optimizer.build(labeller.trainable_variables)  # or the first step is traced twice
     labeller.fit(observations, labels, batch_size=BATCH, epochs=EPOCHS, verbose=0)
 
 

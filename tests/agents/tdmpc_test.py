@@ -82,6 +82,7 @@ def test_it_learns_to_predict_and_targets_follow(trained):
 
 def test_a_target_keeps_so_much_of_itself():
     env, agent = make(kept=0.75)
+    agent.compile("sgd", run_eagerly=True)  # to trace takes longer
     before = agent.target_values[0].get_weights()
     agent.train_on_batch(experience(env).sample(np.random.default_rng(0), 8, 3)._asdict())
     after, now = agent.target_values[0].get_weights(), agent.values[0].get_weights()

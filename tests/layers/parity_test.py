@@ -71,7 +71,7 @@ def test_a_network_commutes_with_reflections_before_and_after_training():
     model, data = network("O3"), molecule()
     randomize_weights(model)
     assert_commutes(model, data, ORTHOGONAL)
-    model.compile(keras.optimizers.Adam(0.01), "mse")
+    model.compile(keras.optimizers.Adam(0.01), "mse", run_eagerly=True)  # to trace takes longer
     targets = [noise(4, 2, seed=3), noise(4, 6, 3, 2, seed=4)]
     before = [np.array(weight) for weight in model.trainable_weights]
     losses = [model.train_on_batch(data, targets)[0] for _ in range(10)]

@@ -60,7 +60,8 @@ def test_states_turn_with_the_image_before_and_after_training(name, tmp_path):
     batch = {key: rng.integers(0, 256, x.shape).astype(x.dtype) for key, x in batch.items()}
     if name != "resnet":
         batch["action"] %= 12
-    model.compile(keras.optimizers.Adam(1e-3), loss=ContrastiveLoss(negatives=[OtherSamples()]))
+    loss = ContrastiveLoss(negatives=[OtherSamples()])
+    model.compile(keras.optimizers.Adam(1e-3), loss, run_eagerly=True)  # to trace takes longer
     for _ in range(2):
         states = np.array(model.encode(batch["obs"]))
         for g in group.elements:

@@ -44,8 +44,13 @@ def test_the_hinge_of_runs_is_that_of_their_transitions():
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)  # the positive part, over all batches
 
 
-@pytest.mark.parametrize("kind", LOSSES)
-@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize(
+    "kind, jit_compile",
+    [
+        *(("hinge", True), ("uniformity", False)),
+        pytest.param("uniformity", True, marks=pytest.mark.slow),
+    ],
+)
 def test_runs_train(kind, jit_compile):
     model = small_model(loss=LOSSES[kind])
     model.compile(keras.optimizers.Adam(1e-3), model.loss, jit_compile=jit_compile)

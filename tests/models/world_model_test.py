@@ -124,7 +124,7 @@ def test_loaded_model_is_bit_equal_under_any_global_policy(batch, dtype, tmp_pat
     loss = ContrastiveLoss(
         [OtherSamples(3), SameEpisode()], [ActionContrast(3)], 2.0, 0.3, variant="predicted"
     )
-    model.compile("adam", loss, jit_compile=False)
+    model.compile("adam", loss, run_eagerly=True)  # to trace takes longer
     model.fit(batch, epochs=2, batch_size=8, verbose=0)
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")

@@ -23,7 +23,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 TINY = [
     *("--env=shapes", "--preset=quick", "--train_episodes=40", "--train_steps=5"),
     *("--eval_episodes=10", "--eval_steps=1", "--validation=0.1"),
-    *("--hidden=4", "--filters=4", "--batch_size=16", "--epochs=2"),
+    *("--hidden=4", "--filters=4", "--batch_size=16", "--epochs=2", "--precision=float32"),
 ]
 EPISODE_BYTES = 6 * 50 * 50 * 3
 MEMORY = 14 * EPISODE_BYTES
@@ -165,7 +165,7 @@ def test_a_run_goes_on_in_the_precision_that_it_began_with(tmp_path, monkeypatch
 
     monkeypatch.setattr(training_run, "finish", finish)
     # Float16 is slow on a CPU: with 40 episodes this took 117 s, beside other work.
-    command = [*TINY, *places(tmp_path, "moved"), "--train_episodes=12", "--filters=2"]
+    command = [*TINY[:-1], *places(tmp_path, "moved"), "--train_episodes=12", "--filters=2"]
     with interrupted(monkeypatch) as patch:
         patch.setattr(devices, "has_gpu", lambda: True)
         patch.setattr("sys.argv", ["/somewhere/sweep.py"])

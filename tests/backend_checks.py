@@ -27,13 +27,11 @@ EPOCHS = 2
 TOLERANCES = {"losses": 1e-3, "weight": 1e-4}
 MODELS = {
     ("reacher", "sen"): {"negatives": [losses.Uniformity(), losses.ReversedFrames()]},
-    ("rush_hour", "sen"): {
-        "negatives": [losses.OtherSamples(), losses.SameEpisode()],
-        "variant": "predicted",
-    },
     # So that a model must know which step it is in.
     ("shapes", "nonequivariant"): {
         "transitions": 3,
+        "negatives": [losses.OtherSamples(), losses.SameEpisode()],
+        "variant": "predicted",
         "terms": [losses.ActionContrast(2, moves=4)],
         "object_hinge_steps": 2,
     },

@@ -154,6 +154,7 @@ def test_the_rate_of_products_is_measured_in_the_dtype_of_the_layers(precision, 
     assert step.matrix_of(precision).dtype == dtype
 
 
+@pytest.mark.slow
 def test_whole_networks():
     arguments = {"input_shape": (16, 16, 3), "classes": 2, "filters": 8, "depth": 1}
     rows = list(networks.rows(1, {"U-Net": (models.unet, arguments, 1, 1.25)}))

@@ -135,14 +135,6 @@ def test_a_folder_that_is_no_run_is_left_alone(workplace):
     assert [path.name for path in folder.iterdir()] == ["thesis.txt"]
 
 
-@pytest.mark.usefixtures("bare")
-def test_saved_flags_repeat_a_run(workplace):
-    flags = workplace / "run" / runs.FLAGS
-    train.main([f"--flagfile={flags}", *places(workplace, "again")])
-    for a, b in zip(weights(workplace / "run"), weights(workplace / "again"), strict=True):
-        np.testing.assert_array_equal(a, b)
-
-
 @pytest.mark.parametrize(
     "shape, action, expected",
     [((40, 40, 3), 3, "images are"), ((50, 50, 3), 20, "0..19"), ((50, 50, 3), 0.5, "0..19")],
@@ -260,11 +252,14 @@ def test_evaluate_replaces_no_file_of_somebody_else(workplace, tmp_path):
 
 
 @pytest.mark.usefixtures("bare")
-def test_a_run_is_scored_on_episodes_of_evaluation_whatever_it_was_trained_on(workplace, tmp_path):
-    """The flag `dataset` of a run is what it was trained on."""
+def test_saved_flags_repeat_a_run_which_is_scored_on_episodes_of_evaluation(workplace, tmp_path):
+    """Whatever it was trained on: the flag `dataset` of a run is that."""
     training = next((workplace / "data").glob("*train*"))
-    run = tmp_path / "run"
-    train.main([*TINY, f"--dataset={training}", f"--output={run}", f"--data_dir={tmp_path}"])
+    run, flags = tmp_path / "run", workplace / "run" / runs.FLAGS
+    there = [f"--output={run}", f"--data_dir={tmp_path}"]
+    train.main([f"--flagfile={flags}", f"--dataset={training}", *there])
+    for a, b in zip(weights(workplace / "run"), weights(run), strict=True):
+        np.testing.assert_array_equal(a, b)
     evaluate.main([f"--run={run}"])
     found = json.loads((run / runs.EVALUATION).read_text())
     summary = json.loads((run / runs.METRICS).read_text())

@@ -14,8 +14,18 @@ SMALLER |= {"ANGLES": "np.arange(0, 361, 45)", "TRAIN, TEST": "32, 16"}
 """Values here of the constants of these names at the top of a tutorial."""
 
 
+LONG = ("reach_a_goal_image",)
+"""What is left out of an ordinary run: its training is your_first_world_model's."""
+
+
+def programs():
+    for path in DOCS.glob("tutorials/*.py"):
+        marks = pytest.mark.slow if path.stem in LONG else ()
+        yield pytest.param(path, id=path.stem, marks=marks)
+
+
 @pytest.mark.usefixtures("unexported")
-@pytest.mark.parametrize("path", DOCS.glob("tutorials/*.py"), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", programs())
 def test_tutorial_runs_and_draws_its_image(path, tmp_path, monkeypatch):
     program = path.read_text(encoding="utf-8")
     for name, value in SMALLER.items():

@@ -322,6 +322,7 @@ def test_near_enough_is_what_an_error_of_the_tolerance_looks_like():
         goal_planning.tolerated(Dial(), states[[0, -1]], latents[[0, -1]])
 
 
+@pytest.mark.slow
 def test_half_a_move_is_near_enough_where_moves_are_few():
     model = sen_tf.from_pretrained("teapot-sen")
     small = Planner(model, envs.make("teapot", rotations="small"), Planning(), seed=0)

@@ -109,7 +109,7 @@ def test_twenty_lines_are_trained_up_to_the_report(dot):
 
 def test_the_other_programs_find_its_class_by_the_run(dot, here):
     folder, _ = dot
-    assert "Hits@1" in run(folder, "evaluate", "--run=run")
+    assert "Hits@1" in here(folder, "evaluate", "--run=run")
     out = here(folder, "decode", "--run=run", "--epochs=1")
     assert "wrote run/report.html" in out
     assert "data:image/gif" in (folder / "run" / runs.REPORT).read_text()

@@ -62,7 +62,11 @@ def train(model, steps=3):
 
 
 @pytest.fixture(
-    scope="module", params=[(129, "new"), (129, "trained"), (65, "new"), (65, "trained")]
+    scope="module",
+    params=[
+        *((129, "new"), (65, "new"), (65, "trained")),
+        pytest.param((129, "trained"), marks=pytest.mark.slow),
+    ],
 )
 def models(request):
     """The two arms that commute, by name, of both sizes, before and after training."""

@@ -4,8 +4,6 @@ import contextlib
 import importlib
 import pathlib
 import random
-import subprocess
-import sys
 
 import h5py
 import numpy as np
@@ -94,16 +92,18 @@ def test_a_streamed_run_is_decoded_within_its_memory(tmp_path, monkeypatch):
     assert (tmp_path / "run" / "decoder.keras").exists()
 
 
-def test_damage_that_training_comes_upon_is_one_line(tmp_path):
+def test_damage_that_training_comes_upon_is_one_line(tmp_path, monkeypatch, capsys):
     world_models.training_episodes(world_models.choose([*TINY, *places(tmp_path, "run")[:1]]))
     (file,) = (tmp_path / "data").iterdir()
     with h5py.File(file, "a") as opened:
         opened["actions"][30, 2] ^= 1
-    command = ["-m", "sen_tf.train", *TINY, f"--memory={MEMORY / 2**30}", *places(tmp_path, "run")]
-    done = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 2, done.stderr[-2000:]
-    assert "Traceback" not in done.stderr
-    line = done.stderr.strip().splitlines()[-1]
+    command = [*TINY, f"--memory={MEMORY / 2**30}", *places(tmp_path, "run")]
+    monkeypatch.setattr("sys.argv", ["train", *command])
+    with pytest.raises(SystemExit) as stop:
+        train.run()
+    error = capsys.readouterr().err
+    assert stop.value.code == 2 and "Traceback" not in error
+    line = error.strip().splitlines()[-1]
     assert line.startswith(f"error: Cannot use {file}: block 30 of / (episodes 30..30) does not ")
     assert not (tmp_path / "run" / runs.MODEL).exists()
 

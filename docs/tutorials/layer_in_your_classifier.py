@@ -149,6 +149,7 @@ def accuracies(make, seed):
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
     )
+    model.optimizer.build(model.trainable_variables)  # or the first step is traced twice
     model.fit(train_images, train_labels, batch_size=BATCH, epochs=EPOCHS, verbose=0)
     turned = (turn_image(test_images, "C4", g) for g in range(4))
     return [100 * model.evaluate(x, test_labels, verbose=0)[1] for x in turned]

@@ -295,9 +295,10 @@ def _flat(x):
 
 
 def _compile(network, loss, learning_rate):
-    optimizer = keras.optimizers.Adam(learning_rate)
-    network.compile(optimizer, loss=loss, steps_per_execution=EXECUTED)
-    optimizer.build(network.trainable_variables)  # or the first step is traced twice
+    adam = keras.optimizers.Adam(learning_rate)
+    network.compile(adam, loss=loss, steps_per_execution=EXECUTED)
+    # Or the first step is traced twice. Under mixed_float16 it is that of loss scaling.
+    network.optimizer.build(network.trainable_variables)
 
 
 def _fit(network, inputs, outputs, batch_size):

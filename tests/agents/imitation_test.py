@@ -31,6 +31,19 @@ def backward(demonstrations):
     return model
 
 
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
+def test_optimizers_are_built_before_the_first_step_which_is_traced_once(policy):
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        networks = Gaussian("C1", ["trivial"], "trivial").network, imitation.make_policy(PLAIN)
+    finally:
+        keras.config.set_dtype_policy(before)
+    for network in networks:
+        scaled = isinstance(network.optimizer, keras.optimizers.LossScaleOptimizer)
+        assert network.optimizer.built and scaled == (policy == "mixed_float16")
+
+
 def test_a_gaussian_learns_mean_and_deviation():
     keras.utils.set_random_seed(0)
     rng = np.random.default_rng(0)

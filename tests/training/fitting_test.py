@@ -2,7 +2,6 @@
 
 import contextlib
 import importlib
-import pathlib
 import random
 
 import h5py
@@ -10,14 +9,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from sen_tf import decode, export
+from sen_tf import decode
 from sen_tf.datasets import Episodes, EpisodeStream, Subset
 from sen_tf.distribution import devices
 from sen_tf.experiments import decoding, training_run, world_models
 from sen_tf.training import checkpoints, fitting, runs
 
 train = importlib.import_module("sen_tf.train")
-ROOT = pathlib.Path(__file__).parents[2]
 TINY = [
     *("--env=shapes", "--preset=quick", "--train_episodes=40", "--train_steps=5"),
     *("--eval_episodes=10", "--eval_steps=1", "--validation=0.1"),
@@ -28,10 +26,9 @@ MEMORY = 14 * EPISODE_BYTES
 
 
 @pytest.fixture(autouse=True)
-def small(monkeypatch):
+def small(unexported, monkeypatch):
     """Files have an episode in a block, and runs are not exported."""
     monkeypatch.setattr("sen_tf.datasets.store.CHUNK_FRAMES", 8)
-    monkeypatch.setattr(export, "export_model", lambda model, directory: directory)
 
 
 def places(folder, name):
@@ -165,7 +162,8 @@ def test_a_run_goes_on_in_the_precision_that_it_began_with(tmp_path, monkeypatch
 
     monkeypatch.setattr(training_run, "finish", finish)
     # Float16 is slow on a CPU: with 40 episodes this took 117 s, beside other work.
-    command = [*TINY[:-1], *places(tmp_path, "moved"), "--train_episodes=12", "--filters=2"]
+    command = [*TINY, *places(tmp_path, "moved"), "--train_episodes=12", "--filters=2"]
+    command += ["--precision=auto"]
     with interrupted(monkeypatch) as patch:
         patch.setattr(devices, "has_gpu", lambda: True)
         patch.setattr("sys.argv", ["/somewhere/sweep.py"])
